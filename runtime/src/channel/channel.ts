@@ -1,0 +1,34 @@
+import type { MantaError } from '../errors/errors.ts';
+import type { ProcessId } from '../ids.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+
+/** Who is at the other end, as it said in the authenticated handshake. */
+export interface ChannelPeer {
+  processId: ProcessId;
+  role: 'driver' | 'host' | 'agent';
+}
+
+/**
+ * An authenticated, ordered, two-way stream of records between two processes. All records sent in one turn of the
+ * event loop leave as one frame. What a record means is decided by `rpc/`; the channel only carries it.
+ */
+export interface Channel {
+  readonly peer: ChannelPeer;
+  /** Queues a record; `segments` are attached bytes that are not copied into the frame. */
+  send(record: ChannelRecord, segments?: Uint8Array[]): void;
+  /** One handler per channel; called once per record, in order. */
+  onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void;
+  /** Called exactly once, also when `close` was called here. */
+  onClose(listener: (reason: MantaError) => void): void;
+  /** Stops or restarts reading: how a full mailbox pushes back on its callers. */
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+/** A small array that starts with the record's kind (a number of `rpc/records.ts`). */
+export type ChannelRecord = unknown[];
+
+export interface ChannelServer {
+  readonly address: ProcessAddress;
+  close(): Promise<void>;
+}

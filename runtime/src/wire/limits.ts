@@ -1,0 +1,22 @@
+/** Every limit on input in one place; the receiver enforces it. */
+export const LIMITS = {
+  /** One control message (head, agents, broker payload). */
+  controlMessageBytes: 8 * 1024 * 1024,
+  /** One channel frame, attached segments included: a 100 MiB value and its envelope fit. */
+  frameBytes: 128 * 1024 * 1024,
+  /** Before a channel has authenticated, nothing larger than this is read. */
+  handshakeFrameBytes: 4 * 1024,
+  handshakeTimeoutMs: 5_000,
+  /** Attached segments of one frame. */
+  frameSegments: 4_096,
+  /** Nesting of a value. */
+  valueDepth: 512,
+  /** Calls that one process may have unanswered on one channel before the callee stops reading from it. */
+  mailboxCalls: 100_000,
+  mailboxBytes: 256 * 1024 * 1024,
+  nameLength: 512,
+  /** Labels, custom resources, concurrency groups of one definition. */
+  recordEntries: 256,
+  /** Public methods of one actor class. */
+  methods: 1_024,
+} as const;

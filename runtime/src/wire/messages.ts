@@ -1,0 +1,388 @@
+import * as v from 'valibot';
+import { parseId, type IdKind, type IdKinds } from '../ids.ts';
+import { LIMITS } from './limits.ts';
+
+/**
+ * Every control message, as schema and type in one. Objects drop keys they do not know, so a node of the next minor
+ * version can talk to a head of this one; what a field means never changes within a protocol version.
+ */
+export const PROTOCOL_VERSION = 1;
+
+const id = <K extends IdKind>(kind: K) =>
+  v.custom<IdKinds[K]>((value) => parseId(kind, value) !== undefined, `not a ${kind} id`);
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.nameLength));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
+const smallRecord = <T extends v.GenericSchema>(value: T) =>
+  v.pipe(
+    v.record(name, value),
+    v.check((entries) => Object.keys(entries).length <= LIMITS.recordEntries, 'too many entries'),
+  );
+
+// ── Resources ────────────────────────────────────────────────────────────────────────────────────────────────
+/** As the public contract says it: plain numbers. Inside head and agent they are fixed point (resources/). */
+export const ResourceAmounts = v.object({
+  cpus: v.optional(amount),
+  gpus: v.optional(amount),
+  memoryBytes: v.optional(amount),
+  resources: v.optional(smallRecord(amount)),
+});
+export type ResourceAmounts = v.InferOutput<typeof ResourceAmounts>;
+
+export const GpuDevice = v.object({ index: count, uuid: name, model: name, memoryBytes: count });
+export type GpuDevice = v.InferOutput<typeof GpuDevice>;
+
+/** What a node can offer in total. */
+export const NodeCapacity = v.object({
+  cpus: amount,
+  memoryBytes: amount,
+  resources: smallRecord(amount),
+  gpus: v.array(GpuDevice),
+});
+export type NodeCapacity = v.InferOutput<typeof NodeCapacity>;
+
+export const DeathCauseSchema = v.object({
+  kind: name,
+  message: v.string(),
+  exitCode: v.exactOptional(v.number()),
+  signal: v.exactOptional(v.string()),
+  nodeId: v.exactOptional(v.string()),
+});
+
+// ── Actors ───────────────────────────────────────────────────────────────────────────────────────────────────
+export const Scheduling = v.union([
+  v.picklist(['hybrid', 'spread']),
+  v.object({ nodeId: v.string(), soft: v.optional(v.boolean()) }),
+]);
+
+/** What placing needs to know. */
+export const Demand = v.object({
+  resources: ResourceAmounts,
+  gpuMemoryBytes: v.optional(count),
+  acceleratorType: v.optional(name),
+  labels: v.optional(smallRecord(v.string())),
+  scheduling: v.optional(Scheduling),
+});
+export type Demand = v.InferOutput<typeof Demand>;
+
+/** Where a worker finds a class: the module that defines it and the name it was defined under. */
+export const ClassReference = v.object({ moduleUrl: v.string(), exportKey: name });
+export type ClassReference = v.InferOutput<typeof ClassReference>;
+
+export const Isolation = v.picklist(['process', 'thread', 'shared']);
+export type Isolation = v.InferOutput<typeof Isolation>;
+
+/** `stream`: the method is a generator, so its result is an ObjectRefStream. A method's number is its index. */
+export const MethodEntry = v.object({ name, stream: v.boolean() });
+export type MethodEntry = v.InferOutput<typeof MethodEntry>;
+
+/** Everything that is fixed when an actor is created; kept for its restarts. */
+export const ActorSpec = v.object({
+  actorId: id('actor'),
+  jobId: id('job'),
+  /** The process that created it; with lifetime 'job' the actor dies with it. */
+  ownerId: id('process'),
+  className: name,
+  classReference: ClassReference,
+  methods: v.pipe(v.array(MethodEntry), v.maxLength(LIMITS.methods)),
+  /** The constructor's arguments, encoded by the value codec as one array. */
+  encodedArgs: bytes,
+  namespace: name,
+  name: v.optional(name),
+  getIfExists: v.optional(v.boolean()),
+  lifetime: v.picklist(['job', 'detached']),
+  isolation: Isolation,
+  maxRestarts: v.pipe(v.number(), v.integer(), v.minValue(-1)),
+  maxTaskRetries: v.pipe(v.number(), v.integer(), v.minValue(-1)),
+  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  maxConcurrency: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  concurrencyGroups: v.optional(smallRecord(count)),
+  concurrencyGroupOf: v.optional(smallRecord(name)),
+  maxPendingCalls: v.optional(count),
+  allowOutOfOrderExecution: v.optional(v.boolean()),
+  gracefulShutdownMs: count,
+  env: v.optional(v.record(v.string(), v.string())),
+  demand: Demand,
+  schedulingTimeoutMs: v.optional(count),
+});
+export type ActorSpec = v.InferOutput<typeof ActorSpec>;
+
+/** How a process can be reached: by the socket when on the same machine, else by TCP, else through NATS. */
+export const ProcessAddress = v.object({
+  processId: id('process'),
+  nodeId: v.optional(id('node')),
+  /** Same value = same machine and same file system. */
+  machineId: v.string(),
+  socketPath: v.optional(v.string()),
+  tcp: v.optional(v.object({ host: v.string(), port: count })),
+});
+export type ProcessAddress = v.InferOutput<typeof ProcessAddress>;
+
+export const ActorState = v.picklist(['pending', 'alive', 'restarting', 'dead']);
+export type ActorState = v.InferOutput<typeof ActorState>;
+
+/** What the head tells those who hold a handle. `revision` grows with each change: older updates are ignored. */
+export const ActorUpdate = v.object({
+  actorId: id('actor'),
+  revision: count,
+  state: ActorState,
+  /** Number of the life, from 0; it grows with every restart. */
+  incarnation: count,
+  address: v.optional(ProcessAddress),
+  deathCause: v.optional(DeathCauseSchema),
+  /** With 'dead' by a failed constructor: the encoded error (serialization/error-codec). */
+  encodedError: v.optional(bytes),
+  /** With 'dead' because no node can hold it. */
+  perNode: v.optional(v.record(v.string(), v.string())),
+  /** 'infeasible' and 'scheduling-timeout' are told apart by errorName: the class to throw. */
+  errorName: v.optional(v.string()),
+});
+export type ActorUpdate = v.InferOutput<typeof ActorUpdate>;
+export const ActorUpdates = v.object({ updates: v.array(ActorUpdate) });
+
+/** What somebody needs to build a handle. */
+export const ActorDescription = v.object({
+  actorId: id('actor'),
+  className: name,
+  namespace: name,
+  name: v.optional(name),
+  methods: v.array(MethodEntry),
+  maxTaskRetries: v.number(),
+  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  maxPendingCalls: v.optional(count),
+  concurrencyGroupOf: v.optional(smallRecord(name)),
+  update: ActorUpdate,
+});
+export type ActorDescription = v.InferOutput<typeof ActorDescription>;
+
+// ── Head requests and replies ────────────────────────────────────────────────────────────────────────────────
+export const DiscoverReply = v.object({ clusterId: id('cluster'), protocolVersion: count, epoch: v.string() });
+
+/** An actor as its node sees it, for reports and for reconciliation after a head restart. */
+export const HostedActor = v.object({
+  actorId: id('actor'),
+  incarnation: count,
+  address: ProcessAddress,
+  pid: count,
+});
+export type HostedActor = v.InferOutput<typeof HostedActor>;
+
+export const NodeRegister = v.object({
+  nodeId: id('node'),
+  /** Changes with each start of the agent process. */
+  sessionId: v.string(),
+  name,
+  pid: count,
+  hostname: v.string(),
+  machineId: v.string(),
+  protocolVersion: count,
+  capacity: NodeCapacity,
+  labels: smallRecord(v.string()),
+  /** Where the agent itself takes channels (driver liveness links). */
+  address: ProcessAddress,
+  /** What runs there now. */
+  actors: v.array(HostedActor),
+  /** Driver processes whose liveness link ends at this node. */
+  drivers: v.array(id('process')),
+});
+export type NodeRegister = v.InferOutput<typeof NodeRegister>;
+/** `refused`: the node must kill its actors and take a new node id (it was declared dead). */
+export const NodeRegisterReply = v.object({
+  epoch: v.string(),
+  refused: v.optional(v.string()),
+  heartbeatIntervalMs: count,
+  /** Without contact to the head for so long, the node kills its own actors. */
+  fencingTimeoutMs: count,
+  /** Actors that the head no longer wants there. */
+  killActors: v.array(v.object({ actorId: id('actor'), incarnation: count })),
+});
+export type NodeRegisterReply = v.InferOutput<typeof NodeRegisterReply>;
+
+export const Heartbeat = v.object({ nodeId: id('node'), sessionId: v.string(), sequence: count });
+export type Heartbeat = v.InferOutput<typeof Heartbeat>;
+
+/** What happened on a node; sent in order, again until acknowledged, so the head must tolerate repeats. */
+export const NodeEvent = v.variant('type', [
+  v.object({ type: v.literal('actor-started'), actor: HostedActor }),
+  v.object({
+    type: v.literal('actor-ended'),
+    actorId: id('actor'),
+    incarnation: count,
+    cause: DeathCauseSchema,
+    encodedError: v.optional(bytes),
+  }),
+  /** A driver linked to this node is gone, or a host process with all that it owned. */
+  v.object({ type: v.literal('process-ended'), processId: id('process'), cause: DeathCauseSchema }),
+  v.object({ type: v.literal('driver-linked'), processId: id('process') }),
+]);
+export type NodeEvent = v.InferOutput<typeof NodeEvent>;
+export const NodeReport = v.object({
+  nodeId: id('node'),
+  sessionId: v.string(),
+  /** Number of the first event; an event already seen is skipped. */
+  firstSequence: count,
+  events: v.array(NodeEvent),
+});
+export type NodeReport = v.InferOutput<typeof NodeReport>;
+
+export const NodeDrain = v.object({ nodeId: id('node'), deadlineMs: v.optional(count), reason: v.optional(v.string()) });
+export const NodeDeregister = v.object({ nodeId: id('node'), sessionId: v.string(), reason: v.string() });
+
+export const JobStart = v.object({
+  jobId: id('job'),
+  processId: id('process'),
+  pid: count,
+  hostname: v.string(),
+  entrypoint: v.string(),
+  namespace: name,
+});
+export type JobStart = v.InferOutput<typeof JobStart>;
+/** The nearest node on the caller's machine, else any: the driver links to its agent. */
+export const JobStartReply = v.object({
+  clusterId: id('cluster'),
+  epoch: v.string(),
+  home: v.optional(v.object({ nodeId: id('node'), address: ProcessAddress })),
+  dashboardUrl: v.optional(v.string()),
+});
+export const JobEnd = v.object({ jobId: id('job'), processId: id('process') });
+
+export const ActorCreate = v.object({ specs: v.array(ActorSpec) });
+/** One entry per spec, in order. `existing` with getIfExists. Answered after the state is written. */
+export const ActorCreateReply = v.object({
+  results: v.array(
+    v.object({
+      error: v.optional(v.object({ name: v.string(), message: v.string() })),
+      existing: v.optional(ActorDescription),
+    }),
+  ),
+});
+/** A process now holds handles of these actors and wants their updates. Answers what is known of each. */
+export const ActorHold = v.object({ processId: id('process'), actorIds: v.array(id('actor')) });
+export const ActorHoldReply = v.object({
+  actors: v.array(v.optional(ActorDescription)),
+});
+export const ActorRelease = v.object({ processId: id('process'), actorIds: v.array(id('actor')) });
+export const ActorLookup = v.object({ processId: id('process'), namespace: name, name });
+export const ActorLookupReply = v.object({ actor: v.optional(ActorDescription) });
+export const ActorKill = v.object({ actorId: id('actor'), restart: v.optional(v.boolean()) });
+export const ActorStop = v.object({ actorId: id('actor') });
+export const ActorExplain = v.object({ actorId: v.string() });
+export const Explanation = v.object({
+  state: v.string(),
+  /** Milliseconds since the epoch. */
+  since: v.number(),
+  reason: v.string(),
+  perNode: v.optional(v.record(v.string(), v.string())),
+});
+export type Explanation = v.InferOutput<typeof Explanation>;
+
+/** Every reply of the head is one of these. */
+export const ErrorReply = v.object({ error: v.object({ name: v.string(), message: v.string() }) });
+
+// ── Requests to a node ───────────────────────────────────────────────────────────────────────────────────────
+export const NodeCommand = v.variant('type', [
+  v.object({
+    type: v.literal('start-actor'),
+    spec: ActorSpec,
+    incarnation: count,
+    /** Devices this actor may use, in order; empty without GPUs. */
+    gpuIndexes: v.array(count),
+  }),
+  v.object({
+    type: v.literal('end-actor'),
+    actorId: id('actor'),
+    incarnation: count,
+    /** `kill` is immediate; `stop` finishes what is queued, within the actor's gracefulShutdownMs. */
+    how: v.picklist(['kill', 'stop']),
+    cause: DeathCauseSchema,
+  }),
+]);
+export type NodeCommand = v.InferOutput<typeof NodeCommand>;
+/** Sent as one request per turn; repeats are recognised by actor and incarnation. */
+export const NodeCommands = v.object({ epoch: v.string(), commands: v.array(NodeCommand) });
+export type NodeCommands = v.InferOutput<typeof NodeCommands>;
+export const Acknowledgement = v.object({ ok: v.literal(true) });
+
+export const NodePingReply = v.object({ nodeId: id('node'), sessionId: v.string() });
+
+/** The end of a log file of this node. Without `actorId` or `file`: the list of files. */
+export const NodeLogs = v.object({
+  actorId: v.optional(v.string()),
+  file: v.optional(name),
+  tailLines: v.optional(count),
+  /** Byte offset to go on from. */
+  offset: v.optional(count),
+});
+export const NodeLogsReply = v.object({
+  files: v.array(v.object({ file: v.string(), bytes: count })),
+  text: v.optional(v.string()),
+  nextOffset: v.optional(count),
+});
+
+/** Lines that actors of a job wrote, for the driver's terminal. */
+export const JobLogs = v.object({
+  nodeId: id('node'),
+  entries: v.array(
+    v.object({
+      pid: count,
+      label: v.string(),
+      stream: v.picklist(['stdout', 'stderr']),
+      lines: v.array(v.string()),
+    }),
+  ),
+});
+
+// ── State ────────────────────────────────────────────────────────────────────────────────────────────────────
+export const NodeInfo = v.object({
+  nodeId: v.string(),
+  name: v.string(),
+  state: v.picklist(['alive', 'suspect', 'draining', 'dead']),
+  reason: v.exactOptional(v.string()),
+  resources: v.record(v.string(), v.number()),
+  available: v.record(v.string(), v.number()),
+  labels: v.record(v.string(), v.string()),
+  gpus: v.array(
+    v.object({ index: count, uuid: v.string(), model: v.string(), memoryBytes: count, freeShare: v.number() }),
+  ),
+});
+export type NodeInfo = v.InferOutput<typeof NodeInfo>;
+export const ActorInfo = v.object({
+  actorId: v.string(),
+  className: v.string(),
+  name: v.exactOptional(v.string()),
+  namespace: v.string(),
+  state: ActorState,
+  nodeId: v.exactOptional(v.string()),
+  pid: v.exactOptional(v.number()),
+  restarts: v.number(),
+  deathCause: v.exactOptional(DeathCauseSchema),
+});
+export type ActorInfo = v.InferOutput<typeof ActorInfo>;
+export const StateActors = v.object({
+  className: v.optional(v.string()),
+  name: v.optional(v.string()),
+  namespace: v.optional(v.string()),
+  state: v.optional(ActorState),
+  nodeId: v.optional(v.string()),
+  /** Paging: actor ids are returned in order, after this one. */
+  after: v.optional(v.string()),
+  limit: v.optional(count),
+});
+export const StateActorsReply = v.object({ actors: v.array(ActorInfo), next: v.optional(v.string()) });
+export const StateNodesReply = v.object({ nodes: v.array(NodeInfo) });
+export const JobInfo = v.object({
+  jobId: v.string(),
+  state: v.picklist(['running', 'succeeded', 'failed']),
+  entrypoint: v.string(),
+  pid: count,
+  hostname: v.string(),
+  namespace: v.string(),
+  startedAt: v.number(),
+  endedAt: v.exactOptional(v.number()),
+});
+export const StateJobsReply = v.object({ jobs: v.array(JobInfo) });
+export const StateResourcesReply = v.object({
+  total: v.record(v.string(), v.number()),
+  available: v.record(v.string(), v.number()),
+});

@@ -1,0 +1,63 @@
+import type { JobId, NodeId, ProcessId } from '../ids.ts';
+
+/** Where heads answer `{clusterId, protocolVersion}` to whoever knows only address and token. */
+export const DISCOVER_SUBJECT = 'manta.discover';
+
+/** Requests that the head answers; the payloads are in `messages.ts` under the same names. */
+export const HEAD_OPERATIONS = [
+  'node.register',
+  'node.report',
+  'node.deregister',
+  'node.drain',
+  'job.start',
+  'job.end',
+  'actor.create',
+  'actor.hold',
+  'actor.release',
+  'actor.lookup',
+  'actor.kill',
+  'actor.stop',
+  'actor.explain',
+  'state.nodes',
+  'state.actors',
+  'state.jobs',
+  'state.resources',
+] as const;
+export type HeadOperation = (typeof HEAD_OPERATIONS)[number];
+
+/** Requests that a node's agent answers. */
+export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'shutdown'] as const;
+export type NodeOperation = (typeof NODE_OPERATIONS)[number];
+
+/** The subject grammar of one cluster (docs/protocol.md). */
+export interface Subjects {
+  head(operation: HeadOperation): string;
+  /** Heartbeats are published here without a reply. */
+  readonly heartbeat: string;
+  readonly allHeadRequests: string;
+  node(nodeId: NodeId, operation: NodeOperation): string;
+  allOfNode(nodeId: NodeId): string;
+  /** The head tells a process about the actors it holds handles of. */
+  processUpdates(processId: ProcessId): string;
+  /** Frames of a channel that runs over NATS. */
+  processChannel(processId: ProcessId): string;
+  /** What the actors and tasks of a job print. */
+  jobLogs(jobId: JobId): string;
+  /** `{epoch}`: a head has started; agents report again and processes hold again. */
+  readonly headStarted: string;
+}
+
+export function subjectsOf(clusterId: string): Subjects {
+  const root = `manta.${clusterId}`;
+  return {
+    head: (operation) => `${root}.head.${operation}`,
+    heartbeat: `${root}.head.heartbeat`,
+    allHeadRequests: `${root}.head.>`,
+    node: (nodeId, operation) => `${root}.node.${nodeId}.${operation}`,
+    allOfNode: (nodeId) => `${root}.node.${nodeId}.>`,
+    processUpdates: (processId) => `${root}.process.${processId}.updates`,
+    processChannel: (processId) => `${root}.process.${processId}.channel`,
+    jobLogs: (jobId) => `${root}.job.${jobId}.logs`,
+    headStarted: `${root}.event.head-started`,
+  };
+}

@@ -16,6 +16,12 @@ export class ModelEngineError extends Error {
   readonly code = 'MODEL_ENGINE';
 }
 
+/** More requests wait for this replica than it takes. Worth a retry a moment later. */
+export class ModelOverloadedError extends Error {
+  override readonly name = 'ModelOverloadedError';
+  readonly code = 'BACKPRESSURE';
+}
+
 /** Finds a ModelInputError in an error or its causes: by name, because an actor call returns a copy as the cause. */
 export function findModelInputError(
   error: unknown,

@@ -76,9 +76,7 @@ export interface ChatMessage {
 
 /** Text as it stands, tokens as they stand, or a conversation that the model's own template turns into text. */
 export type GenerationPrompt =
-  | { text: string }
-  | { tokenIds: readonly number[] }
-  | { messages: readonly ChatMessage[] };
+  { text: string } | { tokenIds: readonly number[] } | { messages: readonly ChatMessage[] };
 
 export interface GenerationRequest {
   prompt: GenerationPrompt;
@@ -125,7 +123,7 @@ export interface LocalModel extends AsyncDisposable {
 }
 
 export interface LocalEmbeddingModel extends LocalModel {
-  /** @throws ModelInputError for no input, too many inputs, or one without any text. */
+  /** @throws ModelInputError for no input, too many inputs, or an empty one. */
   embed(inputs: string[]): Promise<EmbeddingResult>;
 }
 

@@ -1,0 +1,20 @@
+/** A promise with its resolvers apart, as `Promise.withResolvers` gives on later Node.js versions. */
+export interface Deferred<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = unassigned;
+  let reject: (error: unknown) => void = unassigned;
+  const promise = new Promise<T>((resolvePromise, rejectPromise) => {
+    resolve = resolvePromise;
+    reject = rejectPromise;
+  });
+  return { promise, resolve, reject };
+}
+
+function unassigned(): void {
+  throw new Error('A promise runs its executor at once');
+}

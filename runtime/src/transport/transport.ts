@@ -4,7 +4,11 @@ export interface Transport {
    * One request, one reply.
    * @throws ClusterUnavailableError when nobody listens, the connection is down or the deadline passes.
    */
-  request(subject: string, payload: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Uint8Array>;
+  request(
+    subject: string,
+    payload: Uint8Array,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Uint8Array>;
   publish(subject: string, payload: Uint8Array): void;
   /** `queue`: only one subscriber of the queue group gets each message. */
   subscribe(subject: string, handler: MessageHandler, options?: { queue?: string }): Subscription;
@@ -21,7 +25,11 @@ export interface Transport {
 export type ConnectionStatus = 'connected' | 'reconnecting' | 'closed';
 
 /** `reply` is absent when the sender expects none. */
-export type MessageHandler = (payload: Uint8Array, subject: string, reply: ((payload: Uint8Array) => void) | undefined) => void;
+export type MessageHandler = (
+  payload: Uint8Array,
+  subject: string,
+  reply: ((payload: Uint8Array) => void) | undefined,
+) => void;
 
 export interface Subscription {
   unsubscribe(): void;

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { TLSSocket, createSecureContext, type SecureContext } from 'node:tls';
+import { ClusterUnavailableError } from '../errors/errors.ts';
+import { systemClock, type Clock } from '../time/clock.ts';
+import {
+  DEFAULT_BROKER_LIMITS,
+  newStats,
+  type BrokerLimits,
+  type BrokerOptions,
+  type BrokerStats,
+} from './broker-options.ts';
+import { ClientConnection, type ConnectionHost } from './client-connection.ts';
+import { tokenMatches, type ConnectOptions } from './connect-options.ts';
+import { Router } from './router.ts';
+
+export interface Broker {
+  readonly host: string;
+  readonly port: number;
+  /** `nats://host:port`, for any NATS client. */
+  readonly url: string;
+  stats(): BrokerStats;
+  /** Drops the clients whose names match, as if the network had; returns how many there were. For tests. */
+  disconnect(matches: (clientName: string) => boolean): number;
+  /** Tells the clients (INFO with `ldm`), writes what is queued, closes. Default grace 1 s. */
+  close(options?: { graceMs?: number }): Promise<void>;
+}
+
+/** What INFO says of the protocol: clients choose features by the version of the server whose protocol this is. */
+const PROTOCOL_VERSION = '2.9.0';
+const DEFAULT_GRACE_MS = 1_000;
+
+/**
+ * Starts a NATS core server in this process: every NATS client can connect to it. No JetStream, accounts or clustering.
+ * @throws ClusterUnavailableError when it cannot listen at the address.
+ */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const broker = new EmbeddedBroker(options);
+  await broker.listen();
+  return broker;
+}
+
+class EmbeddedBroker implements Broker, ConnectionHost {
+  readonly clock: Clock;
+  readonly limits: BrokerLimits;
+  readonly router: Router;
+  readonly #options: BrokerOptions;
+  readonly counters = newStats();
+  readonly #server: Server;
+  readonly #serverId = randomBytes(12).toString('hex').toUpperCase();
+  readonly #secureContext: SecureContext | undefined;
+  readonly #connections = new Set<ClientConnection>();
+  #toFlush: ClientConnection[] = [];
+  #nextClientId = 1;
+  #stopChecks: (() => void) | undefined;
+  #allClosed: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.clock = options.clock ?? systemClock;
+    this.limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits };
+    if (options.maxPayloadBytes !== undefined)
+      this.limits.maxPayloadBytes = options.maxPayloadBytes;
+    this.router = new Router({
+      clock: this.clock,
+      random: options.random ?? Math.random,
+      faults: options.faults,
+      stats: this.counters,
+    });
+    const { tls } = options;
+    if (tls !== undefined)
+      this.#secureContext = createSecureContext({ cert: tls.cert, key: tls.key, ca: tls.ca });
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  get host(): string {
+    return this.#options.host ?? '127.0.0.1';
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? this.#options.port ?? 0;
+  }
+
+  get url(): string {
+    return `nats://${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.port}`;
+  }
+
+  get authRequired(): boolean {
+    return this.#options.token !== undefined;
+  }
+
+  stats(): BrokerStats {
+    return { ...this.counters, connectionsOpen: this.#connections.size };
+  }
+
+  async listen(): Promise<void> {
+    const { port = 0 } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) => {
+        const message = `The broker cannot listen at ${this.host}:${port}: ${cause.message}`;
+        reject(new ClusterUnavailableError(message, { cause }));
+      });
+      this.#server.listen(port, this.host, resolve);
+    });
+    const check = (): void => this.#connections.forEach((connection) => connection.checkAlive());
+    this.#stopChecks = this.clock.every(this.limits.pingIntervalMs, check, { unref: true });
+  }
+
+  disconnect(matches: (clientName: string) => boolean): number {
+    const hit = [...this.#connections].filter((connection) => matches(connection.options.name));
+    for (const connection of hit) connection.destroy();
+    return hit.length;
+  }
+
+  close(options: { graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#shutDown(options.graceMs ?? DEFAULT_GRACE_MS);
+    return this.#closing;
+  }
+
+  // --- what connections ask for -------------------------------------------------------------
+
+  admits(options: ConnectOptions): boolean {
+    const { token, faults } = this.#options;
+    if (faults?.onConnect?.(options.name) === 'refuse') return false;
+    return token === undefined || tokenMatches(token, options.authToken);
+  }
+
+  scheduleFlush(connection: ClientConnection): void {
+    connection.flushScheduled = true;
+    if (this.#toFlush.push(connection) === 1) setImmediate(() => this.#flushAll());
+  }
+
+  closed(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#allClosed?.();
+  }
+
+  dropped(connection: ClientConnection, reason: string): void {
+    const { id: clientId, remoteAddress } = connection;
+    const { name } = connection.options;
+    this.#options.logger?.warn(
+      { clientId, name, remoteAddress, reason },
+      'broker dropped a client',
+    );
+  }
+
+  // --- details ------------------------------------------------------------------------------
+
+  #flushAll(): void {
+    const connections = this.#toFlush;
+    this.#toFlush = [];
+    for (const connection of connections) connection.flush();
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#closing !== undefined) return void socket.destroy();
+    const id = this.#nextClientId++;
+    this.counters.connectionsTotal++;
+    // INFO always goes in clear; a client then starts TLS on the same connection.
+    if (this.#secureContext === undefined) {
+      const connection = this.#admit(id, socket);
+      connection.sendInfo(this.#info(id));
+      this.#refuseWhenFull(connection);
+    } else {
+      socket.write(`INFO ${JSON.stringify(this.#info(id))}\r\n`);
+      this.#refuseWhenFull(this.#admit(id, this.#secure(socket, this.#secureContext)));
+    }
+  }
+
+  #admit(id: number, socket: Socket): ClientConnection {
+    const connection = new ClientConnection(id, socket, this);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  #refuseWhenFull(connection: ClientConnection): void {
+    if (this.#connections.size > this.limits.maxConnections) {
+      connection.drop('Maximum Connections Exceeded', 'connectionsRefused');
+    }
+  }
+
+  #secure(socket: Socket, secureContext: SecureContext): Socket {
+    const requestCert = this.#options.tls?.requestCertificate ?? false;
+    socket.on('error', () => {});
+    return new TLSSocket(socket, {
+      isServer: true,
+      secureContext,
+      requestCert,
+      rejectUnauthorized: requestCert,
+    });
+  }
+
+  #info(clientId: number): Record<string, unknown> {
+    return {
+      server_id: this.#serverId,
+      server_name: 'manta',
+      version: PROTOCOL_VERSION,
+      proto: 1,
+      host: this.host,
+      port: this.port,
+      headers: true,
+      max_payload: this.limits.maxPayloadBytes,
+      client_id: clientId,
+      ...(this.authRequired ? { auth_required: true } : {}),
+      ...(this.#secureContext === undefined ? {} : { tls_required: true, tls_available: true }),
+    };
+  }
+
+  async #shutDown(graceMs: number): Promise<void> {
+    this.#stopChecks?.();
+    const listenerClosed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    const lastWords = (id: number): string =>
+      `INFO ${JSON.stringify({ ...this.#info(id), ldm: true })}\r\n`;
+    for (const connection of this.#connections)
+      connection.finish(lastWords(connection.id), graceMs);
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#allClosed = resolve;
+      });
+    }
+    await listenerClosed;
+  }
+}

@@ -1,0 +1,41 @@
+import { errors } from '@nats-io/transport-node';
+import { AuthenticationError, ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
+
+/** The only place that knows the errors of the NATS client. `servers` is what the user gave, for the message. */
+export function connectError(cause: unknown, servers: readonly string[]): MantaError {
+  const where = servers.join(', ');
+  if (isAuthorization(cause)) {
+    return new AuthenticationError(
+      `The message bus at ${where} refused the token. Pass the cluster's join token: MANTA_TOKEN, or the token option.`,
+      { cause },
+    );
+  }
+  return new ClusterUnavailableError(
+    `No connection to the message bus at ${where}: ${reasonOf(cause)}. ` +
+      'Check the address, and that the head (or the NATS server) runs there: `manta status`.',
+    { cause },
+  );
+}
+
+/** What went wrong on a connection that was there. */
+export function connectionError(cause: unknown, what: string): MantaError {
+  return new ClusterUnavailableError(`${what}: ${reasonOf(cause)}`, { cause });
+}
+
+function isAuthorization(cause: unknown): boolean {
+  return (
+    cause instanceof errors.AuthorizationError ||
+    cause instanceof errors.UserAuthenticationExpiredError
+  );
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof errors.TimeoutError) return 'no answer in time';
+  if (cause instanceof errors.ClosedConnectionError) return 'the connection is closed';
+  if (cause instanceof errors.DrainingConnectionError) return 'the connection is being closed';
+  // The client rejects with undefined when the peer closes without a word.
+  if (!(cause instanceof Error)) return 'the peer closed the connection';
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the host name is not known';
+  return cause.message === '' ? (code ?? cause.name) : cause.message;
+}

@@ -2,6 +2,8 @@
 export const LIMITS = {
   /** One control message (head, agents, broker payload). */
   controlMessageBytes: 8 * 1024 * 1024,
+  /** Nesting of a control message. */
+  controlDepth: 32,
   /** One channel frame, attached segments included: a 100 MiB value and its envelope fit. */
   frameBytes: 128 * 1024 * 1024,
   /** Before a channel has authenticated, nothing larger than this is read. */

@@ -1,0 +1,57 @@
+import { types } from 'node:util';
+import { ProtocolError, TaskError } from '../errors/errors.ts';
+import { textOf } from './unsendable.ts';
+import { createValueCodec } from './value-codec.ts';
+
+const codec = createValueCodec({
+  acceptsTransferables: false,
+  revive() {
+    throw new ProtocolError('an error cannot carry a ref or a handle');
+  },
+});
+
+const isError = (value: unknown): value is Error => types.isNativeError(value) || value instanceof Error;
+
+/**
+ * Never throws. Manta's errors keep their class and fields. Any other error keeps name, message, stack, its own
+ * enumerable properties (those that cannot be sent become a text), up to 16 causes and `errors`, not its class.
+ * What is thrown without being an error travels as the value it is.
+ */
+export function encodeError(thrown: unknown): Uint8Array {
+  try {
+    return codec.encode(thrown, 'error').bytes;
+  } catch (error) {
+    return codec.encode(new Error(`${textOf(thrown)} (${textOf(error)})`), 'error').bytes;
+  }
+}
+
+/**
+ * The error; a value that is none comes back as the `cause` of an Error.
+ * @throws ProtocolError when the bytes are malformed.
+ */
+export function decodeError(bytes: Uint8Array): Error {
+  const thrown = codec.decode(bytes);
+  return isError(thrown) ? thrown : new Error(`thrown: ${textOf(thrown)}`, { cause: thrown });
+}
+
+export interface FailedCall {
+  method: string;
+  actorId?: string | undefined;
+  /** Only for the message. */
+  className?: string | undefined;
+}
+
+/** What a caller gets when the code it called threw: `Counter.increment failed: no such key`. */
+export function taskErrorFrom(thrown: unknown, call: FailedCall): TaskError {
+  const label = call.className === undefined ? call.method : `${call.className}.${call.method}`;
+  const message = isError(thrown) ? messageOf(thrown) : textOf(thrown);
+  return new TaskError(`${label} failed: ${message}`, { cause: thrown, method: call.method, actorId: call.actorId });
+}
+
+function messageOf(error: Error): string {
+  try {
+    return error.message === '' ? error.name : error.message;
+  } catch {
+    return textOf(error);
+  }
+}

@@ -1,0 +1,419 @@
+import { MantaError, ProtocolError } from '../errors/errors.ts';
+import { readErrorRecord } from './error-record.ts';
+import type { TransferKind } from './transferable.ts';
+import { BINARY_KINDS, EXTENSION, REFERENCES_FLAG, VALUE_FORMAT_VERSION } from './value-format.ts';
+
+export type Revive = (kind: TransferKind, data: unknown) => unknown;
+
+/** Property names up to this many bytes are looked up among those met before. */
+const CACHED_KEY_BYTES_MAX = 32;
+const KEY_CACHE_SIZE = 2_048;
+const keyCache: string[] = new Array<string>(KEY_CACHE_SIZE).fill('');
+/** Strings up to this length are read character by character; calling into the engine costs more. */
+const SHORT_STRING_MAX = 12;
+/** Stands for an object that is still being read and cannot be referred to yet. */
+const UNFINISHED: unique symbol = Symbol('unfinished');
+
+/**
+ * Reads one value from bytes that nobody vouches for. Every declared length is held against the bytes that are there,
+ * and the elements of all collections together against the length of the message, so that what is allocated stays
+ * proportional to the input.
+ */
+export class ValueReader {
+  private bytes: Uint8Array = new Uint8Array(0);
+  private buffer: Buffer | undefined;
+  private view: DataView | undefined;
+  private position = 0;
+  private end = 0;
+  private depth = 0;
+  private depthMax = 0;
+  /** Elements that may still be declared: each takes a byte at least. */
+  private elementBudget = 0;
+  /** Only kept when the header says that references occur. */
+  private objects: unknown[] | undefined;
+  private revive: Revive;
+
+  constructor(revive: Revive) {
+    this.revive = revive;
+  }
+
+  /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
+  decode(bytes: Uint8Array, depthMax: number): unknown {
+    this.bytes = bytes;
+    this.position = 1;
+    this.end = bytes.length;
+    this.depth = 0;
+    this.depthMax = depthMax;
+    this.elementBudget = bytes.length;
+    try {
+      const header = bytes[0] ?? 0;
+      if (header >> 4 !== VALUE_FORMAT_VERSION || (header & 0x0f & ~REFERENCES_FLAG) !== 0) {
+        throw new ProtocolError(`value of an unknown format (header ${header}): run matching Manta versions`);
+      }
+      this.objects = (header & REFERENCES_FLAG) === 0 ? undefined : [];
+      const value = this.read();
+      if (this.position !== this.end) throw this.malformed('bytes left over');
+      return value;
+    } catch (error) {
+      if (MantaError.is(error)) throw error;
+      throw this.malformed(error instanceof Error ? error.message : 'not readable', { cause: error });
+    } finally {
+      this.objects = undefined;
+      this.buffer = undefined;
+      this.view = undefined;
+    }
+  }
+
+  read(): unknown {
+    const { position } = this;
+    if (position >= this.end) throw this.malformed('it ends too early');
+    const token = this.bytes[position] as number;
+    this.position = position + 1;
+    if (token < 0x80) return token;
+    if (token >= 0xe0) return token - 0x100;
+    if (token < 0x90) return this.readObject(token & 0x0f);
+    if (token < 0xa0) return this.readArray(token & 0x0f);
+    if (token < 0xc0) return this.readString(token & 0x1f);
+    return this.readLongForm(token);
+  }
+
+  readText(): string {
+    const text = this.read();
+    if (typeof text !== 'string') throw this.malformed('text expected');
+    return text;
+  }
+
+  /** Gives the object its number. */
+  remember(object: unknown): void {
+    if (this.objects !== undefined) this.objects.push(object);
+  }
+
+  /** A map item with text keys. */
+  readEntries(onEntry: (key: string, value: unknown) => void): void {
+    const size = this.readMapSize();
+    this.reserve(size * 2);
+    for (let index = 0; index < size; index++) onEntry(this.readKey(), this.read());
+  }
+
+  private readLongForm(token: number): unknown {
+    switch (token) {
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc9:
+        return this.readExtension();
+      case 0xcb:
+        return this.dataView().getFloat64(this.take(8));
+      case 0xcc:
+        return this.readUint8();
+      case 0xcd:
+        return this.readUint16();
+      case 0xce:
+        return this.readUint32();
+      case 0xcf:
+        return this.dataView().getBigUint64(this.take(8));
+      case 0xd0:
+        return (this.readUint8() << 24) >> 24;
+      case 0xd1:
+        return (this.readUint16() << 16) >> 16;
+      case 0xd2:
+        return this.readUint32() | 0;
+      case 0xd3:
+        return this.dataView().getBigInt64(this.take(8));
+      case 0xd4:
+        if (this.readUint8() !== EXTENSION.undefined || this.readUint8() !== 0) break;
+        return undefined;
+      case 0xd6:
+        if (this.readUint8() !== EXTENSION.reference) break;
+        return this.readReference();
+      case 0xd7:
+        if (this.readUint8() !== EXTENSION.date) break;
+        return this.readDate();
+      case 0xd9:
+        return this.readString(this.readUint8());
+      case 0xda:
+        return this.readString(this.readUint16());
+      case 0xdb:
+        return this.readString(this.readUint32());
+      case 0xdc:
+        return this.readArray(this.readUint16());
+      case 0xdd:
+        return this.readArray(this.readUint32());
+      case 0xde:
+        return this.readObject(this.readUint16());
+      case 0xdf:
+        return this.readObject(this.readUint32());
+      default:
+    }
+    throw this.malformed(`unknown item ${token}`);
+  }
+
+  private readArray(length: number): unknown[] {
+    this.reserve(length);
+    this.enter();
+    const array: unknown[] = [];
+    if (this.objects !== undefined) this.objects.push(array);
+    for (let index = 0; index < length; index++) array.push(this.read());
+    this.depth--;
+    return array;
+  }
+
+  private readObject(size: number): Record<string, unknown> {
+    this.reserve(size * 2);
+    this.enter();
+    const object: Record<string, unknown> = {};
+    if (this.objects !== undefined) this.objects.push(object);
+    for (let index = 0; index < size; index++) {
+      const key = this.readKey();
+      // Assigning to this one would change the prototype.
+      if (key === '__proto__') {
+        const value = this.read();
+        Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+      } else object[key] = this.read();
+    }
+    this.depth--;
+    return object;
+  }
+
+  private readKey(): string {
+    const token = this.bytes[this.position] as number;
+    if (token >= 0xa0 && token < 0xc0) {
+      this.position++;
+      return this.readCachedString(token & 0x1f);
+    }
+    return this.readText();
+  }
+
+  /** Few names occur in many objects: comparing one costs less than making it, and the engine keeps names unique. */
+  private readCachedString(length: number): string {
+    const start = this.position;
+    if (length === 0 || length > CACHED_KEY_BYTES_MAX) return this.readString(length);
+    if (start + length > this.end) throw this.malformed('it ends too early');
+    const { bytes } = this;
+    const first = bytes[start] as number;
+    const middle = bytes[start + (length >> 1)] as number;
+    const last = bytes[start + length - 1] as number;
+    const slot = (length + first * 31 + middle * 157 + last * 389) & (KEY_CACHE_SIZE - 1);
+    const cached = keyCache[slot] as string;
+    if (cached.length === length) {
+      let index = 0;
+      while (index < length && cached.charCodeAt(index) === bytes[start + index]) index++;
+      if (index === length && (bytes[start] as number) < 0x80) {
+        this.position = start + length;
+        return cached;
+      }
+    }
+    const text = this.readString(length);
+    // As many characters as bytes: ASCII, unless bytes were malformed.
+    if (text.length === length && !text.includes('\ufffd')) keyCache[slot] = text;
+    return text;
+  }
+
+  private readString(length: number): string {
+    const start = this.take(length);
+    const { bytes } = this;
+    if (length <= SHORT_STRING_MAX) {
+      let text = '';
+      let index = 0;
+      for (; index < length; index++) {
+        const byte = bytes[start + index] as number;
+        if (byte > 0x7f) break;
+        text += String.fromCharCode(byte);
+      }
+      if (index === length) return text;
+    }
+    this.buffer ??= asBuffer(bytes);
+    return this.buffer.toString('utf8', start, start + length);
+  }
+
+  private readReference(): unknown {
+    const number = this.readUint32();
+    const object = this.objects?.[number];
+    if (object === undefined || object === UNFINISHED) throw this.malformed(`reference to no object (${number})`);
+    return object;
+  }
+
+  private readDate(): Date {
+    const date = new Date(this.dataView().getFloat64(this.take(8)));
+    this.remember(date);
+    return date;
+  }
+
+  private readExtension(): unknown {
+    const length = this.readUint32();
+    const type = this.readUint8();
+    if (length > this.end - this.position) throw this.malformed('a length beyond its end');
+    const end = this.position + length;
+    this.enter();
+    const value = this.readExtensionContent(type, end);
+    this.depth--;
+    if (this.position !== end) throw this.malformed('a wrong length');
+    return value;
+  }
+
+  private readExtensionContent(type: number, end: number): unknown {
+    switch (type) {
+      case EXTENSION.bigint:
+        return this.readBigint(end);
+      case EXTENSION.utf16: {
+        const start = this.take(end - this.position);
+        return asBuffer(this.bytes).toString('utf16le', start, end);
+      }
+      case EXTENSION.int32Array:
+        return this.readPackedArray(end, 4, Int32Array);
+      case EXTENSION.float64Array:
+        return this.readPackedArray(end, 8, Float64Array);
+      case EXTENSION.map:
+        return this.readMap();
+      case EXTENSION.set:
+        return this.readSet();
+      case EXTENSION.regExp:
+        return this.whole(() => new RegExp(this.readText(), this.readText()));
+      case EXTENSION.url:
+        return this.whole(() => new URL(this.readText()));
+      case EXTENSION.error:
+        return readErrorRecord(this);
+      case EXTENSION.ref:
+        return this.whole(() => this.revive('ref', this.read()));
+      case EXTENSION.handle:
+        return this.whole(() => this.revive('handle', this.read()));
+      default:
+        return this.readBinary(type - EXTENSION.binary, end);
+    }
+  }
+
+  /** An object that exists only once all of it is read. */
+  private whole<T>(make: () => T): T {
+    const { objects } = this;
+    const number = objects === undefined ? 0 : objects.push(UNFINISHED) - 1;
+    const value = make();
+    if (objects !== undefined) objects[number] = value;
+    return value;
+  }
+
+  private readMap(): Map<unknown, unknown> {
+    const map = new Map<unknown, unknown>();
+    this.remember(map);
+    const size = this.readMapSize();
+    this.reserve(size * 2);
+    for (let index = 0; index < size; index++) {
+      const key = this.read();
+      map.set(key, this.read());
+    }
+    return map;
+  }
+
+  private readSet(): Set<unknown> {
+    const set = new Set<unknown>();
+    this.remember(set);
+    const size = this.readArrayLength();
+    this.reserve(size);
+    for (let index = 0; index < size; index++) set.add(this.read());
+    return set;
+  }
+
+  private readBigint(end: number): bigint {
+    const isNegative = this.readUint8() === 1;
+    const start = this.take(end - this.position);
+    if (start === end) throw this.malformed('a bigint without digits');
+    const magnitude = BigInt(`0x${asBuffer(this.bytes).toString('hex', start, end)}`);
+    return isNegative ? -magnitude : magnitude;
+  }
+
+  private readPackedArray(
+    end: number,
+    elementBytes: number,
+    type: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Int32Array | Float64Array,
+  ): number[] {
+    const { buffer, byteOffset, length } = this.readBlock(end, elementBytes);
+    const numbers = new type(buffer, byteOffset, length);
+    const array = new Array<number>(length);
+    for (let index = 0; index < length; index++) array[index] = numbers[index] as number;
+    this.remember(array);
+    return array;
+  }
+
+  private readBinary(kindIndex: number, end: number): unknown {
+    const kind = BINARY_KINDS[kindIndex];
+    if (kind === undefined) throw this.malformed(`unknown extension ${kindIndex + EXTENSION.binary}`);
+    const { buffer, byteOffset, length } = this.readBlock(end, kind.elementBytes);
+    const binary = kind.viewOf(buffer, byteOffset, length);
+    this.remember(binary);
+    return binary;
+  }
+
+  /** Where the elements of a block are: in the received bytes, or in a copy when those are misaligned. */
+  private readBlock(end: number, elementBytes: number): { buffer: ArrayBufferLike; byteOffset: number; length: number } {
+    const padding = this.readUint8();
+    this.take(padding);
+    if (this.position > end) throw this.malformed('a wrong length');
+    const byteLength = end - this.position;
+    const length = byteLength / elementBytes;
+    if (!Number.isInteger(length)) throw this.malformed('part of an element');
+    const { buffer } = this.bytes;
+    const byteOffset = this.bytes.byteOffset + this.take(byteLength);
+    if (byteOffset % elementBytes === 0) return { buffer, byteOffset, length };
+    return { buffer: buffer.slice(byteOffset, byteOffset + byteLength), byteOffset: 0, length };
+  }
+
+  private readMapSize(): number {
+    const token = this.readUint8();
+    if (token >= 0x80 && token < 0x90) return token & 0x0f;
+    if (token === 0xde) return this.readUint16();
+    if (token === 0xdf) return this.readUint32();
+    throw this.malformed('a map expected');
+  }
+
+  private readArrayLength(): number {
+    const token = this.readUint8();
+    if (token >= 0x90 && token < 0xa0) return token & 0x0f;
+    if (token === 0xdc) return this.readUint16();
+    if (token === 0xdd) return this.readUint32();
+    throw this.malformed('an array expected');
+  }
+
+  private readUint8(): number {
+    return this.bytes[this.take(1)] as number;
+  }
+
+  private readUint16(): number {
+    const start = this.take(2);
+    return ((this.bytes[start] as number) << 8) | (this.bytes[start + 1] as number);
+  }
+
+  private readUint32(): number {
+    return this.dataView().getUint32(this.take(4));
+  }
+
+  private dataView(): DataView {
+    this.view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+    return this.view;
+  }
+
+  /** Moves on by so many bytes and returns where they start. */
+  private take(byteLength: number): number {
+    const start = this.position;
+    if (byteLength > this.end - start) throw this.malformed('it ends too early');
+    this.position = start + byteLength;
+    return start;
+  }
+
+  private reserve(elements: number): void {
+    this.elementBudget -= elements;
+    if (this.elementBudget < 0) throw this.malformed('more elements than bytes');
+  }
+
+  private enter(): void {
+    if (++this.depth > this.depthMax) throw this.malformed(`nested deeper than ${this.depthMax} levels`);
+  }
+
+  private malformed(what: string, options?: ErrorOptions): ProtocolError {
+    return new ProtocolError(`malformed value at byte ${this.position} of ${this.end}: ${what}`, options);
+  }
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,0 +1,316 @@
+import { types } from 'node:util';
+import { writeErrorRecord } from './error-record.ts';
+import { TRANSFERABLE, type Transferable } from './transferable.ts';
+import {
+  classNameOf,
+  elementSegment,
+  keySegment,
+  mapValueSegment,
+  memberSegment,
+  propertySegment,
+  Unsendable,
+  whyUnsendable,
+} from './unsendable.ts';
+import {
+  BLOCK_ALIGNMENT,
+  EXTENSION,
+  KIND_OF_CLASS_NAME,
+  KIND_OF_PROTOTYPE,
+  REFERENCES_FLAG,
+  VALUE_FORMAT_VERSION,
+  type ObjectKind,
+} from './value-format.ts';
+import { ObjectNumbers, OutputBuffer } from './value-output.ts';
+
+export interface WriterLimits {
+  valueDepth: number;
+  valueBytes: number;
+}
+
+/** Arrays of at least so many elements are tried as blocks of numbers. */
+const PACKED_ARRAY_MIN = 16;
+/** Below this a string is written byte by byte, as long as it is ASCII. */
+const SHORT_STRING_MAX = 48;
+
+/** Writes one value in one pass. Not reentrant: user code that runs meanwhile must use another writer. */
+export class ValueWriter {
+  transferables: Transferable[] = [];
+  /** How many `cause` links lead to what is being written; kept for `error-record.ts`. */
+  causeDepth = 0;
+  private readonly output = new OutputBuffer();
+  private readonly numbers = new ObjectNumbers();
+  private hasReferences = false;
+  private depth = 0;
+  private limits: WriterLimits = { valueDepth: 0, valueBytes: 0 };
+  private acceptsTransferables = true;
+
+  /** @throws Unsendable, and whatever else user code throws. The writer is ready for the next value either way. */
+  encode(value: unknown, limits: WriterLimits, acceptsTransferables: boolean): Uint8Array {
+    const { output } = this;
+    this.limits = limits;
+    this.acceptsTransferables = acceptsTransferables;
+    this.transferables = [];
+    this.hasReferences = false;
+    this.depth = 0;
+    this.causeDepth = 0;
+    output.begin(limits.valueBytes);
+    try {
+      output.byte(0);
+      this.write(value);
+      return output.finish((VALUE_FORMAT_VERSION << 4) | (this.hasReferences ? REFERENCES_FLAG : 0));
+    } finally {
+      output.reset();
+      this.numbers.clear();
+    }
+  }
+
+  write(value: unknown): void {
+    switch (typeof value) {
+      case 'string':
+        return this.writeString(value);
+      case 'number':
+        return this.output.number(value);
+      case 'boolean':
+        return this.output.byte(value ? 0xc3 : 0xc2);
+      case 'undefined':
+        return this.output.bytes3(0xd4, EXTENSION.undefined, 0);
+      case 'bigint':
+        return this.writeBigint(value);
+      case 'object':
+        return value === null ? this.output.byte(0xc0) : this.writeObject(value);
+      case 'function':
+        if ((value as Partial<Transferable>)[TRANSFERABLE] === undefined) throw new Unsendable(whyUnsendable(value));
+        return this.writeObject(value);
+      default:
+        throw new Unsendable(whyUnsendable(value));
+    }
+  }
+
+  writeString(text: string): void {
+    const { output } = this;
+    if (text.length < SHORT_STRING_MAX && output.asciiString(text)) return;
+    if (isWellFormed(text)) return output.utf8String(text);
+    output.extensionHeader(EXTENSION.utf16, text.length * 2);
+    output.utf16(text);
+  }
+
+  /** The value, or a text that says why it is not there. `read` may throw, too. */
+  writeLenient(read: () => unknown): void {
+    const mark = this.output.mark();
+    const objects = this.numbers.count;
+    const { depth, causeDepth } = this;
+    const transferableCount = this.transferables.length;
+    try {
+      this.write(read());
+    } catch (error) {
+      this.output.rollback(mark);
+      this.numbers.forgetAfter(objects);
+      this.transferables.length = transferableCount;
+      this.depth = depth;
+      this.causeDepth = causeDepth;
+      this.writeString(`[not sent: ${Unsendable.from(error).reason}]`);
+    }
+  }
+
+  /** An array whose elements are each written leniently. */
+  writeLenientArray(array: readonly unknown[]): void {
+    if (this.writeReferenceIfKnown(array)) return;
+    this.enter();
+    this.output.arrayHeader(array.length);
+    for (let index = 0; index < array.length; index++) this.writeLenient(() => array[index]);
+    this.depth--;
+  }
+
+  mapHeader(size: number): void {
+    this.output.mapHeader(size);
+  }
+
+  /** Writes an extension around whatever `content` writes. */
+  writeExtension(type: number, content: () => void): void {
+    const mark = this.output.beginExtension(type);
+    content();
+    this.output.endExtension(mark);
+  }
+
+  private enter(): void {
+    if (++this.depth > this.limits.valueDepth) {
+      throw new Unsendable(`it is nested deeper than ${this.limits.valueDepth} levels; send a flatter value`);
+    }
+  }
+
+  /** Numbers the object when it is new. */
+  private writeReferenceIfKnown(value: object): boolean {
+    const number = this.numbers.numberOf(value);
+    if (number === undefined) return false;
+    this.hasReferences = true;
+    this.output.reference(number);
+    return true;
+  }
+
+  private writeObject(value: object): void {
+    if (this.writeReferenceIfKnown(value)) return;
+    this.enter();
+    if (Array.isArray(value)) this.writeArray(value);
+    else if ((value as Partial<Transferable>)[TRANSFERABLE] !== undefined) this.writeTransferable(value as Transferable);
+    else {
+      const prototype: unknown = Object.getPrototypeOf(value);
+      if (prototype === Object.prototype || prototype === null) this.writePlain(value as Record<string, unknown>);
+      else this.writeKnown(value, prototype as object);
+    }
+    this.depth--;
+  }
+
+  private writeArray(array: readonly unknown[]): void {
+    if (Object.getPrototypeOf(array) !== Array.prototype && classNameOf(array) !== 'Array') {
+      throw new Unsendable(whyUnsendable(array));
+    }
+    const { length } = array;
+    if (length >= PACKED_ARRAY_MIN) {
+      const packed = packNumbers(array);
+      if (packed !== undefined) {
+        const type = packed instanceof Int32Array ? EXTENSION.int32Array : EXTENSION.float64Array;
+        return this.output.block(type, new Uint8Array(packed.buffer), BLOCK_ALIGNMENT);
+      }
+    }
+    this.output.arrayHeader(length);
+    let index = 0;
+    try {
+      for (; index < length; index++) this.write(array[index]);
+    } catch (error) {
+      throw Unsendable.at(error, elementSegment(index));
+    }
+  }
+
+  private writePlain(object: Record<string, unknown>): void {
+    const keys = Object.keys(object);
+    const { length } = keys;
+    this.output.mapHeader(length);
+    let index = 0;
+    try {
+      for (; index < length; index++) {
+        const key = keys[index] as string;
+        this.writeString(key);
+        this.write(object[key]);
+      }
+    } catch (error) {
+      throw Unsendable.at(error, propertySegment(keys[index] as string));
+    }
+  }
+
+  private writeTransferable(value: Transferable): void {
+    if (!this.acceptsTransferables) throw new Unsendable('it is a ref or a handle, which errors cannot carry');
+    const { kind, data } = value[TRANSFERABLE]();
+    this.transferables.push(value);
+    const mark = this.output.beginExtension(kind === 'ref' ? EXTENSION.ref : EXTENSION.handle);
+    try {
+      this.write(data);
+    } catch (error) {
+      throw Unsendable.at(error, '.data');
+    }
+    this.output.endExtension(mark);
+  }
+
+  private writeKnown(value: object, prototype: object): void {
+    const kind = KIND_OF_PROTOTYPE.get(prototype);
+    if (kind !== undefined) return this.writeKind(value, kind);
+    if (types.isNativeError(value) || value instanceof Error) return writeErrorRecord(this, value);
+    const foreignKind = kindFromOtherRealm(value, prototype);
+    if (foreignKind === undefined) throw new Unsendable(whyUnsendable(value));
+    if (foreignKind === 'plain') return this.writePlain(value as Record<string, unknown>);
+    this.writeKind(value, foreignKind);
+  }
+
+  private writeKind(value: object, kind: ObjectKind): void {
+    switch (kind) {
+      case 'date':
+        return this.output.date(Date.prototype.getTime.call(value));
+      case 'map':
+        return this.writeMap(value as Map<unknown, unknown>);
+      case 'set':
+        return this.writeSet(value as Set<unknown>);
+      case 'regExp': {
+        const { source, flags } = value as RegExp;
+        return this.writeExtension(EXTENSION.regExp, () => {
+          this.writeString(source);
+          this.writeString(flags);
+        });
+      }
+      case 'url':
+        return this.writeExtension(EXTENSION.url, () => this.writeString((value as URL).href));
+      default: {
+        const bytes = ArrayBuffer.isView(value)
+          ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+          : new Uint8Array(value as ArrayBuffer);
+        this.output.block(EXTENSION.binary + kind, bytes, BLOCK_ALIGNMENT);
+      }
+    }
+  }
+
+  private writeMap(map: Map<unknown, unknown>): void {
+    this.writeExtension(EXTENSION.map, () => {
+      const entries = [...Map.prototype.entries.call(map)] as [unknown, unknown][];
+      this.output.mapHeader(entries.length);
+      for (const [index, [key, value]] of entries.entries()) {
+        this.writePart(key, () => keySegment(index));
+        this.writePart(value, () => mapValueSegment(key, index));
+      }
+    });
+  }
+
+  private writeSet(set: Set<unknown>): void {
+    this.writeExtension(EXTENSION.set, () => {
+      const members = [...(Set.prototype.values.call(set) as Iterable<unknown>)];
+      this.output.arrayHeader(members.length);
+      for (const [index, member] of members.entries()) this.writePart(member, () => memberSegment(index));
+    });
+  }
+
+  private writePart(value: unknown, segment: () => string): void {
+    try {
+      this.write(value);
+    } catch (error) {
+      throw Unsendable.at(error, segment());
+    }
+  }
+
+  private writeBigint(value: bigint): void {
+    if (this.output.bigint64(value)) return;
+    const isNegative = value < 0n;
+    const digits = (isNegative ? -value : value).toString(16);
+    const magnitude = Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, 'hex');
+    this.output.extensionHeader(EXTENSION.bigint, 1 + magnitude.length);
+    this.output.byte(isNegative ? 1 : 0);
+    this.output.raw(magnitude);
+  }
+}
+
+// In every Node.js we run on, but not yet in the library types of our target.
+const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();
+
+/** The elements as a typed array when all of them are numbers. */
+function packNumbers(array: readonly unknown[]): Int32Array | Float64Array | undefined {
+  let isInt32 = true;
+  for (let index = 0; index < array.length; index++) {
+    const element = array[index];
+    if (typeof element !== 'number') return undefined;
+    if (isInt32 && ((element | 0) !== element || (element === 0 && 1 / element < 0))) isInt32 = false;
+  }
+  const numbers = array as readonly number[];
+  return isInt32 ? new Int32Array(numbers) : new Float64Array(numbers);
+}
+
+/** Objects of another realm (`node:vm`) have other prototypes than ours, but the same brands and class names. */
+function kindFromOtherRealm(value: object, prototype: object): ObjectKind | 'plain' | undefined {
+  const className = classNameOf(value);
+  if (className === 'Object' && Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')) {
+    return 'plain';
+  }
+  const isBuiltIn =
+    types.isDate(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isRegExp(value) ||
+    types.isArrayBuffer(value) ||
+    ArrayBuffer.isView(value);
+  return isBuiltIn ? KIND_OF_CLASS_NAME.get(className) : undefined;
+}

@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr';
+import { Packr, type Options } from 'msgpackr';
 import * as v from 'valibot';
 import { MantaError, ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -6,13 +6,15 @@ import { PROTOCOL_VERSION } from '../wire/messages.ts';
 import { checkPlainMessagePack } from './plain-message-pack.ts';
 
 /** Plain MessagePack: no records, no types of msgpackr's own, no cycles; absent and undefined fields are the same. */
-const packr = new Packr({
+const options: Options & { skipValues: unknown[] } = {
   useRecords: false,
   variableMapSize: true,
   moreTypes: false,
   structuredClone: false,
+  // Missing in msgpackr's types.
   skipValues: [undefined],
-});
+};
+const packr = new Packr(options);
 
 /** The version byte and the message. @throws ProtocolError when it is larger than `LIMITS.controlMessageBytes`. */
 export function encodeControl(message: unknown): Uint8Array {

@@ -1,4 +1,4 @@
-import { ModelEngineError, ModelInputError } from '../errors.ts';
+import { ModelEngineError, ModelInputError, ModelOverloadedError } from '../errors.ts';
 import type { EngineErrorData } from './engine-protocol.ts';
 
 /** Makes an error ready to leave the engine's thread. */
@@ -8,12 +8,15 @@ export function engineErrorToData(error: unknown): EngineErrorData {
   return { name: error.name, message: error.message, stack: error.stack, param };
 }
 
-/** The error of the other thread: bad input stays bad input, anything else is the engine's failure. */
+/** The error of the other thread: bad input and overload stay what they are, anything else is the engine's failure. */
 export function engineErrorFromData(data: EngineErrorData): Error {
-  const error =
-    data.name === 'ModelInputError'
-      ? new ModelInputError(data.message, data.param)
-      : new ModelEngineError(data.message);
+  const error = classOf(data);
   if (data.stack !== undefined) error.stack = data.stack;
   return error;
+}
+
+function classOf({ name, message, param }: EngineErrorData): Error {
+  if (name === 'ModelInputError') return new ModelInputError(message, param);
+  if (name === 'ModelOverloadedError') return new ModelOverloadedError(message);
+  return new ModelEngineError(message);
 }

@@ -11,6 +11,7 @@ import { systemClock, type Clock } from '../time/clock.ts';
 import { connectError, connectionError } from './nats-errors.ts';
 import { PendingRequests } from './pending-requests.ts';
 import {
+  ANSWER_GRACE_MS,
   StatusBoard,
   UnansweredCount,
   checkPayload,
@@ -47,8 +48,6 @@ export interface NatsTransportOptions {
 
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
-/** How long drain() waits for handlers that owe an answer. */
-const ANSWER_GRACE_MS = 1_000;
 
 /**
  * Connects to the embedded broker or any NATS server.

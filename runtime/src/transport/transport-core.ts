@@ -1,6 +1,9 @@
 import { ClusterUnavailableError, InvalidArgumentError } from '../errors/errors.ts';
 import type { ConnectionStatus, MessageHandler } from './transport.ts';
 
+/** How long drain() waits for handlers that owe an answer. */
+export const ANSWER_GRACE_MS = 1_000;
+
 /** Listeners of a connection's state; each change is told once. */
 export class StatusBoard {
   #status: ConnectionStatus = 'connected';
@@ -19,7 +22,7 @@ export class StatusBoard {
   change(status: ConnectionStatus): void {
     if (status === this.#status || this.#status === 'closed') return;
     this.#status = status;
-    for (const listener of [...this.#listeners]) listener(status);
+    for (const listener of this.#listeners) listener(status);
   }
 }
 
@@ -75,6 +78,7 @@ export class UnansweredCount {
     };
   }
 
+  /** Resolves when every request has its answer. */
   whenZero(): Promise<void> {
     if (this.#count === 0) return Promise.resolve();
     return new Promise((resolve) => {

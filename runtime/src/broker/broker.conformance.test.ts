@@ -1,0 +1,4 @@
+import { startEmbeddedServer } from '../testing/embedded-server.ts';
+import { describeBrokerConformance } from '../testing/conformance/broker-conformance.ts';
+
+describeBrokerConformance('embedded broker', startEmbeddedServer);

@@ -2,7 +2,7 @@
  * The wire format of values, version 1. It must not change: golden bytes in `value-codec.test.ts` hold it.
  *
  * The first byte is a header: the version in the high four bits, in the low four `REFERENCES_FLAG` when references
- * occur. One MessagePack item follows; plain data is written as any MessagePack library would (undefined is msgpackr's
+ * occur and `TRANSFERABLES_FLAG` when refs or handles do. One MessagePack item follows; plain data is written as any MessagePack library would (undefined is msgpackr's
  * `d4 00 00`; numbers are int8…uint32 where exact, else float64; int64 and uint64 are bigints that fit). All else is
  * an extension of the types below. Extensions that hold items are `ext 32`, so that a reader can skip them.
  *
@@ -15,6 +15,7 @@
  */
 export const VALUE_FORMAT_VERSION = 1;
 export const REFERENCES_FLAG = 0x01;
+export const TRANSFERABLES_FLAG = 0x02;
 export const BLOCK_ALIGNMENT = 8;
 
 export const EXTENSION = {
@@ -110,3 +111,8 @@ export const KIND_OF_PROTOTYPE: ReadonlyMap<object, ObjectKind> = new Map<object
 export const KIND_OF_CLASS_NAME: ReadonlyMap<string, ObjectKind> = new Map<string, ObjectKind>(
   [...KIND_OF_PROTOTYPE].map(([prototype, kind]) => [prototype.constructor.name, kind]),
 );
+
+/** Whether an encoded value holds refs or handles: told from its first byte, without decoding. */
+export function holdsTransferables(bytes: Uint8Array): boolean {
+  return ((bytes[0] ?? 0) & TRANSFERABLES_FLAG) !== 0;
+}

@@ -1,16 +1,17 @@
 import { MantaError, ProtocolError } from '../errors/errors.ts';
+import { ByteReader } from './byte-reader.ts';
 import { readErrorRecord } from './error-record.ts';
 import type { TransferKind } from './transferable.ts';
-import { BINARY_KINDS, EXTENSION, REFERENCES_FLAG, VALUE_FORMAT_VERSION } from './value-format.ts';
+import {
+  BINARY_KINDS,
+  EXTENSION,
+  REFERENCES_FLAG,
+  TRANSFERABLES_FLAG,
+  VALUE_FORMAT_VERSION,
+} from './value-format.ts';
 
 export type Revive = (kind: TransferKind, data: unknown) => unknown;
 
-/** Property names up to this many bytes are looked up among those met before. */
-const CACHED_KEY_BYTES_MAX = 32;
-const KEY_CACHE_SIZE = 2_048;
-const keyCache: string[] = new Array<string>(KEY_CACHE_SIZE).fill('');
-/** Strings up to this length are read character by character; calling into the engine costs more. */
-const SHORT_STRING_MAX = 12;
 /** Stands for an object that is still being read and cannot be referred to yet. */
 const UNFINISHED: unique symbol = Symbol('unfinished');
 
@@ -19,12 +20,7 @@ const UNFINISHED: unique symbol = Symbol('unfinished');
  * and the elements of all collections together against the length of the message, so that what is allocated stays
  * proportional to the input.
  */
-export class ValueReader {
-  private bytes: Uint8Array = new Uint8Array(0);
-  private buffer: Buffer | undefined;
-  private view: DataView | undefined;
-  private position = 0;
-  private end = 0;
+export class ValueReader extends ByteReader {
   private depth = 0;
   private depthMax = 0;
   /** Elements that may still be declared: each takes a byte at least. */
@@ -34,21 +30,25 @@ export class ValueReader {
   private revive: Revive;
 
   constructor(revive: Revive) {
+    super();
     this.revive = revive;
   }
 
   /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
   decode(bytes: Uint8Array, depthMax: number): unknown {
-    this.bytes = bytes;
-    this.position = 1;
-    this.end = bytes.length;
+    this.open(bytes, 1);
     this.depth = 0;
     this.depthMax = depthMax;
     this.elementBudget = bytes.length;
     try {
       const header = bytes[0] ?? 0;
-      if (header >> 4 !== VALUE_FORMAT_VERSION || (header & 0x0f & ~REFERENCES_FLAG) !== 0) {
-        throw new ProtocolError(`value of an unknown format (header ${header}): run matching Manta versions`);
+      if (
+        header >> 4 !== VALUE_FORMAT_VERSION ||
+        (header & 0x0f & ~(REFERENCES_FLAG | TRANSFERABLES_FLAG)) !== 0
+      ) {
+        throw new ProtocolError(
+          `value of an unknown format (header ${header}): run matching Manta versions`,
+        );
       }
       this.objects = (header & REFERENCES_FLAG) === 0 ? undefined : [];
       const value = this.read();
@@ -56,11 +56,12 @@ export class ValueReader {
       return value;
     } catch (error) {
       if (MantaError.is(error)) throw error;
-      throw this.malformed(error instanceof Error ? error.message : 'not readable', { cause: error });
+      throw this.malformed(error instanceof Error ? error.message : 'not readable', {
+        cause: error,
+      });
     } finally {
       this.objects = undefined;
-      this.buffer = undefined;
-      this.view = undefined;
+      this.close();
     }
   }
 
@@ -171,7 +172,12 @@ export class ValueReader {
       // Assigning to this one would change the prototype.
       if (key === '__proto__') {
         const value = this.read();
-        Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+        Object.defineProperty(object, key, {
+          value,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
       } else object[key] = this.read();
     }
     this.depth--;
@@ -187,52 +193,11 @@ export class ValueReader {
     return this.readText();
   }
 
-  /** Few names occur in many objects: comparing one costs less than making it, and the engine keeps names unique. */
-  private readCachedString(length: number): string {
-    const start = this.position;
-    if (length === 0 || length > CACHED_KEY_BYTES_MAX) return this.readString(length);
-    if (start + length > this.end) throw this.malformed('it ends too early');
-    const { bytes } = this;
-    const first = bytes[start] as number;
-    const middle = bytes[start + (length >> 1)] as number;
-    const last = bytes[start + length - 1] as number;
-    const slot = (length + first * 31 + middle * 157 + last * 389) & (KEY_CACHE_SIZE - 1);
-    const cached = keyCache[slot] as string;
-    if (cached.length === length) {
-      let index = 0;
-      while (index < length && cached.charCodeAt(index) === bytes[start + index]) index++;
-      if (index === length && (bytes[start] as number) < 0x80) {
-        this.position = start + length;
-        return cached;
-      }
-    }
-    const text = this.readString(length);
-    // As many characters as bytes: ASCII, unless bytes were malformed.
-    if (text.length === length && !text.includes('\ufffd')) keyCache[slot] = text;
-    return text;
-  }
-
-  private readString(length: number): string {
-    const start = this.take(length);
-    const { bytes } = this;
-    if (length <= SHORT_STRING_MAX) {
-      let text = '';
-      let index = 0;
-      for (; index < length; index++) {
-        const byte = bytes[start + index] as number;
-        if (byte > 0x7f) break;
-        text += String.fromCharCode(byte);
-      }
-      if (index === length) return text;
-    }
-    this.buffer ??= asBuffer(bytes);
-    return this.buffer.toString('utf8', start, start + length);
-  }
-
   private readReference(): unknown {
     const number = this.readUint32();
     const object = this.objects?.[number];
-    if (object === undefined || object === UNFINISHED) throw this.malformed(`reference to no object (${number})`);
+    if (object === undefined || object === UNFINISHED)
+      throw this.malformed(`reference to no object (${number})`);
     return object;
   }
 
@@ -260,7 +225,7 @@ export class ValueReader {
         return this.readBigint(end);
       case EXTENSION.utf16: {
         const start = this.take(end - this.position);
-        return asBuffer(this.bytes).toString('utf16le', start, end);
+        return this.asBuffer().toString('utf16le', start, end);
       }
       case EXTENSION.int32Array:
         return this.readPackedArray(end, 4, Int32Array);
@@ -319,14 +284,18 @@ export class ValueReader {
     const isNegative = this.readUint8() === 1;
     const start = this.take(end - this.position);
     if (start === end) throw this.malformed('a bigint without digits');
-    const magnitude = BigInt(`0x${asBuffer(this.bytes).toString('hex', start, end)}`);
+    const magnitude = BigInt(`0x${this.asBuffer().toString('hex', start, end)}`);
     return isNegative ? -magnitude : magnitude;
   }
 
   private readPackedArray(
     end: number,
     elementBytes: number,
-    type: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Int32Array | Float64Array,
+    type: new (
+      buffer: ArrayBufferLike,
+      byteOffset: number,
+      length: number,
+    ) => Int32Array | Float64Array,
   ): number[] {
     const { buffer, byteOffset, length } = this.readBlock(end, elementBytes);
     const numbers = new type(buffer, byteOffset, length);
@@ -338,7 +307,8 @@ export class ValueReader {
 
   private readBinary(kindIndex: number, end: number): unknown {
     const kind = BINARY_KINDS[kindIndex];
-    if (kind === undefined) throw this.malformed(`unknown extension ${kindIndex + EXTENSION.binary}`);
+    if (kind === undefined)
+      throw this.malformed(`unknown extension ${kindIndex + EXTENSION.binary}`);
     const { buffer, byteOffset, length } = this.readBlock(end, kind.elementBytes);
     const binary = kind.viewOf(buffer, byteOffset, length);
     this.remember(binary);
@@ -346,7 +316,10 @@ export class ValueReader {
   }
 
   /** Where the elements of a block are: in the received bytes, or in a copy when those are misaligned. */
-  private readBlock(end: number, elementBytes: number): { buffer: ArrayBufferLike; byteOffset: number; length: number } {
+  private readBlock(
+    end: number,
+    elementBytes: number,
+  ): { buffer: ArrayBufferLike; byteOffset: number; length: number } {
     const padding = this.readUint8();
     this.take(padding);
     if (this.position > end) throw this.malformed('a wrong length');
@@ -359,61 +332,13 @@ export class ValueReader {
     return { buffer: buffer.slice(byteOffset, byteOffset + byteLength), byteOffset: 0, length };
   }
 
-  private readMapSize(): number {
-    const token = this.readUint8();
-    if (token >= 0x80 && token < 0x90) return token & 0x0f;
-    if (token === 0xde) return this.readUint16();
-    if (token === 0xdf) return this.readUint32();
-    throw this.malformed('a map expected');
-  }
-
-  private readArrayLength(): number {
-    const token = this.readUint8();
-    if (token >= 0x90 && token < 0xa0) return token & 0x0f;
-    if (token === 0xdc) return this.readUint16();
-    if (token === 0xdd) return this.readUint32();
-    throw this.malformed('an array expected');
-  }
-
-  private readUint8(): number {
-    return this.bytes[this.take(1)] as number;
-  }
-
-  private readUint16(): number {
-    const start = this.take(2);
-    return ((this.bytes[start] as number) << 8) | (this.bytes[start + 1] as number);
-  }
-
-  private readUint32(): number {
-    return this.dataView().getUint32(this.take(4));
-  }
-
-  private dataView(): DataView {
-    this.view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
-    return this.view;
-  }
-
-  /** Moves on by so many bytes and returns where they start. */
-  private take(byteLength: number): number {
-    const start = this.position;
-    if (byteLength > this.end - start) throw this.malformed('it ends too early');
-    this.position = start + byteLength;
-    return start;
-  }
-
   private reserve(elements: number): void {
     this.elementBudget -= elements;
     if (this.elementBudget < 0) throw this.malformed('more elements than bytes');
   }
 
   private enter(): void {
-    if (++this.depth > this.depthMax) throw this.malformed(`nested deeper than ${this.depthMax} levels`);
-  }
-
-  private malformed(what: string, options?: ErrorOptions): ProtocolError {
-    return new ProtocolError(`malformed value at byte ${this.position} of ${this.end}: ${what}`, options);
+    if (++this.depth > this.depthMax)
+      throw this.malformed(`nested deeper than ${this.depthMax} levels`);
   }
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -12,15 +12,16 @@ import {
   whyUnsendable,
 } from './unsendable.ts';
 import {
-  BLOCK_ALIGNMENT,
   EXTENSION,
   KIND_OF_CLASS_NAME,
   KIND_OF_PROTOTYPE,
   REFERENCES_FLAG,
+  TRANSFERABLES_FLAG,
   VALUE_FORMAT_VERSION,
   type ObjectKind,
 } from './value-format.ts';
-import { ObjectNumbers, OutputBuffer } from './value-output.ts';
+import { ObjectNumbers } from './object-numbers.ts';
+import { OutputBuffer } from './value-output.ts';
 
 export interface WriterLimits {
   valueDepth: number;
@@ -57,7 +58,11 @@ export class ValueWriter {
     try {
       output.byte(0);
       this.write(value);
-      return output.finish((VALUE_FORMAT_VERSION << 4) | (this.hasReferences ? REFERENCES_FLAG : 0));
+      return output.finish(
+        (VALUE_FORMAT_VERSION << 4) |
+          (this.hasReferences ? REFERENCES_FLAG : 0) |
+          (this.transferables.length > 0 ? TRANSFERABLES_FLAG : 0),
+      );
     } finally {
       output.reset();
       this.numbers.clear();
@@ -79,7 +84,8 @@ export class ValueWriter {
       case 'object':
         return value === null ? this.output.byte(0xc0) : this.writeObject(value);
       case 'function':
-        if ((value as Partial<Transferable>)[TRANSFERABLE] === undefined) throw new Unsendable(whyUnsendable(value));
+        if ((value as Partial<Transferable>)[TRANSFERABLE] === undefined)
+          throw new Unsendable(whyUnsendable(value));
         return this.writeObject(value);
       default:
         throw new Unsendable(whyUnsendable(value));
@@ -134,7 +140,9 @@ export class ValueWriter {
 
   private enter(): void {
     if (++this.depth > this.limits.valueDepth) {
-      throw new Unsendable(`it is nested deeper than ${this.limits.valueDepth} levels; send a flatter value`);
+      throw new Unsendable(
+        `it is nested deeper than ${this.limits.valueDepth} levels; send a flatter value`,
+      );
     }
   }
 
@@ -151,10 +159,12 @@ export class ValueWriter {
     if (this.writeReferenceIfKnown(value)) return;
     this.enter();
     if (Array.isArray(value)) this.writeArray(value);
-    else if ((value as Partial<Transferable>)[TRANSFERABLE] !== undefined) this.writeTransferable(value as Transferable);
+    else if ((value as Partial<Transferable>)[TRANSFERABLE] !== undefined)
+      this.writeTransferable(value as Transferable);
     else {
       const prototype: unknown = Object.getPrototypeOf(value);
-      if (prototype === Object.prototype || prototype === null) this.writePlain(value as Record<string, unknown>);
+      if (prototype === Object.prototype || prototype === null)
+        this.writePlain(value as Record<string, unknown>);
       else this.writeKnown(value, prototype as object);
     }
     this.depth--;
@@ -165,13 +175,7 @@ export class ValueWriter {
       throw new Unsendable(whyUnsendable(array));
     }
     const { length } = array;
-    if (length >= PACKED_ARRAY_MIN) {
-      const packed = packNumbers(array);
-      if (packed !== undefined) {
-        const type = packed instanceof Int32Array ? EXTENSION.int32Array : EXTENSION.float64Array;
-        return this.output.block(type, new Uint8Array(packed.buffer), BLOCK_ALIGNMENT);
-      }
-    }
+    if (length >= PACKED_ARRAY_MIN && this.output.packedNumbers(array)) return;
     this.output.arrayHeader(length);
     let index = 0;
     try {
@@ -198,7 +202,8 @@ export class ValueWriter {
   }
 
   private writeTransferable(value: Transferable): void {
-    if (!this.acceptsTransferables) throw new Unsendable('it is a ref or a handle, which errors cannot carry');
+    if (!this.acceptsTransferables)
+      throw new Unsendable('it is a ref or a handle, which errors cannot carry');
     const { kind, data } = value[TRANSFERABLE]();
     this.transferables.push(value);
     const mark = this.output.beginExtension(kind === 'ref' ? EXTENSION.ref : EXTENSION.handle);
@@ -241,7 +246,7 @@ export class ValueWriter {
         const bytes = ArrayBuffer.isView(value)
           ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
           : new Uint8Array(value as ArrayBuffer);
-        this.output.block(EXTENSION.binary + kind, bytes, BLOCK_ALIGNMENT);
+        this.output.block(EXTENSION.binary + kind, bytes);
       }
     }
   }
@@ -261,7 +266,8 @@ export class ValueWriter {
     this.writeExtension(EXTENSION.set, () => {
       const members = [...(Set.prototype.values.call(set) as Iterable<unknown>)];
       this.output.arrayHeader(members.length);
-      for (const [index, member] of members.entries()) this.writePart(member, () => memberSegment(index));
+      for (const [index, member] of members.entries())
+        this.writePart(member, () => memberSegment(index));
     });
   }
 
@@ -285,24 +291,17 @@ export class ValueWriter {
 }
 
 // In every Node.js we run on, but not yet in the library types of our target.
-const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();
-
-/** The elements as a typed array when all of them are numbers. */
-function packNumbers(array: readonly unknown[]): Int32Array | Float64Array | undefined {
-  let isInt32 = true;
-  for (let index = 0; index < array.length; index++) {
-    const element = array[index];
-    if (typeof element !== 'number') return undefined;
-    if (isInt32 && ((element | 0) !== element || (element === 0 && 1 / element < 0))) isInt32 = false;
-  }
-  const numbers = array as readonly number[];
-  return isInt32 ? new Int32Array(numbers) : new Float64Array(numbers);
-}
+const isWellFormed = (text: string): boolean =>
+  (text as string & { isWellFormed(): boolean }).isWellFormed();
 
 /** Objects of another realm (`node:vm`) have other prototypes than ours, but the same brands and class names. */
 function kindFromOtherRealm(value: object, prototype: object): ObjectKind | 'plain' | undefined {
   const className = classNameOf(value);
-  if (className === 'Object' && Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')) {
+  if (
+    className === 'Object' &&
+    Object.getPrototypeOf(prototype) === null &&
+    Object.hasOwn(prototype, 'isPrototypeOf')
+  ) {
     return 'plain';
   }
   const isBuiltIn =

@@ -1,0 +1,141 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { AuthenticationError, MantaError, ProtocolError } from '../errors/errors.ts';
+import type { NodeId, ProcessId } from '../ids.ts';
+import type { Transport } from '../transport/transport.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import type { Channel, ChannelPeer, ChannelServer } from './channel.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { FrameChannel } from './frame-channel.ts';
+import { challengeFor } from './handshake.ts';
+import { listenNatsPipes } from './nats-pipe.ts';
+import { socketPipe, type Pipe } from './pipe.ts';
+
+export interface ListenOptions {
+  processId: ProcessId;
+  role: ChannelPeer['role'];
+  machineId: string;
+  nodeId?: NodeId;
+  /** Where the Unix socket is made; absent: none (Windows, or a driver without a directory). */
+  socketDirectory?: string;
+  /** Interface to listen on for other machines; absent: no TCP. */
+  tcpHost?: string;
+  /** Takes channels over NATS as well. */
+  nats?: { transport: Transport; subject: string };
+  token: string;
+  onChannel(channel: Channel): void;
+  /** Told of each refused peer: for counting and the log. */
+  onRefused?(reason: MantaError): void;
+  /** False while the process must not take channels from other nodes (partition tests). */
+  accepts?(): boolean;
+}
+
+/** Takes channels on all the ways this process can be reached. Nothing is delivered before a peer has proved the token. */
+export async function listenChannels(options: ListenOptions): Promise<ChannelServer> {
+  const servers: Server[] = [];
+  const open = new Set<Pipe>();
+  const takePipe = (pipe: Pipe): void => {
+    if (options.accepts?.() === false) {
+      pipe.destroy();
+      return;
+    }
+    open.add(pipe);
+    pipe.onClose(() => open.delete(pipe));
+    acceptPipe(pipe, options);
+  };
+  const takeSocket = (socket: Socket): void => takePipe(socketPipe(socket));
+
+  const address: ProcessAddress = {
+    processId: options.processId,
+    nodeId: options.nodeId,
+    machineId: options.machineId,
+    socketPath: undefined,
+    tcp: undefined,
+  };
+  if (options.socketDirectory !== undefined) {
+    mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
+    address.socketPath = join(options.socketDirectory, `${options.processId.slice(2)}.sock`);
+    servers.push(await listen(createServer(takeSocket), { path: address.socketPath }));
+  }
+  if (options.tcpHost !== undefined) {
+    const server = await listen(createServer(takeSocket), { host: options.tcpHost, port: 0 });
+    address.tcp = { host: options.tcpHost, port: (server.address() as AddressInfo).port };
+    servers.push(server);
+  }
+  const natsPipes = options.nats && listenNatsPipes(options.nats.transport, options.nats.subject, takePipe);
+
+  return {
+    address,
+    async close() {
+      natsPipes?.close();
+      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      for (const pipe of open) pipe.destroy();
+      await Promise.all(closed);
+      if (address.socketPath !== undefined) rmSync(address.socketPath, { force: true });
+    },
+  };
+}
+
+function listen(server: Server, where: { path: string } | { host: string; port: number }): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
+
+/** The listener's half of the handshake, then a channel. */
+function acceptPipe(pipe: Pipe, options: ListenOptions): void {
+  let channel: FrameChannel | undefined;
+  let pendingAnswer: ReturnType<typeof challengeFor> | undefined;
+
+  const refuse = (error: unknown): void => {
+    clearTimeout(deadline);
+    const reason = MantaError.is(error) ? (error as MantaError) : new ProtocolError(String(error), { cause: error });
+    options.onRefused?.(reason);
+    if (channel !== undefined) {
+      channel.refuse(reason);
+      return;
+    }
+    pipe.write(encodeFrame(FRAME_KIND.refusal, { name: reason.name, message: reason.message }));
+    pipe.end();
+  };
+  const deadline = setTimeout(
+    () => refuse(new AuthenticationError(`No handshake within ${LIMITS.handshakeTimeoutMs} ms.`)),
+    LIMITS.handshakeTimeoutMs,
+  );
+  deadline.unref();
+
+  const onHandshakeFrame = (frame: Frame): void => {
+    if (frame.kind !== FRAME_KIND.handshake) throw new AuthenticationError('Records before the handshake.');
+    if (pendingAnswer === undefined) {
+      const self: ChannelPeer = { processId: options.processId, role: options.role };
+      pendingAnswer = challengeFor(frame.body, self, options.token);
+      pipe.write(encodeFrame(FRAME_KIND.handshake, pendingAnswer.challenge));
+      return;
+    }
+    const peer = pendingAnswer.accept(frame.body);
+    clearTimeout(deadline);
+    channel = new FrameChannel(pipe, peer, reader);
+    options.onChannel(channel);
+  };
+  const reader = new FrameReader((frame) => {
+    if (channel === undefined) onHandshakeFrame(frame);
+    else channel.receive(frame);
+  }, LIMITS.handshakeFrameBytes);
+  let refused = false;
+  pipe.onData((chunk) => {
+    if (refused) return;
+    try {
+      reader.push(chunk);
+    } catch (error) {
+      refused = true;
+      refuse(error);
+    }
+  });
+  pipe.onClose(() => clearTimeout(deadline));
+}

@@ -1,0 +1,146 @@
+import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { Channel, ChannelPeer, ChannelRecord } from './channel.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import type { Pipe } from './pipe.ts';
+
+/** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
+const RECORDS_PER_FRAME = 512;
+const SEGMENT_BYTES_PER_FRAME = 4 * 1024 * 1024;
+
+/** The one implementation of Channel: frames over a pipe whose handshake is done. */
+export class FrameChannel implements Channel {
+  readonly peer: ChannelPeer;
+  readonly #pipe: Pipe;
+  readonly #closeListeners: ((reason: MantaError) => void)[] = [];
+  #records: ChannelRecord[] = [];
+  #segments: Uint8Array[] = [];
+  #segmentBytes = 0;
+  #flushScheduled = false;
+  #closed: MantaError | undefined;
+  #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
+  /** Frames that came before there was a handler. */
+  #early: Frame[] = [];
+  readonly #flush = (): void => {
+    this.#flushScheduled = false;
+    this.#writeBatch();
+  };
+
+  constructor(pipe: Pipe, peer: ChannelPeer, reader: FrameReader) {
+    this.#pipe = pipe;
+    this.peer = peer;
+    reader.maxFrameBytes = LIMITS.frameBytes;
+    pipe.onClose((error) => {
+      this.#finish(
+        new ClusterUnavailableError(
+          `The connection to process ${peer.processId} closed${error === undefined ? '' : `: ${error.message}`}.`,
+        ),
+      );
+    });
+  }
+
+  get queuedBytes(): number {
+    return this.#pipe.queuedBytes;
+  }
+
+  send(record: ChannelRecord, segments?: Uint8Array[]): void {
+    if (this.#closed !== undefined) return;
+    if (segments !== undefined) this.#attach(record, segments);
+    this.#records.push(record);
+    if (this.#records.length >= RECORDS_PER_FRAME || this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME) {
+      this.#writeBatch();
+    } else if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      process.nextTick(this.#flush);
+    }
+  }
+
+  /** A record names its segments from 0; in a frame they stand behind those of the records before it. */
+  #attach(record: ChannelRecord, segments: Uint8Array[]): void {
+    record.push(this.#segments.length);
+    for (const segment of segments) {
+      this.#segments.push(segment);
+      this.#segmentBytes += segment.byteLength;
+    }
+  }
+
+  #writeBatch(): void {
+    if (this.#records.length === 0 || this.#closed !== undefined) return;
+    const frame = encodeFrame(FRAME_KIND.records, this.#records, this.#segments);
+    this.#records = [];
+    if (this.#segments.length > 0) {
+      this.#segments = [];
+      this.#segmentBytes = 0;
+    }
+    this.#pipe.write(frame);
+  }
+
+  onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
+    this.#handler = handler;
+    const early = this.#early;
+    this.#early = [];
+    for (const frame of early) this.receive(frame);
+  }
+
+  onClose(listener: (reason: MantaError) => void): void {
+    if (this.#closed === undefined) this.#closeListeners.push(listener);
+    else listener(this.#closed);
+  }
+
+  /** Takes a frame that the reader cut out. */
+  receive(frame: Frame): void {
+    if (frame.kind === FRAME_KIND.ping) {
+      this.#pipe.write(encodeFrame(FRAME_KIND.pong, null));
+      return;
+    }
+    if (frame.kind !== FRAME_KIND.records) return;
+    if (this.#handler === undefined) {
+      this.#early.push(frame);
+      return;
+    }
+    if (!Array.isArray(frame.body)) throw new ProtocolError('Channel frame whose body is not a list of records.');
+    for (const record of frame.body) {
+      if (!Array.isArray(record)) throw new ProtocolError('Channel record that is not a list.');
+      this.#handler(record, frame.segments);
+    }
+  }
+
+  pause(): void {
+    this.#pipe.pause();
+  }
+
+  resume(): void {
+    this.#pipe.resume();
+  }
+
+  ref(): void {
+    this.#pipe.ref();
+  }
+
+  unref(): void {
+    this.#pipe.unref();
+  }
+
+  close(): void {
+    if (this.#closed !== undefined) return;
+    this.#writeBatch();
+    this.#pipe.end();
+    this.#finish(new ClusterUnavailableError(`The connection to process ${this.peer.processId} was closed here.`));
+  }
+
+  /** Ends the channel because the peer broke the protocol: it is told why, and nothing more is read. */
+  refuse(reason: MantaError): void {
+    this.#pipe.write(encodeFrame(FRAME_KIND.refusal, { name: reason.name, message: reason.message }));
+    this.#pipe.end();
+    this.#finish(reason);
+  }
+
+  #finish(reason: MantaError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    this.#records = [];
+    this.#segments = [];
+    for (const listener of this.#closeListeners) listener(reason);
+    this.#closeListeners.length = 0;
+  }
+}

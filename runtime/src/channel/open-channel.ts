@@ -1,0 +1,133 @@
+import { connect, type NetConnectOpts } from 'node:net';
+import {
+  AuthenticationError,
+  ClusterUnavailableError,
+  MantaError,
+  ProtocolError,
+} from '../errors/errors.ts';
+import type { Transport } from '../transport/transport.ts';
+import { LIMITS } from '../wire/limits.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import type { ChannelPeer } from './channel.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { FrameChannel } from './frame-channel.ts';
+import { answerFor, createHello } from './handshake.ts';
+import { openNatsPipe } from './nats-pipe.ts';
+import { socketPipe, type Pipe } from './pipe.ts';
+
+export interface OpenOptions {
+  self: ChannelPeer;
+  machineId: string;
+  token: string;
+  timeoutMs: number;
+  /** The last resort, when neither socket nor TCP is reachable. */
+  nats?: { transport: () => Promise<Transport>; subject: string } | undefined;
+}
+
+/**
+ * Opens a channel by the nearest way: Unix socket on the same machine, else TCP, else NATS.
+ * @throws AuthenticationError when the two ends have different tokens.
+ * @throws ClusterUnavailableError when the process cannot be reached; the message names every way that was tried.
+ */
+export async function openChannel(address: ProcessAddress, options: OpenOptions): Promise<FrameChannel> {
+  const failures: string[] = [];
+  for (const way of waysTo(address, options)) {
+    try {
+      return await introduce(await way.open(), options, address);
+    } catch (error) {
+      if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) throw error;
+      failures.push(`${way.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const tried = failures.length === 0 ? 'it has no address that can be used from here' : failures.join('; ');
+  throw new ClusterUnavailableError(`Process ${address.processId} cannot be reached: ${tried}.`);
+}
+
+interface Way {
+  name: string;
+  open(): Promise<Pipe>;
+}
+
+function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
+  const ways: Way[] = [];
+  const { socketPath, tcp } = address;
+  const { nats } = options;
+  if (socketPath !== undefined && address.machineId === options.machineId) {
+    ways.push({ name: socketPath, open: () => openSocket({ path: socketPath }, options.timeoutMs) });
+  }
+  if (tcp !== undefined) {
+    ways.push({ name: `${tcp.host}:${tcp.port}`, open: () => openSocket(tcp, options.timeoutMs) });
+  }
+  if (nats !== undefined) {
+    ways.push({
+      name: nats.subject,
+      open: async () => openNatsPipe(await nats.transport(), nats.subject, options.timeoutMs),
+    });
+  }
+  return ways;
+}
+
+function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(where);
+    const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    socket.once('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.removeAllListeners('error');
+      resolve(socketPipe(socket));
+    });
+  });
+}
+
+/** The caller's half of the handshake. */
+function introduce(pipe: Pipe, options: OpenOptions, address: ProcessAddress): Promise<FrameChannel> {
+  return new Promise((resolve, reject) => {
+    const hello = createHello(options.self);
+    let channel: FrameChannel | undefined;
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      if (channel === undefined) reject(error);
+      pipe.destroy();
+    };
+    const timer = setTimeout(
+      () => fail(new ClusterUnavailableError(`no handshake within ${options.timeoutMs} ms`)),
+      options.timeoutMs,
+    );
+    const onHandshakeFrame = (frame: Frame): void => {
+      if (frame.kind === FRAME_KIND.refusal) throw refusalFrom(frame.body);
+      if (frame.kind !== FRAME_KIND.handshake) throw new ProtocolError('Records before the handshake.');
+      const { peer, answer } = answerFor(frame.body, hello, options.token);
+      if (peer.processId !== address.processId) {
+        throw new ClusterUnavailableError(`another process (${peer.processId}) answers at this address now`);
+      }
+      pipe.write(encodeFrame(FRAME_KIND.handshake, answer));
+      clearTimeout(timer);
+      channel = new FrameChannel(pipe, peer, reader);
+      resolve(channel);
+    };
+    const reader = new FrameReader((frame) => {
+      if (channel === undefined) onHandshakeFrame(frame);
+      else channel.receive(frame);
+    }, LIMITS.handshakeFrameBytes);
+    pipe.onData((chunk) => {
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        fail(error instanceof Error ? error : new ProtocolError(String(error)));
+      }
+    });
+    pipe.onClose((error) => fail(error ?? new ClusterUnavailableError('the connection closed during the handshake')));
+    pipe.write(encodeFrame(FRAME_KIND.handshake, hello));
+  });
+}
+
+function refusalFrom(body: unknown): MantaError {
+  const { name, message } = (body ?? {}) as { name?: unknown; message?: unknown };
+  return name === 'AuthenticationError'
+    ? new AuthenticationError(String(message))
+    : new ProtocolError(String(message));
+}

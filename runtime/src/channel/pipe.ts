@@ -1,0 +1,53 @@
+import type { Socket } from 'node:net';
+
+/** What carries a channel's bytes: a Unix socket, a TCP connection, or a conversation over NATS. */
+export interface Pipe {
+  write(buffers: readonly Buffer[]): void;
+  /** Bytes accepted by `write` that have not left this process. */
+  readonly queuedBytes: number;
+  onData(handler: (chunk: Buffer) => void): void;
+  /** Called once, with the error that ended it, if any. */
+  onClose(listener: (error: Error | undefined) => void): void;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  destroy(): void;
+  /** Keeps the process alive while open (default), or not. */
+  ref(): void;
+  unref(): void;
+}
+
+/** The kernel answers these probes, so a peer with a busy event loop is never taken for a dead one. */
+const TCP_KEEP_ALIVE_MS = 10_000;
+
+export function socketPipe(socket: Socket): Pipe {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+  let failure: Error | undefined;
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  return {
+    write(buffers) {
+      if (buffers.length === 1) {
+        socket.write(buffers[0] as Buffer);
+        return;
+      }
+      socket.cork();
+      for (const buffer of buffers) socket.write(buffer);
+      socket.uncork();
+    },
+    get queuedBytes() {
+      return socket.writableLength;
+    },
+    onData: (handler) => void socket.on('data', handler),
+    onClose: (listener) => void socket.once('close', () => listener(failure)),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: () => void socket.end(() => socket.destroySoon()),
+    destroy: () => void socket.destroy(),
+    ref: () => void socket.ref(),
+    unref: () => void socket.unref(),
+  };
+}

@@ -1,0 +1,239 @@
+import type * as v from 'valibot';
+import { MantaError } from '../errors/errors.ts';
+import type { ActorId, ProcessId } from '../ids.ts';
+import { ActorCaller, type CallerCore, type CallerSettings } from '../rpc/actor-caller.ts';
+import type { Clock } from '../time/clock.ts';
+import {
+  ActorCreateReply,
+  ActorHoldReply,
+  Acknowledgement,
+  type ActorDescription,
+  type ActorSpec,
+  type ActorUpdate,
+} from '../wire/messages.ts';
+import type { HeadClient } from './head-client.ts';
+
+interface RegistryCore extends CallerCore {
+  errorFromReply(error: { name: string; message: string }): MantaError;
+  unknownActor(actorId: ActorId, className: string): MantaError;
+  warn(message: string, error: unknown): void;
+  readonly processId: ProcessId;
+  head(): Promise<HeadClient>;
+}
+
+/** Specs in one request; their encoded arguments count too. */
+const SPECS_PER_REQUEST = 500;
+const SPEC_BYTES_PER_REQUEST = 2 * 1024 * 1024;
+/** Dropped handles are given back in batches; a process that takes over a handle speaks up long before. */
+const RELEASE_DELAY_MS = 1_000;
+
+/**
+ * The actors this process holds handles of: creates them, keeps their callers informed, and tells the head when the
+ * last handle of one is gone and its calls are done.
+ */
+export class ActorRegistry {
+  readonly #core: RegistryCore;
+  readonly #clock: Clock;
+  /** Usually one; two when getIfExists led to an actor that was known here already. */
+  readonly #callers = new Map<ActorId, ActorCaller[]>();
+  #creations: { spec: ActorSpec; caller: ActorCaller }[] = [];
+  #holds: ActorId[] = [];
+  #releases = new Set<ActorId>();
+
+  constructor(core: RegistryCore) {
+    this.#core = core;
+    this.#clock = core.clock;
+  }
+
+  /** Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request. */
+  create(spec: ActorSpec): ActorCaller {
+    const caller = this.#add({
+      actorId: spec.actorId,
+      className: spec.className,
+      maxTaskRetries: spec.maxTaskRetries,
+      retryExceptions: spec.retryExceptions,
+      maxPendingCalls: spec.maxPendingCalls,
+      allowOutOfOrderExecution: spec.allowOutOfOrderExecution ?? false,
+    });
+    return caller;
+  }
+
+  submitCreation(spec: ActorSpec, caller: ActorCaller): void {
+    this.#creations.push({ spec, caller });
+    if (this.#creations.length === 1) process.nextTick(() => this.#sendCreations());
+  }
+
+  #sendCreations(): void {
+    const all = this.#creations;
+    this.#creations = [];
+    let batch: typeof all = [];
+    let bytes = 0;
+    for (const creation of all) {
+      batch.push(creation);
+      bytes += creation.spec.encodedArgs.byteLength;
+      if (batch.length >= SPECS_PER_REQUEST || bytes >= SPEC_BYTES_PER_REQUEST) {
+        void this.#requestCreations(batch);
+        batch = [];
+        bytes = 0;
+      }
+    }
+    if (batch.length > 0) void this.#requestCreations(batch);
+  }
+
+  async #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
+    this.#core.callStarted();
+    try {
+      const head = await this.#core.head();
+      const reply = await head.request('actor.create', { specs: batch.map(({ spec }) => spec) }, ActorCreateReply);
+      reply.results.forEach((result, index) => this.#created(batch[index]?.caller, result));
+    } catch (error) {
+      for (const { caller } of batch) caller.failCreation(error as MantaError);
+    } finally {
+      this.#core.callFinished();
+    }
+  }
+
+  #created(caller: ActorCaller | undefined, result: v.InferOutput<typeof ActorCreateReply>['results'][number]): void {
+    if (caller === undefined) return;
+    if (result.error !== undefined) {
+      caller.failCreation(this.#core.errorFromReply(result.error));
+    } else if (result.existing !== undefined) {
+      this.#adopt(caller, result.existing);
+    }
+  }
+
+  /** getIfExists found another actor under the name: the handle speaks to that one from now on. */
+  #adopt(caller: ActorCaller, existing: ActorDescription): void {
+    if (existing.actorId !== caller.actorId) {
+      this.#remove(caller);
+      caller.settings = { ...settingsOf(existing), className: caller.className };
+      this.#insert(caller);
+    }
+    caller.apply(existing.update);
+  }
+
+  /** A caller for a handle that came from elsewhere; the head is told that this process holds it now. */
+  hold(actorId: ActorId, className: string): ActorCaller {
+    const known = this.#callers.get(actorId)?.[0];
+    if (known !== undefined) return known;
+    const caller = this.#add({
+      actorId,
+      className,
+      maxTaskRetries: 0,
+      retryExceptions: undefined,
+      maxPendingCalls: undefined,
+      allowOutOfOrderExecution: false,
+    });
+    this.refresh(actorId);
+    return caller;
+  }
+
+  /** A caller for an actor that the head has just described (and for which it counts us as a holder). */
+  adoptDescription(description: ActorDescription): ActorCaller {
+    const known = this.#callers.get(description.actorId)?.[0];
+    const caller = known ?? this.#add(settingsOf(description));
+    caller.apply(description.update);
+    return caller;
+  }
+
+  refresh(actorId: ActorId): void {
+    this.#holds.push(actorId);
+    if (this.#holds.length === 1) process.nextTick(() => void this.#sendHolds());
+  }
+
+  async #sendHolds(): Promise<void> {
+    const actorIds = [...new Set(this.#holds)];
+    this.#holds = [];
+    try {
+      const head = await this.#core.head();
+      const message = { processId: this.#core.processId, actorIds };
+      const reply = await head.request('actor.hold', message, ActorHoldReply);
+      reply.actors.forEach((description, index) => this.#held(actorIds[index] as ActorId, description));
+    } catch (error) {
+      for (const actorId of actorIds) {
+        for (const caller of this.#callers.get(actorId) ?? []) {
+          if (caller.lastUpdate === undefined) caller.failCreation(error as MantaError);
+        }
+      }
+    }
+  }
+
+  #held(actorId: ActorId, description: ActorDescription | undefined): void {
+    for (const caller of this.#callers.get(actorId) ?? []) {
+      if (description !== undefined) {
+        if (caller.lastUpdate === undefined) caller.settings = settingsOf(description);
+        caller.apply(description.update);
+      } else if (caller.lastUpdate !== undefined) {
+        caller.failCreation(this.#core.unknownActor(actorId, caller.className));
+      }
+    }
+  }
+
+  /** After a head restart: says again what this process holds. */
+  holdAllAgain(): void {
+    for (const actorId of this.#callers.keys()) this.refresh(actorId);
+  }
+
+  applyUpdate(update: ActorUpdate): void {
+    for (const caller of this.#callers.get(update.actorId) ?? []) caller.apply(update);
+  }
+
+  /** The last handle of this caller is gone. */
+  drop(caller: ActorCaller): void {
+    if (caller.unfinishedCalls > 0) {
+      caller.onIdle = () => this.drop(caller);
+      return;
+    }
+    this.#remove(caller);
+    caller.close();
+    if (this.#callers.has(caller.actorId)) return;
+    this.#releases.add(caller.actorId);
+    if (this.#releases.size === 1) this.#clock.after(RELEASE_DELAY_MS, () => void this.#sendReleases(), { unref: true });
+  }
+
+  async #sendReleases(): Promise<void> {
+    const actorIds = [...this.#releases].filter((actorId) => !this.#callers.has(actorId));
+    this.#releases.clear();
+    if (actorIds.length === 0) return;
+    try {
+      const head = await this.#core.head();
+      await head.request('actor.release', { processId: this.#core.processId, actorIds }, Acknowledgement);
+    } catch (error) {
+      this.#core.warn('handles could not be released; the head drops them when this process ends', error);
+    }
+  }
+
+  #add(settings: CallerSettings): ActorCaller {
+    const caller = new ActorCaller(this.#core, settings);
+    this.#insert(caller);
+    return caller;
+  }
+
+  #insert(caller: ActorCaller): void {
+    const known = this.#callers.get(caller.actorId);
+    if (known === undefined) this.#callers.set(caller.actorId, [caller]);
+    else known.push(caller);
+  }
+
+  #remove(caller: ActorCaller): void {
+    const rest = (this.#callers.get(caller.actorId) ?? []).filter((other) => other !== caller);
+    if (rest.length === 0) this.#callers.delete(caller.actorId);
+    else this.#callers.set(caller.actorId, rest);
+  }
+
+  closeAll(): void {
+    for (const callers of this.#callers.values()) for (const caller of callers) caller.close();
+    this.#callers.clear();
+  }
+}
+
+function settingsOf(description: ActorDescription): CallerSettings {
+  return {
+    actorId: description.actorId,
+    className: description.className,
+    maxTaskRetries: description.maxTaskRetries,
+    retryExceptions: description.retryExceptions,
+    maxPendingCalls: description.maxPendingCalls,
+    allowOutOfOrderExecution: false,
+  };
+}

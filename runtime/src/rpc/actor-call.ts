@@ -1,0 +1,151 @@
+import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
+import { ObjectRef } from '../objects/object-ref.ts';
+import { Payload, type Primitive } from '../objects/payload.ts';
+import type { Transferable } from '../serialization/transferable.ts';
+import type { ActorCaller, MethodInfo } from './actor-caller.ts';
+import type { CallOptions } from './call-options.ts';
+import { ObjectRefStream } from './object-ref-stream.ts';
+import type { PeerConnection, PendingReply } from './peer-connection.ts';
+import { RECORD } from './records.ts';
+
+/** Where a call is: the words of `explain`. */
+export type CallPhase = 'waiting-for-dependencies' | 'queued' | 'sent' | 'lost' | 'done';
+
+/**
+ * One call of an actor method, and at the same time the ref of its result: a call makes one object. What only some
+ * calls need (options, timers, streams, kept arguments) is set only on those.
+ */
+export class ActorCall extends ObjectRef<unknown> implements PendingReply {
+  readonly caller: ActorCaller;
+  readonly method: MethodInfo;
+  /** Kept until sent; longer when the call may be repeated. */
+  values: unknown[] | undefined;
+  /** Primitive arguments and no options: nothing to prepare. */
+  plain = false;
+  options: CallOptions | undefined = undefined;
+  pins: Transferable[] | undefined = undefined;
+  phase: CallPhase = 'queued';
+  /** The number under which it was last sent. */
+  number = 0;
+  connection: PeerConnection | undefined = undefined;
+  retriesLeft: number;
+  stream: ObjectRefStream<unknown> | undefined = undefined;
+  /** Items to drop because an earlier attempt delivered them. */
+  skipItems = 0;
+  unlisten: (() => void) | undefined = undefined;
+
+  constructor(caller: ActorCaller, method: MethodInfo, values: unknown[], retries: number) {
+    super(caller.runtime);
+    this.caller = caller;
+    this.method = method;
+    this.values = values;
+    this.retriesLeft = retries;
+  }
+
+  /** The user asked for a stream, or the callee says that the result is one. */
+  openStream(): ObjectRefStream<unknown> {
+    this.stream ??= new ObjectRefStream(
+      this.runtime,
+      {
+        grant: (items) => this.connection?.channel.send([RECORD.credit, this.number, items]),
+        cancelStream: () => this.caller.cancel(this, 'cancelled'),
+      },
+      this.options?.maxBufferedItems,
+    );
+    return this.stream;
+  }
+
+  // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
+  onResult(value: unknown): void {
+    this.finish();
+    if (this.stream !== undefined) this.stream.finish();
+    this.resolve(this.#contentOf(value));
+  }
+
+  onFailure(encodedError: Uint8Array, ran: boolean): void {
+    this.caller.onFailure(this, encodedError, ran);
+  }
+
+  onStream(): void {
+    const stream = this.openStream();
+    this.skipItems = stream.received;
+  }
+
+  onItem(value: unknown): void {
+    if (this.skipItems > 0) {
+      this.skipItems -= 1;
+      this.connection?.channel.send([RECORD.credit, this.number, 1]);
+      return;
+    }
+    this.openStream().push(this.#contentOf(value));
+  }
+
+  onEnd(encodedError: Uint8Array | undefined): void {
+    if (encodedError !== undefined) {
+      this.caller.onFailure(this, encodedError, true);
+      return;
+    }
+    this.finish();
+    this.openStream().finish();
+    this.resolve(undefined);
+  }
+
+  onLost(reason: MantaError): void {
+    this.caller.onLost(this, reason);
+  }
+
+  #contentOf(value: unknown): Primitive | Payload {
+    if (!(value instanceof Uint8Array)) return value as Primitive;
+    return this.caller.core.receivePayload(value);
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Ends the call with an error, wherever it is. */
+  fail(error: unknown): void {
+    if (this.phase === 'done') return;
+    this.finish();
+    this.stream?.finish({ error });
+    this.reject(error);
+  }
+
+  failCancelled(reason: 'cancelled' | 'timeout'): void {
+    const what = `${this.caller.className}.${this.method.name}`;
+    this.fail(
+      reason === 'cancelled'
+        ? new TaskCancelledError(`The call of ${what} on actor ${this.caller.actorId} was cancelled.`)
+        : new TaskTimeoutError(
+            `The call of ${what} on actor ${this.caller.actorId} took longer than ${this.options?.timeoutMs} ms.`,
+          ),
+    );
+  }
+
+  /** Releases what the call held. */
+  finish(): void {
+    if (this.phase === 'done') return;
+    this.phase = 'done';
+    this.values = undefined;
+    this.connection = undefined;
+    if (this.unlisten !== undefined) {
+      this.unlisten();
+      this.unlisten = undefined;
+    }
+    if (this.pins !== undefined) {
+      this.caller.core.unpin(this.pins);
+      this.pins = undefined;
+    }
+    this.caller.onFinished();
+  }
+
+  /** A ref whose method is no generator can still be iterated: the callee says when its result is a stream. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
+    yield* this.openStream();
+    const value = await this;
+    if (value !== undefined) {
+      throw new TypeError(`${this.caller.className}.${this.method.name} did not return an iterable.`);
+    }
+  }
+
+  refs(): AsyncIterable<ObjectRef<unknown>> {
+    return this.openStream().refs();
+  }
+}

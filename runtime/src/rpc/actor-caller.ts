@@ -1,0 +1,455 @@
+import {
+  ActorUnavailableError,
+  BackpressureError,
+  MantaError,
+  TaskError,
+} from '../errors/errors.ts';
+import type { ActorId } from '../ids.ts';
+import { isPrimitive, type Payload } from '../objects/payload.ts';
+import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import { decodeError } from '../serialization/error-codec.ts';
+import type { Transferable } from '../serialization/transferable.ts';
+import type { ValueCodec } from '../serialization/value-codec.ts';
+import type { Clock } from '../time/clock.ts';
+import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
+import { ActorCall } from './actor-call.ts';
+import { deathError } from './actor-death.ts';
+import { failedDependency, prepareArguments, wireArguments, type PreparedArguments } from './arguments.ts';
+import { checkCallOptions, mayRetryException, recordOptions, type CallOptions } from './call-options.ts';
+import type { PeerConnection } from './peer-connection.ts';
+import { RECORD } from './records.ts';
+
+export interface MethodInfo {
+  name: string;
+  /** Index in the class's method table. */
+  number: number;
+  stream: boolean;
+}
+
+/** What callers share: the process they live in. */
+export interface CallerCore {
+  readonly runtime: RefOwnerRuntime;
+  readonly codec: ValueCodec;
+  readonly clock: Clock;
+  connect(address: ProcessAddress): Promise<PeerConnection>;
+  /** Asks the head anew for the state of an actor; the answer comes as an update. */
+  refresh(actorId: ActorId): void;
+  receivePayload(bytes: Uint8Array): Payload;
+  unpin(pins: readonly Transferable[]): void;
+  /** One more / one fewer call under way: keeps the process alive meanwhile. */
+  callStarted(): void;
+  callFinished(): void;
+}
+
+export interface CallerSettings {
+  actorId: ActorId;
+  className: string;
+  maxTaskRetries: number;
+  retryExceptions: boolean | string[] | undefined;
+  maxPendingCalls: number | undefined;
+  allowOutOfOrderExecution: boolean;
+}
+
+/** How long a call whose connection broke waits for the head to say what became of the actor. */
+const VERDICT_TIMEOUT_MS = 15_000;
+const RECONNECT_DELAY_MS = 100;
+
+/**
+ * This process's view of one actor, and the queue of its calls to it.
+ *
+ *              (1) alive            (2) connected
+ *     waiting ───────────▶ connecting ───────▶ open
+ *        ▲  ▲                 │ (3) failed      │ (4) connection lost / refused
+ *        │  └─────────────────┴─────────────────┘
+ *        └── (5) pending, restarting            any ──(6) dead──▶ dead
+ *
+ * Calls leave in the order in which they were made; calls that may be repeated after (4) go first, in their old
+ * order. A call that was sent and may not be repeated waits for the verdict of the head: dead gives ActorDiedError,
+ * everything else ActorUnavailableError, because it may or may not have run.
+ */
+export class ActorCaller {
+  readonly core: CallerCore;
+  readonly runtime: RefOwnerRuntime;
+  settings: CallerSettings;
+  #state: 'waiting' | 'connecting' | 'open' | 'dead' = 'waiting';
+  #update: ActorUpdate | undefined;
+  #connection: PeerConnection | undefined;
+  #port = 0;
+  #deathError: MantaError | undefined;
+  /** Calls not sent yet; `#head` is the index of the first. */
+  #queue: ActorCall[] = [];
+  #head = 0;
+  /** Sent once and to be sent again, before the queue. */
+  #resend: ActorCall[] = [];
+  /** Sent, lost, not repeatable: waiting for the verdict. */
+  #lost: { call: ActorCall; reason: MantaError; since: number }[] = [];
+  #unfinished = 0;
+  #waitingSince: number;
+  #cancelTimer: (() => void) | undefined;
+  onIdle: (() => void) | undefined;
+
+  constructor(core: CallerCore, settings: CallerSettings) {
+    this.core = core;
+    this.runtime = core.runtime;
+    this.settings = settings;
+    this.#waitingSince = core.clock.now();
+  }
+
+  get actorId(): ActorId {
+    return this.settings.actorId;
+  }
+  get className(): string {
+    return this.settings.className;
+  }
+  get unfinishedCalls(): number {
+    return this.#unfinished;
+  }
+  get lastUpdate(): ActorUpdate | undefined {
+    return this.#update;
+  }
+  get deathError(): MantaError | undefined {
+    return this.#deathError;
+  }
+
+  // ── calls ────────────────────────────────────────────────────────────────────────────────────────────────
+  submit(method: MethodInfo, args: unknown[]): ActorCall {
+    for (const arg of args) if (!isPrimitive(arg)) return this.#submitPrepared(method, args, undefined);
+    const call = new ActorCall(this, method, args, this.settings.maxTaskRetries);
+    call.plain = true;
+    this.#accept(call);
+    return call;
+  }
+
+  submitWith(method: MethodInfo, args: unknown[], options: CallOptions): ActorCall {
+    return this.#submitPrepared(method, args, checkCallOptions(options));
+  }
+
+  #submitPrepared(method: MethodInfo, args: unknown[], options: CallOptions | undefined): ActorCall {
+    const retries = options?.maxTaskRetries ?? this.settings.maxTaskRetries;
+    const prepared = prepareArguments(args, this.core.codec);
+    const call = new ActorCall(this, method, prepared.values, retries);
+    call.options = options;
+    if (prepared.pins.length > 0) call.pins = prepared.pins;
+    if (options !== undefined) this.#watch(call, options);
+    this.#accept(call, prepared);
+    return call;
+  }
+
+  #watch(call: ActorCall, options: CallOptions): void {
+    const { signal, timeoutMs } = options;
+    const undo: (() => void)[] = [];
+    if (timeoutMs !== undefined) undo.push(this.core.clock.after(timeoutMs, () => this.cancel(call, 'timeout')));
+    if (signal !== undefined) {
+      const abort = (): void => this.cancel(call, 'cancelled');
+      signal.addEventListener('abort', abort, { once: true });
+      undo.push(() => signal.removeEventListener('abort', abort));
+    }
+    call.unlisten = () => undo.forEach((step) => step());
+  }
+
+  #accept(call: ActorCall, prepared?: PreparedArguments): void {
+    this.#unfinished += 1;
+    if (this.#unfinished === 1) this.core.callStarted();
+    if (this.#state === 'dead') {
+      call.fail(this.#deathError);
+      return;
+    }
+    if (call.options?.signal?.aborted) {
+      call.failCancelled('cancelled');
+      return;
+    }
+    if (this.settings.maxPendingCalls !== undefined && this.#unfinished > this.settings.maxPendingCalls) {
+      call.fail(this.#backpressure());
+      return;
+    }
+    if (prepared !== undefined && prepared.dependencies.length > 0) this.#awaitDependencies(call, prepared);
+    if (this.#state === 'open' && this.#head === this.#queue.length && call.phase === 'queued') this.#send(call);
+    else this.#queue.push(call);
+    if (prepared !== undefined) this.#flush();
+  }
+
+  #backpressure(): BackpressureError {
+    return new BackpressureError(
+      `Actor ${this.actorId} (${this.className}) has ${this.settings.maxPendingCalls} unfinished calls from this ` +
+        'process, the most its maxPendingCalls allows.',
+    );
+  }
+
+  #awaitDependencies(call: ActorCall, prepared: PreparedArguments): void {
+    let missing = prepared.dependencies.length;
+    call.phase = 'waiting-for-dependencies';
+    const waiter = {
+      settled: (): void => {
+        missing -= 1;
+        if (missing > 0 || call.phase !== 'waiting-for-dependencies') return;
+        call.phase = 'queued';
+        this.#flush();
+      },
+    };
+    for (const dependency of prepared.dependencies) dependency.addWaiter(waiter);
+  }
+
+  /** Sends what can be sent, in order; a call that waits for its dependencies holds back those behind it. */
+  #flush(): void {
+    if (this.#state === 'open' && this.#resend.length > 0) {
+      this.#queue = [...this.#resend.sort((a, b) => a.number - b.number), ...this.#queue.slice(this.#head)];
+      this.#resend = [];
+      this.#head = 0;
+    }
+    while (this.#state === 'open' && this.#head < this.#queue.length) {
+      const call = this.#queue[this.#head] as ActorCall;
+      if (call.phase === 'waiting-for-dependencies') {
+        if (this.settings.allowOutOfOrderExecution) this.#flushReady();
+        return;
+      }
+      this.#head += 1;
+      if (call.phase === 'queued') this.#send(call);
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+  }
+
+  #flushReady(): void {
+    const queued = this.#queue.slice(this.#head);
+    this.#queue = queued.filter((call) => call.phase === 'waiting-for-dependencies');
+    this.#head = 0;
+    for (const call of queued) if (call.phase === 'queued') this.#send(call);
+  }
+
+  #send(call: ActorCall): void {
+    const connection = this.#connection as PeerConnection;
+    const values = call.values as unknown[];
+    call.phase = 'sent';
+    call.connection = connection;
+    call.number = connection.expect(call);
+    if (call.retriesLeft === 0 && call.options?.retryExceptions === undefined) call.values = undefined;
+    if (call.plain) {
+      connection.channel.send([RECORD.call, this.#port, call.number, call.method.number, values]);
+    } else {
+      this.#sendPrepared(call, connection, values);
+    }
+  }
+
+  #sendPrepared(call: ActorCall, connection: PeerConnection, values: unknown[]): void {
+    const failed = failedDependency(values);
+    if (failed !== undefined) {
+      connection.forget(call.number);
+      call.fail(failed.error);
+      return;
+    }
+    const { args, segments, segmentArguments } = wireArguments(values);
+    const options = recordOptions(call.options, segmentArguments);
+    connection.channel.send([RECORD.call, this.#port, call.number, call.method.number, args, options], segments);
+  }
+
+  cancel(call: ActorCall, reason: 'cancelled' | 'timeout'): void {
+    if (call.phase === 'done') return;
+    if (call.phase === 'sent') call.connection?.channel.send([RECORD.cancel, call.number, reason]);
+    call.connection?.forget(call.number);
+    call.failCancelled(reason);
+    this.#flush();
+  }
+
+  // ── what comes back ──────────────────────────────────────────────────────────────────────────────────────
+  onFailure(call: ActorCall, encodedError: Uint8Array, ran: boolean): void {
+    const error = decodeError(encodedError);
+    if (!ran && MantaError.is(error, 'ActorUnavailableError')) {
+      // The actor is not, or no longer, at that address: the call did not run, so it goes again when the actor is there.
+      this.#requeue(call);
+      this.#disconnect();
+      this.core.refresh(this.actorId);
+      return;
+    }
+    const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;
+    const thrown = error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
+    if (ran && call.retriesLeft !== 0 && call.values !== undefined && mayRetryException(rule, thrown?.name ?? '')) {
+      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+      call.phase = 'queued';
+      this.#queue.push(call);
+      this.#flush();
+      return;
+    }
+    call.fail(error);
+  }
+
+  onLost(call: ActorCall, reason: MantaError): void {
+    if (call.phase === 'done') return;
+    if (call.retriesLeft !== 0 && call.values !== undefined) {
+      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+      this.#requeue(call);
+      return;
+    }
+    call.phase = 'lost';
+    if (this.#state === 'dead') {
+      call.fail(this.#deathError);
+      return;
+    }
+    this.#lost.push({ call, reason, since: this.core.clock.now() });
+    this.#armVerdictTimer();
+  }
+
+  /** Takes back a call that was sent; it goes again, before those that were not, when there is a connection. */
+  #requeue(call: ActorCall): void {
+    call.phase = 'queued';
+    this.#resend.push(call);
+  }
+
+  #armVerdictTimer(): void {
+    if (this.#lost.length !== 1) return;
+    this.core.clock.after(VERDICT_TIMEOUT_MS, () => this.#settleLost(), { unref: true });
+  }
+
+  #settleLost(): void {
+    const lost = this.#lost;
+    this.#lost = [];
+    for (const { call, reason } of lost) call.fail(this.#deathError ?? this.#unavailable(call, reason));
+  }
+
+  #unavailable(call: ActorCall, reason: MantaError): ActorUnavailableError {
+    return new ActorUnavailableError(
+      `The call of ${this.className}.${call.method.name} on actor ${this.actorId} was under way when its process ` +
+        `became unreachable; it may or may not have run. ${reason.message}`,
+      { cause: reason },
+    );
+  }
+
+  // ── what the head says ───────────────────────────────────────────────────────────────────────────────────
+  apply(update: ActorUpdate): void {
+    if (this.#state === 'dead') return;
+    if (this.#update !== undefined && update.revision < this.#update.revision) return;
+    const isNewLife = this.#update !== undefined && update.incarnation > this.#update.incarnation;
+    this.#update = update;
+    if (update.state === 'dead') {
+      this.#die(deathError(this.actorId, this.className, update));
+      return;
+    }
+    if (update.state !== 'alive' || isNewLife) {
+      this.#disconnect();
+      this.#settleLost();
+    }
+    if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
+  }
+
+  #connect(): void {
+    const update = this.#update;
+    if (update?.address === undefined) return;
+    this.#state = 'connecting';
+    this.#cancelTimer?.();
+    this.core.connect(update.address).then(
+      (connection) => this.#connected(connection, update),
+      (error: unknown) => this.#connectFailed(update, error),
+    );
+  }
+
+  #connected(connection: PeerConnection, update: ActorUpdate): void {
+    if (this.#state !== 'connecting' || this.#update !== update) {
+      if (this.#state === 'connecting') this.#state = 'waiting';
+      if (this.#state === 'waiting') this.#connect();
+      return;
+    }
+    if (connection.closed) {
+      this.#connectFailed(update, undefined);
+      return;
+    }
+    this.#connection = connection;
+    this.#port = connection.openPort(this.actorId, update.incarnation);
+    connection.onLost(() => {
+      if (this.#connection === connection) this.#onConnectionLost();
+    });
+    this.#state = 'open';
+    this.#settleLost();
+    this.#flush();
+  }
+
+  #connectFailed(update: ActorUpdate, error: unknown): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'waiting';
+    if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) {
+      this.#failAll(error as MantaError);
+      return;
+    }
+    if (this.#update === update) this.core.refresh(this.actorId);
+    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
+      if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();
+    });
+  }
+
+  #onConnectionLost(): void {
+    this.#disconnect();
+    this.core.refresh(this.actorId);
+    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
+      if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();
+    });
+  }
+
+  #disconnect(): void {
+    if (this.#state === 'dead') return;
+    this.#connection = undefined;
+    this.#state = 'waiting';
+    this.#waitingSince = this.core.clock.now();
+  }
+
+  #failAll(error: MantaError): void {
+    const waiting = [...this.#resend, ...this.#queue.slice(this.#head)];
+    this.#resend = [];
+    this.#queue = [];
+    this.#head = 0;
+    for (const call of waiting) call.fail(error);
+    for (const { call } of this.#lost.splice(0)) call.fail(error);
+  }
+
+  #die(error: MantaError): void {
+    this.#state = 'dead';
+    this.#deathError = error;
+    this.#connection = undefined;
+    this.#cancelTimer?.();
+    this.#failAll(error);
+    for (const listener of this.#stateListeners.splice(0)) listener();
+  }
+
+  /** The actor cannot be created at all (name taken, head unreachable). */
+  failCreation(error: MantaError): void {
+    if (this.#state !== 'dead') this.#die(error);
+  }
+
+  // ── for ready(), explain() and handles ───────────────────────────────────────────────────────────────────
+  readonly #stateListeners: (() => void)[] = [];
+
+  onDeath(listener: () => void): void {
+    if (this.#state === 'dead') listener();
+    else this.#stateListeners.push(listener);
+  }
+
+  onFinished(): void {
+    this.#unfinished -= 1;
+    if (this.#unfinished > 0) return;
+    this.core.callFinished();
+    this.onIdle?.();
+  }
+
+  /** What this side knows of a call that is not answered. */
+  describe(call: ActorCall): { state: string; since: number; reason: string } {
+    const what = `${this.className}.${call.method.name}`;
+    if (call.phase === 'waiting-for-dependencies') {
+      const pending = (call.values ?? []).filter((value) => !isPrimitive(value)).length;
+      return { state: call.phase, since: this.#waitingSince, reason: `${what} waits for up to ${pending} refs among its arguments.` };
+    }
+    if (call.phase === 'lost') {
+      return { state: 'lost', since: this.#waitingSince, reason: `The connection broke while ${what} ran; waiting for the head to say what became of the actor.` };
+    }
+    const reason =
+      call.phase === 'sent'
+        ? `${what} was sent to the actor and is not answered.`
+        : `${what} waits in this process: the actor is ${this.#update?.state ?? 'being registered'}, connection ${this.#state}.`;
+    return { state: call.phase, since: this.#waitingSince, reason };
+  }
+
+  close(): void {
+    this.#cancelTimer?.();
+    if (this.#connection !== undefined && !this.#connection.closed) this.#connection.closePort(this.#port);
+    this.#connection = undefined;
+    this.#state = 'dead';
+  }
+}

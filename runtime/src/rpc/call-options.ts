@@ -1,0 +1,68 @@
+import { InvalidArgumentError } from '../errors/errors.ts';
+import type { CallRecordOptions } from './records.ts';
+
+/** Options of one call, as the public contract has them. */
+export interface CallOptions {
+  maxTaskRetries?: number;
+  retryExceptions?: boolean | string[];
+  concurrencyGroup?: string;
+  /** The whole call, queueing included; then TaskTimeoutError and the callee's signal aborts. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  /** Calls with the same key to the same actor run once; later ones get the first one's result. */
+  idempotencyKey?: string;
+  /** Streams: items that may be unread before the producer waits. Default 64. */
+  maxBufferedItems?: number;
+}
+
+const KNOWN = new Set<keyof CallOptions>([
+  'maxTaskRetries',
+  'retryExceptions',
+  'concurrencyGroup',
+  'timeoutMs',
+  'signal',
+  'idempotencyKey',
+  'maxBufferedItems',
+]);
+
+/** @throws InvalidArgumentError naming the option that is wrong. */
+export function checkCallOptions(options: CallOptions): CallOptions {
+  for (const key of Object.keys(options)) {
+    if (!KNOWN.has(key as keyof CallOptions)) {
+      throw new InvalidArgumentError(`Unknown call option "${key}"; known: ${[...KNOWN].join(', ')}.`);
+    }
+  }
+  const { maxTaskRetries, timeoutMs, maxBufferedItems, signal } = options;
+  if (maxTaskRetries !== undefined && (!Number.isInteger(maxTaskRetries) || maxTaskRetries < -1)) {
+    throw new InvalidArgumentError(`maxTaskRetries must be -1 (without end), 0 or more; got ${maxTaskRetries}.`);
+  }
+  if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
+    throw new InvalidArgumentError(`timeoutMs must be 0 or more; got ${timeoutMs}.`);
+  }
+  if (maxBufferedItems !== undefined && (!Number.isInteger(maxBufferedItems) || maxBufferedItems < 1)) {
+    throw new InvalidArgumentError(`maxBufferedItems must be 1 or more; got ${maxBufferedItems}.`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidArgumentError('signal must be an AbortSignal.');
+  }
+  return options;
+}
+
+/** What the callee has to know; undefined when everything is as usual. */
+export function recordOptions(
+  options: CallOptions | undefined,
+  segmentArguments: [number, number][] | undefined,
+): CallRecordOptions | undefined {
+  if (options === undefined && segmentArguments === undefined) return undefined;
+  return [
+    options?.timeoutMs ?? null,
+    options?.concurrencyGroup ?? null,
+    options?.idempotencyKey ?? null,
+    options?.maxBufferedItems ?? null,
+    segmentArguments ?? null,
+  ];
+}
+
+export function mayRetryException(rule: boolean | string[] | undefined, errorName: string): boolean {
+  return Array.isArray(rule) ? rule.includes(errorName) : rule === true;
+}

@@ -1,0 +1,72 @@
+import { writeFile } from 'node:fs/promises';
+import { type BenchCommand, parseCommandLine, usage } from './command-line.ts';
+import { describeMachine } from './harness/machine.ts';
+import { quickTiming, rayTiming } from './harness/timeit.ts';
+import { requirePeers, runPeer } from './peers/peer.ts';
+import { renderChart } from './report/chart.ts';
+import { formatQuantity } from './report/number-format.ts';
+import { type Report, type Row, withPeer } from './report/report.ts';
+import { renderTable } from './report/table.ts';
+import { coreSuite } from './suites/core.ts';
+import type { Suite, SuiteSettings } from './suites/suite.ts';
+
+const suites: readonly Suite[] = [coreSuite];
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+function settingsOf(command: BenchCommand): SuiteSettings {
+  const timing = command.quick ? quickTiming : rayTiming;
+  return {
+    timing: { ...timing, settleMs: command.settleMs ?? timing.settleMs },
+    quick: command.quick,
+    wants: (rowName) => command.rows.test(rowName),
+    onRow({ name, value, sd, unit, limit }) {
+      const beside = limit === undefined ? '' : `; ${limit.name} ${formatQuantity(limit.value)}`;
+      say(`manta ${name}: ${formatQuantity(value)} ± ${formatQuantity(sd)} ${unit}${beside}`);
+    },
+    onNote: say,
+  };
+}
+
+async function run(command: BenchCommand): Promise<Report> {
+  requirePeers(command.peers);
+  const settings = settingsOf(command);
+  let rows: Row[] = [];
+  for (const suite of suites) {
+    if (command.suites.includes(suite.name)) rows.push(...(await suite.run(settings)));
+  }
+  if (rows.length === 0) throw new Error(`No row matches ${String(command.rows)}.`);
+  // One after another, never at the same time as ours or as each other.
+  for (const peer of command.peers) {
+    const report = await runPeer(peer, {
+      rows: rows.map((row) => row.name),
+      quick: command.quick,
+      settleMs: settings.timing.settleMs,
+    });
+    rows = withPeer(rows, peer, report);
+  }
+  return { machine: describeMachine(), quick: command.quick, rows };
+}
+
+async function main(): Promise<void> {
+  let command: BenchCommand;
+  try {
+    command = parseCommandLine(
+      process.argv.slice(2),
+      suites.map((suite) => suite.name),
+    );
+  } catch (error) {
+    say(`${(error as Error).message}\n\n${usage}`);
+    process.exitCode = 2;
+    return;
+  }
+  const report = await run(command);
+  process.stdout.write(`${renderTable(report)}\n`);
+  if (command.jsonFile !== undefined)
+    await writeFile(command.jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+  if (command.svgFile !== undefined) await writeFile(command.svgFile, renderChart(report));
+}
+
+await main();

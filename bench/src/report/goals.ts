@@ -1,0 +1,48 @@
+import { type Row, ratioTo } from './report.ts';
+
+/** What the project promises, each a ratio within one run or a bound in the row's own unit. */
+export interface Goal {
+  /** At least this share of the limit. */
+  limitShare?: number;
+  /** At least so many times better than the peer. */
+  peers?: Record<string, number>;
+  /** At most, in the row's unit. */
+  atMost?: number;
+}
+
+export const goals: Readonly<Record<string, Goal>> = {
+  '1_1_actor_calls_sync': { limitShare: 0.75, peers: { ray: 8, moleculer: 1.2 } },
+  '1_1_actor_calls_async': { limitShare: 0.45, peers: { ray: 100, moleculer: 10 } },
+  n_n_actor_calls_async: { peers: { ray: 80 } },
+  actor_create_to_first_answer: { atMost: 10 },
+  shared_actor_create_to_first_answer: { atMost: 3 },
+  '40_actors_at_once': { peers: { ray: 6 } },
+  '100k_shared_actors_memory': { atMost: 2048 },
+  init_private_cluster: { atMost: 500 },
+  gateway_embeddings_added_p50: { atMost: 1 },
+  gateway_embeddings_added_p99: { atMost: 3 },
+};
+
+export interface Verdict {
+  text: string;
+  met: boolean;
+}
+
+/** One verdict per part of the row's goal that this run can judge (a peer that did not run gives none). */
+export function judge(row: Row, goal: Goal | undefined = goals[row.name]): Verdict[] {
+  if (goal === undefined) return [];
+  const verdicts: Verdict[] = [];
+  if (goal.limitShare !== undefined && row.limit !== undefined) {
+    const met = ratioTo(row, row.limit.value) >= goal.limitShare;
+    verdicts.push({ text: `limit ≥ ${goal.limitShare}×`, met });
+  }
+  for (const [peer, factor] of Object.entries(goal.peers ?? {})) {
+    const theirs = row.peers[peer];
+    if (theirs === undefined) continue;
+    verdicts.push({ text: `${peer} ≥ ${factor}×`, met: ratioTo(row, theirs.value) >= factor });
+  }
+  if (goal.atMost !== undefined) {
+    verdicts.push({ text: `≤ ${goal.atMost} ${row.unit}`, met: row.value <= goal.atMost });
+  }
+  return verdicts;
+}

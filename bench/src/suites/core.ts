@@ -1,0 +1,22 @@
+import { init, shutdown } from '@manta/sdk';
+import { serverCount } from '../harness/machine.ts';
+import type { Row } from '../report/report.ts';
+import { callRowNames, runCallRows } from './core-calls.ts';
+import { creationRowNames, runCreationRows, runInitRow } from './core-creation.ts';
+import type { Suite, SuiteSettings } from './suite.ts';
+
+async function run(settings: SuiteSettings): Promise<Row[]> {
+  const rows = await runInitRow(settings);
+  if (![...callRowNames, ...creationRowNames].some((name) => settings.wants(name))) return rows;
+  await init();
+  try {
+    rows.push(...(await runCallRows(settings, serverCount())));
+    rows.push(...(await runCreationRows(settings)));
+  } finally {
+    await shutdown();
+  }
+  return rows;
+}
+
+/** `ray microbenchmark`, as far as there is something to measure, and what creating actors costs. */
+export const coreSuite: Suite = { name: 'core', run };

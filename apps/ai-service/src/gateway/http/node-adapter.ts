@@ -1,0 +1,280 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { ClientSignal } from './client-signal.ts';
+import {
+  AddressInUseError,
+  bodyTooLarge,
+  ClientGoneError,
+  DEFAULT_HTTP_LIMITS,
+  type HttpHeaders,
+  type HttpLimits,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServer,
+  type HttpServerOptions,
+} from './http-server.ts';
+import { NodeWebSockets } from './node-web-sockets.ts';
+import { Waiters } from './waiters.ts';
+
+/** What is left of a refused body is read and dropped for this long, so that the refusal is not lost in a reset. */
+const LINGER_MS = 5_000;
+
+/** `node:http` and `ws` behind the gateway's HTTP server interface. */
+export async function listenNode(options: HttpServerOptions): Promise<HttpServer> {
+  const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
+  const server = createServer({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs, limits.requestTimeoutMs),
+    noDelay: true,
+  });
+  const state: ServerState = { closing: false };
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse, mustContinue: boolean) =>
+    serveRequest({ incoming, outgoing, mustContinue, options, limits, state, server });
+  server.on('request', (incoming, outgoing) => serve(incoming, outgoing, false));
+  server.on('checkContinue', (incoming, outgoing) => serve(incoming, outgoing, true));
+  server.on('clientError', refuseMalformed);
+  const sockets = new NodeWebSockets(options.upgrade, limits);
+  server.on('upgrade', (incoming, socket, head) => sockets.upgrade(incoming, socket, head));
+  const host = options.host ?? '127.0.0.1';
+  await listen(server, host, options.port);
+  const { port } = server.address() as AddressInfo;
+  let closed: Promise<void> | undefined;
+  return {
+    adapter: 'node',
+    port,
+    close: (close) => (closed ??= closeServer(server, sockets, state, close?.graceMs ?? 10_000)),
+  };
+}
+
+interface ServerState {
+  closing: boolean;
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE' ? new AddressInUseError(host, port, { cause: error }) : error,
+      );
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+async function closeServer(
+  server: Server,
+  sockets: NodeWebSockets,
+  state: ServerState,
+  graceMs: number,
+): Promise<void> {
+  state.closing = true;
+  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  let cut: NodeJS.Timeout | undefined;
+  const graceOver = new Promise<void>((resolve) => (cut = setTimeout(resolve, graceMs)));
+  await Promise.race([Promise.all([sockets.drain(), ended]), graceOver]);
+  clearTimeout(cut);
+  sockets.terminate();
+  server.closeAllConnections();
+  await ended;
+}
+
+interface Exchange {
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+  mustContinue: boolean;
+  options: HttpServerOptions;
+  limits: HttpLimits;
+  state: ServerState;
+  server: Server;
+}
+
+function serveRequest(exchange: Exchange): void {
+  const { incoming, outgoing, options, state, server } = exchange;
+  const client = new ClientSignal();
+  const request = new NodeRequest(exchange, client);
+  const response = new NodeResponse(incoming, outgoing, state);
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) client.abort();
+    response.released();
+    if (state.closing) server.closeIdleConnections();
+  });
+  const failed = (error: unknown): void => {
+    if (!(error instanceof ClientGoneError)) options.onHandlerError(error);
+    if (response.started) response.destroy();
+    else response.send(500, {}, '');
+  };
+  try {
+    const result = options.handler(request, response);
+    if (result !== undefined) result.catch(failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+class NodeRequest implements HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly #exchange: Exchange;
+  readonly #client: ClientSignal;
+  #body: Promise<Buffer> | undefined;
+
+  constructor(exchange: Exchange, client: ClientSignal) {
+    const url = exchange.incoming.url ?? '/';
+    const mark = url.indexOf('?');
+    this.method = exchange.incoming.method ?? 'GET';
+    this.path = mark < 0 ? url : url.slice(0, mark);
+    this.query = mark < 0 ? '' : url.slice(mark + 1);
+    this.#exchange = exchange;
+    this.#client = client;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#exchange.incoming.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  get signal(): AbortSignal {
+    return this.#client.signal;
+  }
+
+  body(): Promise<Buffer> {
+    this.#body ??= this.#readBody();
+    return this.#body;
+  }
+
+  #readBody(): Promise<Buffer> {
+    const { incoming, outgoing, limits, mustContinue } = this.#exchange;
+    if (Number(incoming.headers['content-length'] ?? 0) > limits.bodyBytes) {
+      lingerThenCut(incoming);
+      return Promise.reject(bodyTooLarge(limits.bodyBytes));
+    }
+    if (mustContinue) outgoing.writeContinue();
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      incoming.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes <= limits.bodyBytes) {
+          chunks.push(chunk);
+          return;
+        }
+        chunks.length = 0;
+        incoming.removeAllListeners('data');
+        lingerThenCut(incoming);
+        reject(bodyTooLarge(limits.bodyBytes));
+      });
+      incoming.on('end', () => {
+        const [first] = chunks;
+        resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
+      });
+      incoming.on('error', () => reject(new ClientGoneError()));
+      incoming.on('close', () => reject(new ClientGoneError()));
+    });
+  }
+}
+
+/** Reads on without keeping anything; a client that will not stop sending is cut off. */
+function lingerThenCut(incoming: IncomingMessage): void {
+  const cut = setTimeout(() => incoming.socket.destroy(), LINGER_MS);
+  cut.unref();
+  incoming.on('close', () => clearTimeout(cut));
+  incoming.on('error', () => clearTimeout(cut));
+  incoming.resume();
+}
+
+class NodeResponse implements HttpResponse {
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+  readonly #state: ServerState;
+  readonly #waiters = new Waiters();
+  #started = false;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, state: ServerState) {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    this.#state = state;
+    outgoing.on('drain', () => this.#waiters.wake());
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get closed(): boolean {
+    return this.#outgoing.writableEnded || this.#outgoing.destroyed;
+  }
+
+  send(status: number, headers: HttpHeaders, body: string | Uint8Array = ''): void {
+    if (this.closed) return;
+    this.#started = true;
+    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+    if (status !== 204) this.#outgoing.setHeader('content-length', bytes);
+    this.#writeHead(status, headers);
+    this.#outgoing.end(body);
+  }
+
+  start(status: number, headers: HttpHeaders): void {
+    if (this.closed) return;
+    this.#started = true;
+    this.#writeHead(status, headers);
+    this.#outgoing.flushHeaders();
+  }
+
+  write(chunk: string | Uint8Array): boolean {
+    if (this.closed || this.#incoming.method === 'HEAD') return true;
+    return this.#outgoing.write(chunk);
+  }
+
+  drained(): Promise<void> {
+    if (this.closed || !this.#outgoing.writableNeedDrain) return Promise.resolve();
+    return this.#waiters.wait();
+  }
+
+  end(): void {
+    if (!this.closed) this.#outgoing.end();
+  }
+
+  destroy(): void {
+    this.#outgoing.destroy();
+  }
+
+  released(): void {
+    this.#waiters.wake();
+  }
+
+  #writeHead(status: number, headers: HttpHeaders): void {
+    if (this.#state.closing) this.#outgoing.setHeader('connection', 'close');
+    this.#outgoing.writeHead(status, headers);
+  }
+}
+
+/** What node's parser refused: too large a head, a request that came too slowly, or no HTTP at all. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const { bytesWritten = 0 } = socket as Socket;
+  if (!socket.writable || bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const status = malformedStatus(error.code);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+  );
+}
+
+function malformedStatus(code: string | undefined): number {
+  if (code === 'HPE_HEADER_OVERFLOW') return 431;
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 408;
+  return 400;
+}

@@ -1,0 +1,105 @@
+import type { EmbeddingResult } from '../../models/types.ts';
+import { Body } from '../body.ts';
+import type { Exchange, TokenUsage } from '../exchange.ts';
+import type { ModelCallOptions, ModelRegistry, ServedModel } from '../model-registry.ts';
+import { invalid, RequestError, unknownModel } from '../request-error.ts';
+
+const KNOWN = new Set(['model', 'input', 'encoding_format', 'dimensions', 'user']);
+const INPUTS_MAX = 2048;
+
+export interface EmbeddingRequest {
+  model: ServedModel & Required<Pick<ServedModel, 'embed'>>;
+  inputs: string[];
+  base64: boolean;
+}
+
+/** `POST /v1/embeddings` */
+export async function createEmbeddings(exchange: Exchange, registry: ModelRegistry): Promise<void> {
+  const request = readEmbeddingRequest(await exchange.json(), registry);
+  exchange.serveWith(request.model);
+  const answer = await exchange.timed(embed(request, { signal: exchange.request.signal }));
+  exchange.usage = answer.usage;
+  exchange.sendJson(200, answer.body);
+}
+
+export async function embed(
+  request: EmbeddingRequest,
+  options: ModelCallOptions,
+): Promise<{ body: unknown; usage: TokenUsage }> {
+  const result = await request.model.embed(request.inputs, options);
+  const tokens = result.tokenCounts.reduce((sum, count) => sum + count, 0);
+  const body = {
+    object: 'list',
+    data: vectorsOf(request, result),
+    model: request.model.id,
+    usage: { prompt_tokens: tokens, total_tokens: tokens },
+  };
+  return { body, usage: { promptTokens: tokens, completionTokens: 0 } };
+}
+
+export function readEmbeddingRequest(value: unknown, registry: ModelRegistry): EmbeddingRequest {
+  const body = new Body(value);
+  for (const name of body.names()) {
+    if (!KNOWN.has(name)) throw invalid(name, `unrecognized parameter '${name}'`);
+  }
+  const id = body.string('model');
+  const inputs = readInputs(body.required('input'));
+  const format = body.optionalString('encoding_format') ?? 'float';
+  if (format !== 'float' && format !== 'base64') {
+    throw invalid('encoding_format', "'encoding_format' must be 'float' or 'base64'");
+  }
+  const model = findEmbeddingModel(id, registry);
+  const dimensions = body.optionalInteger('dimensions', 1, Number.MAX_SAFE_INTEGER);
+  if (dimensions !== undefined && dimensions !== model.metadata.dimensions) {
+    throw invalid(
+      'dimensions',
+      `'${model.id}' makes vectors of ${model.metadata.dimensions} dimensions and of no other length`,
+    );
+  }
+  return { model, inputs, base64: format === 'base64' };
+}
+
+function findEmbeddingModel(id: string, registry: ModelRegistry): EmbeddingRequest['model'] {
+  const model = registry.find(id);
+  if (model === undefined) throw unknownModel(id);
+  if (model.embed === undefined) {
+    throw new RequestError(400, `the model '${id}' does not make embeddings`, {
+      param: 'model',
+      code: 'model_not_supported',
+    });
+  }
+  return model as EmbeddingRequest['model'];
+}
+
+function readInputs(input: unknown): string[] {
+  if (typeof input === 'string') return [input];
+  if (!Array.isArray(input))
+    throw invalid('input', "'input' must be a string or an array of strings");
+  if (input.length === 0) throw invalid('input', "'input' must not be empty");
+  if (input.length > INPUTS_MAX)
+    throw invalid('input', `'input' may hold ${INPUTS_MAX} texts at most`);
+  if (typeof input[0] === 'number' || Array.isArray(input[0])) {
+    throw invalid('input', "'input' must be text: arrays of token ids are not supported");
+  }
+  input.forEach((text, index) => {
+    if (typeof text !== 'string')
+      throw invalid(`input[${index}]`, `'input[${index}]' must be a string`);
+  });
+  return input as string[];
+}
+
+function vectorsOf(request: EmbeddingRequest, { vectors, dimensions }: EmbeddingResult): unknown[] {
+  return request.inputs.map((_, index) => {
+    const vector = vectors.subarray(index * dimensions, (index + 1) * dimensions);
+    return {
+      object: 'embedding',
+      index,
+      embedding: request.base64 ? base64(vector) : Array.from(vector),
+    };
+  });
+}
+
+/** Little-endian float32, as the OpenAI clients decode it; every platform Node.js supports is little-endian. */
+function base64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
+}

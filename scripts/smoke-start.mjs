@@ -145,7 +145,7 @@ try {
   check(`npm start is ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s`, alive);
   if (alive) await useService(url, join(data, 'api-key'));
   // As Ctrl-C in a terminal: to the whole group.
-  if (child.exitCode === null) process.kill(-child.pid, 'SIGINT');
+  if (child.exitCode === null) process.kill(-Number(child.pid), 'SIGINT');
   const stopped = await Promise.race([
     exited.then(() => true),
     delay(STOP_MS, false, { ref: false }),

@@ -157,7 +157,13 @@ export const ActorDescription = v.object({
 export type ActorDescription = v.InferOutput<typeof ActorDescription>;
 
 // ── Head requests and replies ────────────────────────────────────────────────────────────────────────────────
-export const DiscoverReply = v.object({ clusterId: id('cluster'), protocolVersion: count, epoch: v.string() });
+export const DiscoverReply = v.object({
+  clusterId: id('cluster'),
+  protocolVersion: count,
+  epoch: v.string(),
+  /** The head's clock when it answered, in milliseconds since the epoch: how far apart two machines' clocks are. */
+  now: v.exactOptional(v.number()),
+});
 
 /** An actor as its node sees it, for reports and for reconciliation after a head restart. */
 export const HostedActor = v.object({

@@ -1,0 +1,280 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { readSession, writeSession, type Session } from '@manta/runtime/session/session-file';
+import { parseAmount, parseBytes, parseInteger, parseLabels, parseResources } from '../amounts.ts';
+import { resolveConnection, type Connection } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { isLoopback, localAddressTowards, reachableHost } from '../network.ts';
+import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
+import { launchRole } from '../roles/launch-role.ts';
+import { isRole } from '../roles/processes.ts';
+import type { NodeRole } from '../roles/role-protocol.ts';
+import { ensureToken, tokenPath } from '../token.ts';
+import { stopSession } from './stop.ts';
+
+interface StartOptions extends CommonOptions {
+  head?: boolean;
+  node: boolean;
+  block?: boolean;
+  host?: string;
+  port: string;
+  state?: string;
+  nats?: string;
+  name?: string;
+  cpus?: string;
+  gpus?: string;
+  memory?: string;
+  resources?: string;
+  labels?: string;
+}
+/** What was started, for the session file, for the person and for `--block`. */
+interface Started {
+  session: Session;
+  nodeId?: string;
+  exited: Promise<void>[];
+}
+
+const DEFAULT_PORT = 4222;
+const MAX_PORT = 65_535;
+
+export function addStart(program: Command, context: Context): void {
+  const command = program
+    .command('start')
+    .description('start a cluster on this machine (--head), or join one as a node (--address)');
+  withJson(command)
+    .option('--head', 'start a head, with its broker, and a node beside it')
+    .option('--no-node', 'with --head: no node on this machine')
+    .option('--address <address>', 'join the cluster at nats://host:port')
+    .option('--token <token>', 'join token (better: --token-file or MANTA_TOKEN)')
+    .option(
+      '--token-file <file>',
+      'file that holds the join token; with --head it is made when missing',
+    )
+    .option(
+      '--host <host>',
+      'address to listen on; 0.0.0.0 lets other machines in (default with --head: 127.0.0.1)',
+    )
+    .option('--port <port>', 'port of the broker, 0 for a free one', String(DEFAULT_PORT))
+    .option('--state <directory>', 'where the head keeps its state')
+    .option('--nats <url>', 'use this NATS server instead of the built-in broker')
+    .option('--name <name>', 'name of the node (default: the host name)')
+    .option('--cpus <amount>', 'CPUs the node offers (default: detected)')
+    .option('--gpus <amount>', 'GPUs the node offers (default: detected)')
+    .option('--memory <bytes>', 'memory the node offers, for example 8GiB (default: detected)')
+    .option('--resources <json>', 'custom resources, for example \'{"licence":2}\'')
+    .option('--labels <k=v,…>', 'labels to place by, for example region=eu,disk=ssd')
+    .option('--block', 'stay in the foreground until interrupted');
+  withExamples(command, [
+    'manta start --head',
+    'manta start --head --host 0.0.0.0 --port 4222',
+    'manta start --address nats://10.0.0.5:4222 --token-file token --labels region=eu',
+  ]);
+  command.action((options: StartOptions) => start(context, options));
+}
+
+async function start(context: Context, options: StartOptions): Promise<void> {
+  if (options.head === true && options.address !== undefined) {
+    throw new InvalidArgumentError(
+      '--head starts a cluster and --address joins one: give one of them',
+    );
+  }
+  if (options.head !== true && options.address === undefined) {
+    throw new InvalidArgumentError(
+      'start what? "manta start --head" starts a cluster here, "manta start --address nats://host:port" joins one',
+    );
+  }
+  const node = nodeAmounts(options);
+  const started = await (options.head === true
+    ? startHead(context, options, node)
+    : joinCluster(context, options, node));
+  show(context, options, publicView(context, started), () => describe(context, started, options));
+  if (options.block === true) await untilEnd(context, started);
+}
+
+type NodeAmounts = Omit<NodeRole, 'role' | 'natsUrl' | 'token' | 'directory' | 'tcpHost'>;
+
+function nodeAmounts(options: StartOptions): NodeAmounts {
+  const { name, cpus, gpus, memory, resources, labels } = options;
+  return {
+    ...(name !== undefined && { name }),
+    ...(cpus !== undefined && { cpus: parseAmount('--cpus', cpus) }),
+    ...(gpus !== undefined && { gpus: parseAmount('--gpus', gpus) }),
+    ...(memory !== undefined && { memoryBytes: parseBytes('--memory', memory) }),
+    ...(resources !== undefined && { resources: parseResources('--resources', resources) }),
+    ...(labels !== undefined && { labels: parseLabels('--labels', labels) }),
+  };
+}
+
+async function startHead(
+  context: Context,
+  options: StartOptions,
+  node: NodeAmounts,
+): Promise<Started> {
+  await refuseSecond(context);
+  const token = options.token ?? (await ensureToken(options.tokenFile ?? tokenPath(context.home)));
+  const host = options.host ?? '127.0.0.1';
+  const head = await launchRole(
+    'head',
+    {
+      settings: {
+        role: 'head',
+        host,
+        port: parseInteger('--port', options.port, MAX_PORT),
+        token,
+        stateDirectory: options.state ?? join(context.home, 'state'),
+        ...(options.nats !== undefined && { natsUrl: options.nats }),
+      },
+      endWithParent: options.block === true,
+    },
+    join(context.home, 'logs', 'head.log'),
+  );
+  const url =
+    options.nats ?? `nats://${hostInUrl(reachableHost(host))}:${new URL(head.answer.url).port}`;
+  const session: Session = {
+    address: url,
+    token,
+    clusterId: head.answer.clusterId,
+    pids: { head: head.pid, nodes: [] },
+    startedAt: context.clock.now(),
+  };
+  await writeSession(session, context.home);
+  const started: Started = { session, exited: [head.exited] };
+  if (!options.node) return started;
+  try {
+    await addNode(
+      context,
+      started,
+      { url, token },
+      { ...node, tcpHost: reachableHost(host) },
+      options,
+    );
+  } catch (error) {
+    await stopSession(context, session);
+    throw error;
+  }
+  return started;
+}
+
+async function joinCluster(
+  context: Context,
+  options: StartOptions,
+  node: NodeAmounts,
+): Promise<Started> {
+  const connection = await resolveConnection(context, options);
+  const session = await sessionToJoin(context, connection);
+  const tcpHost = options.host ?? (await localAddressTowards(connection.url));
+  const started: Started = { session, exited: [] };
+  const settings = { ...node, ...(tcpHost !== undefined && { tcpHost }) };
+  await addNode(context, started, connection, settings, options);
+  return started;
+}
+
+/** Starts a node and notes it in the session, so that `manta stop` finds it. */
+async function addNode(
+  context: Context,
+  started: Started,
+  connection: Connection,
+  node: NodeAmounts & { tcpHost?: string },
+  options: StartOptions,
+): Promise<void> {
+  const number = started.session.pids.nodes.length;
+  const launched = await launchRole(
+    'node',
+    {
+      settings: {
+        role: 'node',
+        natsUrl: connection.url,
+        token: connection.token,
+        directory: join(context.home, 'nodes', String(number)),
+        ...node,
+      },
+      endWithParent: options.block === true,
+    },
+    join(context.home, 'logs', `node-${number}.log`),
+  );
+  started.session.pids.nodes.push(launched.pid);
+  started.nodeId = launched.answer.nodeId;
+  started.exited.push(launched.exited);
+  await writeSession(started.session, context.home);
+}
+
+async function runningPids(session: Session): Promise<number[]> {
+  const pids = [
+    ...(session.pids.head === undefined ? [] : [session.pids.head]),
+    ...session.pids.nodes,
+  ];
+  const running = await Promise.all(pids.map((pid) => isRole(pid)));
+  return pids.filter((_, index) => running[index]);
+}
+
+async function refuseSecond(context: Context): Promise<void> {
+  const session = await readSession(context.home);
+  const running = session ? await runningPids(session) : [];
+  if (session && running.length > 0) {
+    throw new InvalidArgumentError(
+      `this machine already runs ${session.address} (processes ${running.join(', ')}): ` +
+        'use "manta stop" first, or set MANTA_HOME to keep two apart',
+    );
+  }
+}
+
+async function sessionToJoin(context: Context, connection: Connection): Promise<Session> {
+  const fresh = (): Session => ({
+    address: connection.url,
+    token: connection.token,
+    pids: { nodes: [] },
+    startedAt: context.clock.now(),
+  });
+  const session = await readSession(context.home);
+  if (!session || (await runningPids(session)).length === 0) return fresh();
+  if (session.address === connection.url) return session;
+  throw new InvalidArgumentError(
+    `this machine already belongs to ${session.address}: use "manta stop" first, or set MANTA_HOME to keep two apart`,
+  );
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function publicView(context: Context, { session, nodeId }: Started): Record<string, unknown> {
+  return {
+    address: session.address,
+    tokenFile: tokenPath(context.home),
+    clusterId: session.clusterId,
+    nodeId,
+    pids: session.pids,
+  };
+}
+
+function describe(context: Context, { session, nodeId }: Started, options: StartOptions): string {
+  if (options.head !== true) {
+    return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
+  }
+  const host = new URL(session.address.replace(/^\w+:/, 'http:')).hostname;
+  const tokenFile = options.tokenFile ?? tokenPath(context.home);
+  return [
+    `cluster ${session.clusterId} runs at ${session.address}`,
+    `token: ${options.token === undefined ? `in ${tokenFile}` : 'as you gave it'}`,
+    ...(nodeId === undefined ? [] : [`node ${nodeId} runs on this machine`]),
+    '',
+    isLoopback(host)
+      ? 'only this machine can join; start with --host 0.0.0.0 to let others in'
+      : `on other machines, with a copy of the token file:\n  manta start --address ${session.address} --token-file token`,
+    "in a program on this machine:\n  await init({ address: 'auto' })",
+    'look and end:\n  manta status\n  manta stop',
+  ].join('\n');
+}
+
+/** The foreground: until an interrupt, or until one of the processes ends by itself. */
+async function untilEnd(context: Context, started: Started): Promise<void> {
+  const interrupted = new Promise<void>((resolve) => {
+    if (context.interrupted.aborted) resolve();
+    else context.interrupted.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([interrupted, ...started.exited]);
+  await stopSession(context, started.session);
+  if (!context.interrupted.aborted)
+    throw new Error('a process of the cluster ended by itself; see its output above');
+}

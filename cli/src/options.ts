@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import type { ConnectionOptions } from './connection.ts';
+import type { Context } from './context.ts';
+import { formatValue } from './output.ts';
+
+export interface CommonOptions extends ConnectionOptions {
+  json?: boolean;
+}
+
+/** Options of every command that talks to a cluster. */
+export function withConnectionOptions(command: Command): Command {
+  return withJson(command)
+    .option(
+      '--address <address>',
+      "cluster to ask: nats://host:port (default: MANTA_ADDRESS, else this machine's session)",
+    )
+    .option(
+      '--token <token>',
+      'join token (better: --token-file or MANTA_TOKEN, which other users cannot see)',
+    )
+    .option('--token-file <file>', 'file that holds the join token');
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'print JSON, for programs');
+}
+
+export function withExamples(command: Command, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  ${example}`).join('\n');
+  return command.addHelpText('after', `\nExamples:\n${lines}`);
+}
+
+/** Prints data for programs, or text for people. */
+export function show(
+  context: Context,
+  options: CommonOptions,
+  data: unknown,
+  text: () => string,
+): void {
+  context.out(options.json ? formatValue(data, true) : text());
+}

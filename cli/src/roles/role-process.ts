@@ -1,0 +1,60 @@
+/**
+ * The process of one role: takes its configuration from the command that started it, serves until TERM, ends in order.
+ */
+import { startHead } from '@manta/head/main';
+import { startNode } from '@manta/worker/main';
+import type { HeadRole, NodeRole, RoleAnswer, RoleConfiguration } from './role-protocol.ts';
+
+interface RunningRole {
+  answer: RoleAnswer;
+  close(): Promise<void>;
+}
+
+async function startHeadRole({ role, ...settings }: HeadRole): Promise<RunningRole> {
+  const head = await startHead(settings);
+  return {
+    answer: { type: 'ready', role, clusterId: head.clusterId, url: head.url },
+    close: () => head.close(),
+  };
+}
+
+async function startNodeRole({ role, ...settings }: NodeRole): Promise<RunningRole> {
+  const node = await startNode(settings);
+  return { answer: { type: 'ready', role, nodeId: node.nodeId }, close: () => node.close() };
+}
+
+function answer(message: RoleAnswer): void {
+  if (process.connected) process.send?.(message);
+}
+
+async function serve({ settings, endWithParent }: RoleConfiguration): Promise<void> {
+  const running = await (settings.role === 'head'
+    ? startHeadRole(settings)
+    : startNodeRole(settings));
+  let closing: Promise<void> | undefined;
+  const end = (): void => {
+    closing ??= running.close().then(
+      () => process.exit(0),
+      (error: unknown) => fail(error),
+    );
+  };
+  process.on('SIGTERM', end);
+  // In the foreground Ctrl-C reaches the whole group; the command then ends its roles one after the other.
+  process.on('SIGINT', () => {});
+  if (endWithParent) process.on('disconnect', end);
+  answer(running.answer);
+}
+
+function fail(error: unknown): void {
+  console.error(error);
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  answer({ type: 'failed', name, message });
+  // Leaves the answer time to go out: exit would drop what is still in the channel.
+  if (process.connected) process.disconnect();
+  process.exitCode = 1;
+  setImmediate(() => process.exit(1));
+}
+
+process.once('message', (configuration) => {
+  serve(configuration as RoleConfiguration).catch(fail);
+});

@@ -1,0 +1,59 @@
+import { Command, CommanderError } from 'commander';
+import { addCall } from './commands/call.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addList } from './commands/list.ts';
+import { addLogs } from './commands/logs.ts';
+import { addStart } from './commands/start.ts';
+import { addStatus } from './commands/status.ts';
+import { addStop } from './commands/stop.ts';
+import { addWhy } from './commands/why.ts';
+import type { Context } from './context.ts';
+import { EXIT, exitCodeOf, reportOf } from './exit-codes.ts';
+import { VERSION } from './version.ts';
+
+const EXIT_CODE_HELP = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cluster not reachable, 4 token refused, 124 timed out.
+
+Environment: MANTA_HOME (default ~/.manta), MANTA_ADDRESS, MANTA_TOKEN.`;
+
+const COMMANDS = [addStart, addStop, addStatus, addList, addCall, addWhy, addLogs, addDoctor];
+
+export function createProgram(context: Context): Command {
+  const program = new Command('manta')
+    .description('Start, look into and end a Manta cluster.')
+    .version(VERSION)
+    .addHelpText('after', EXIT_CODE_HELP)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(add --help for what there is)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.out(text.replace(/\n$/, '')),
+      writeErr: (text) => context.err(text.replace(/\n$/, '')),
+      ...(context.columns !== undefined && { getOutHelpWidth: () => context.columns ?? 100 }),
+    });
+  for (const add of COMMANDS) add(program, context);
+  return program;
+}
+
+/** Runs one command line (without `node` and the script) and gives its exit code; never rejects. */
+export async function run(args: readonly string[], context: Context): Promise<number> {
+  try {
+    await createProgram(context).parseAsync([...args], { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    printError(error, args.includes('--json'), context);
+    return exitCodeOf(error);
+  }
+}
+
+/** A message that names a command or an option has already said what to do. */
+const ADVICE = /["`]manta | --\w/;
+
+function printError(error: unknown, json: boolean, context: Context): void {
+  const report = reportOf(error);
+  if (json) return context.err(JSON.stringify({ error: report }));
+  context.err(`manta: ${report.message}`);
+  if (report.remedy !== undefined && !ADVICE.test(report.message)) context.err(report.remedy);
+  if (context.environment['MANTA_DEBUG'] && error instanceof Error) context.err(error.stack ?? '');
+}

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { TLSSocket, createSecureContext, type SecureContext } from 'node:tls';
-import { ClusterUnavailableError } from '../errors/errors.ts';
+import { ClusterUnavailableError, InvalidArgumentError } from '../errors/errors.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
 import {
   DEFAULT_BROKER_LIMITS,
@@ -33,6 +33,7 @@ const DEFAULT_GRACE_MS = 1_000;
 /**
  * Starts a NATS core server in this process: every NATS client can connect to it. No JetStream, accounts or clustering.
  * @throws ClusterUnavailableError when it cannot listen at the address.
+ * @throws InvalidArgumentError when the limits contradict each other.
  */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const broker = new EmbeddedBroker(options);
@@ -62,6 +63,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
     this.limits = { ...DEFAULT_BROKER_LIMITS, ...options.limits };
     if (options.maxPayloadBytes !== undefined)
       this.limits.maxPayloadBytes = options.maxPayloadBytes;
+    assertLimits(this.limits);
     this.router = new Router({
       clock: this.clock,
       random: options.random ?? Math.random,
@@ -182,6 +184,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
 
   #secure(socket: Socket, secureContext: SecureContext): Socket {
     const requestCert = this.#options.tls?.requestCertificate ?? false;
+    // An error is always followed by 'close' of the TLS socket, which the connection listens to.
     socket.on('error', () => {});
     return new TLSSocket(socket, {
       isServer: true,
@@ -223,4 +226,12 @@ class EmbeddedBroker implements Broker, ConnectionHost {
     }
     await listenerClosed;
   }
+}
+
+function assertLimits(limits: BrokerLimits): void {
+  const { maxPayloadBytes, maxPendingBytes } = limits;
+  if (maxPayloadBytes <= maxPendingBytes) return;
+  throw new InvalidArgumentError(
+    `maxPayloadBytes (${maxPayloadBytes}) must not be more than maxPendingBytes (${maxPendingBytes}).`,
+  );
 }

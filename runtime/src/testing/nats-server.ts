@@ -123,7 +123,7 @@ function configurationText(
   port: number,
   folder: string,
 ): string {
-  const lines = [`listen: "127.0.0.1:${port}"`, 'max_pings_out: 2'];
+  const lines = [`listen: "127.0.0.1:${port}"`, 'ping_max: 2'];
   const set = (name: string, value: number | undefined): void => {
     if (value !== undefined) lines.push(`${name}: ${value}`);
   };

@@ -38,7 +38,7 @@ export function describeAdmission(start: StartTestServer): void {
     ])('refuses %s', async (_name, bytes) => {
       const server = await started.server({ token: 'secret' });
       const listener = await started.raw(server, { auth_token: 'secret' });
-      listener.send('SUB > 1\r\n');
+      listener.send('SUB a 1\r\n');
       await listener.sync();
       const client = await unauthenticated(server);
       client.send(bytes);
@@ -107,7 +107,7 @@ export function describeAdmission(start: StartTestServer): void {
     });
 
     it('drops a client that does not read, and no one else notices', async () => {
-      const server = await started.server({ maxPendingBytes: 256 * 1_024 });
+      const server = await started.server({ maxPendingBytes: 262_144, maxPayloadBytes: 65_536 });
       const slow = await started.raw(server);
       const good = await started.raw(server);
       for (const client of [slow, good]) {

@@ -8,9 +8,10 @@ import { formatQuantity } from './report/number-format.ts';
 import { type Report, type Row, withPeer } from './report/report.ts';
 import { renderTable } from './report/table.ts';
 import { coreSuite } from './suites/core.ts';
+import { gatewaySuite } from './suites/gateway.ts';
 import type { Suite, SuiteSettings } from './suites/suite.ts';
 
-const suites: readonly Suite[] = [coreSuite];
+const suites: readonly Suite[] = [coreSuite, gatewaySuite];
 
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);

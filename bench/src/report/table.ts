@@ -7,16 +7,20 @@ export function renderTable(report: Report): string {
   const peers = [...new Set(report.rows.flatMap((row) => Object.keys(row.peers)))];
   const header = ['row', 'manta', '±', 'unit', 'limit', '/limit'];
   for (const peer of peers) header.push(peer, `/${peer}`);
-  const lines = [[...header, 'goals'], ...report.rows.map((row) => cellsOf(row, peers))];
+  const lines = [
+    [...header, 'goals'],
+    ...report.rows.map((row) => cellsOf(row, peers, report.quick)),
+  ];
   const table = alignColumns(lines);
   return [machineLine(report), ...peerVersions(report.rows, peers), '', ...table].join('\n');
 }
 
-function cellsOf(row: Row, peers: readonly string[]): string[] {
+function cellsOf(row: Row, peers: readonly string[], quick: boolean): string[] {
   const cells = [row.name, formatQuantity(row.value), formatQuantity(row.sd), row.unit];
   cells.push(...comparison(row, row.limit?.value));
   for (const peer of peers) cells.push(...comparison(row, row.peers[peer]?.value));
-  const verdicts = judge(row).map(({ met, text }) => `${met ? '✓' : '✗'} ${text}`);
+  const judged = quick ? [] : judge(row);
+  const verdicts = judged.map(({ met, text }) => `${met ? '✓' : '✗'} ${text}`);
   return [...cells, verdicts.join(', ')];
 }
 

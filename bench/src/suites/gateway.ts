@@ -1,0 +1,113 @@
+import { type ActorHandle, getActor, init, listActors, shutdown } from '@manta/sdk';
+import { quantile, standardDeviation } from '../harness/statistics.ts';
+import type { Row } from '../report/report.ts';
+import { embeddingsClient, startService, type Service } from './gateway-service.ts';
+import type { Suite, SuiteSettings } from './suite.ts';
+
+const modelId = 'local/use-lite';
+const text = 'The quick brown fox jumps over the lazy dog.';
+
+/** What the suite needs of the model's actor. */
+interface EmbeddingActor {
+  embed(inputs: string[]): Promise<{ vectors: Float32Array; dimensions: number }>;
+}
+
+/** Latencies in milliseconds, block by block. */
+interface Samples {
+  http: number[][];
+  direct: number[][];
+}
+
+async function timeBlock(call: () => Promise<unknown>, count: number): Promise<number[]> {
+  const latencies: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const start = performance.now();
+    await call();
+    latencies.push(performance.now() - start);
+  }
+  return latencies;
+}
+
+/** Blocks over HTTP and direct ones take turns, so that both see the same machine. */
+async function sample(
+  service: Service,
+  actor: ActorHandle<EmbeddingActor>,
+  settings: SuiteSettings,
+): Promise<Samples> {
+  const client = embeddingsClient(service, { model: modelId, input: text });
+  const overHttp = (): Promise<unknown> => client.request();
+  const direct = async (): Promise<unknown> => actor.embed([text]);
+  const count = settings.quick ? 10 : 500;
+  const samples: Samples = { http: [], direct: [] };
+  try {
+    await timeBlock(overHttp, count);
+    await timeBlock(direct, count);
+    for (let block = 0; block < (settings.quick ? 2 : 8); block++) {
+      samples.http.push(await timeBlock(overHttp, count));
+      samples.direct.push(await timeBlock(direct, count));
+    }
+  } finally {
+    client.close();
+  }
+  return samples;
+}
+
+function rowsOf({ http, direct }: Samples): Row[] {
+  return [0.5, 0.99].flatMap((fraction) => {
+    const name = `p${fraction * 100}`;
+    const overHttp = quantile(http.flat(), fraction);
+    const directly = quantile(direct.flat(), fraction);
+    const httpBlocks = http.map((block) => quantile(block, fraction));
+    const directBlocks = direct.map((block) => quantile(block, fraction));
+    const added = httpBlocks.map((value, index) => value - (directBlocks[index] ?? 0));
+    const common = { suite: 'gateway', unit: 'ms', peers: {} };
+    return [
+      {
+        ...common,
+        name: `gateway_embeddings_${name}`,
+        value: overHttp,
+        sd: standardDeviation(httpBlocks),
+        limit: {
+          name: `direct_actor_call_${name}`,
+          value: directly,
+          sd: standardDeviation(directBlocks),
+        },
+      },
+      {
+        ...common,
+        name: `gateway_embeddings_added_${name}`,
+        value: overHttp - directly,
+        sd: standardDeviation(added),
+      },
+    ];
+  });
+}
+
+/** A handle to the replica that the service started, found by what the cluster knows of it. */
+async function findModelActor(): Promise<ActorHandle<EmbeddingActor>> {
+  const actors = await listActors({ state: 'alive' });
+  const found = actors.find(({ name }) => name?.includes('use-lite'));
+  if (found?.name === undefined) {
+    const names = actors.map(({ name, className }) => name ?? className).join(', ');
+    throw new Error(`No named actor of ${modelId} in the service's cluster; there are: ${names}`);
+  }
+  return getActor<EmbeddingActor>(found.name, { namespace: found.namespace });
+}
+
+async function run(settings: SuiteSettings): Promise<Row[]> {
+  const names = rowsOf({ http: [[0]], direct: [[0]] }).map((row) => row.name);
+  if (!names.some((name) => settings.wants(name))) return [];
+  await using service = await startService();
+  await init({ address: service.clusterAddress });
+  try {
+    const rows = rowsOf(await sample(service, await findModelActor(), settings));
+    const wanted = rows.filter((row) => settings.wants(row.name));
+    for (const row of wanted) settings.onRow(row);
+    return wanted;
+  } finally {
+    await shutdown();
+  }
+}
+
+/** What the AI service's HTTP route adds to a direct call of the same model actor: one client, one request at a time. */
+export const gatewaySuite: Suite = { name: 'gateway', run };

@@ -17,6 +17,7 @@ interface RegistryCore extends CallerCore {
   errorFromReply(error: { name: string; message: string }): MantaError;
   unknownActor(actorId: ActorId, className: string): MantaError;
   warn(message: string, error: unknown): void;
+  hasHandles(caller: ActorCaller): boolean;
   readonly processId: ProcessId;
   head(): Promise<HeadClient>;
 }
@@ -26,6 +27,8 @@ const SPECS_PER_REQUEST = 500;
 const SPEC_BYTES_PER_REQUEST = 2 * 1024 * 1024;
 /** Dropped handles are given back in batches; a process that takes over a handle speaks up long before. */
 const RELEASE_DELAY_MS = 1_000;
+const UNKNOWN_ACTOR_GRACE_MS = 10_000;
+const UNKNOWN_ACTOR_RETRY_MS = 100;
 
 /**
  * The actors this process holds handles of: creates them, keeps their callers informed, and tells the head when the
@@ -59,6 +62,7 @@ export class ActorRegistry {
   }
 
   submitCreation(spec: ActorSpec, caller: ActorCaller): void {
+    caller.creating = true;
     this.#creations.push({ spec, caller });
     if (this.#creations.length === 1) process.nextTick(() => this.#sendCreations());
   }
@@ -90,6 +94,10 @@ export class ActorRegistry {
       for (const { caller } of batch) caller.failCreation(error as MantaError);
     } finally {
       this.#core.callFinished();
+      for (const { caller } of batch) {
+        caller.creating = false;
+        if (caller.unfinishedCalls === 0) caller.onIdle?.();
+      }
     }
   }
 
@@ -163,9 +171,19 @@ export class ActorRegistry {
       if (description !== undefined) {
         if (caller.lastUpdate === undefined) caller.settings = settingsOf(description);
         caller.apply(description.update);
-      } else if (caller.lastUpdate !== undefined) {
-        caller.failCreation(this.#core.unknownActor(actorId, caller.className));
+      } else {
+        this.#unknown(caller);
       }
+    }
+  }
+
+  /** A handle may arrive before its creator's request did: an unknown actor gets a while to appear. */
+  #unknown(caller: ActorCaller): void {
+    const askedMs = this.#clock.now() - caller.madeAt;
+    if (caller.lastUpdate === undefined && askedMs < UNKNOWN_ACTOR_GRACE_MS) {
+      this.#clock.after(UNKNOWN_ACTOR_RETRY_MS, () => this.refresh(caller.actorId), { unref: true });
+    } else {
+      caller.failCreation(this.#core.unknownActor(caller.actorId, caller.className));
     }
   }
 
@@ -180,7 +198,8 @@ export class ActorRegistry {
 
   /** The last handle of this caller is gone. */
   drop(caller: ActorCaller): void {
-    if (caller.unfinishedCalls > 0) {
+    if (this.#core.hasHandles(caller)) return;
+    if (caller.unfinishedCalls > 0 || caller.creating) {
       caller.onIdle = () => this.drop(caller);
       return;
     }

@@ -6,7 +6,7 @@ import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '..
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isObjectRef } from '../objects/object-ref.ts';
 import { Payload } from '../objects/payload.ts';
-import type { CallerCore } from '../rpc/actor-caller.ts';
+import type { ActorCaller, CallerCore } from '../rpc/actor-caller.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transferable, TransferKind } from '../serialization/transferable.ts';
@@ -54,6 +54,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly objects: ObjectExchange;
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
+  readonly #handleCounts = new Map<ActorCaller, number>();
   #pendingWork = 0;
   #keepAlive: NodeJS.Timeout | undefined;
   #closed = false;
@@ -185,6 +186,26 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   dispose(ref: AnyObjectRef): void {
     this.objects.table.free(ref);
     ref.discard();
+  }
+
+  // ── handles ──────────────────────────────────────────────────────────────────────────────────────────────
+  handleMade(caller: ActorCaller): void {
+    this.#handleCounts.set(caller, (this.#handleCounts.get(caller) ?? 0) + 1);
+  }
+
+  handleDropped(caller: ActorCaller): void {
+    const count = (this.#handleCounts.get(caller) ?? 1) - 1;
+    if (count > 0) {
+      this.#handleCounts.set(caller, count);
+      return;
+    }
+    this.#handleCounts.delete(caller);
+    if (!this.#closed) this.actors.drop(caller);
+  }
+
+  /** False once the last handle of this caller is gone. */
+  hasHandles(caller: ActorCaller): boolean {
+    return this.#handleCounts.has(caller);
   }
 
   // ── for the parts ────────────────────────────────────────────────────────────────────────────────────────

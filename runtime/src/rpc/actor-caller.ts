@@ -87,12 +87,18 @@ export class ActorCaller {
   #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
   onIdle: (() => void) | undefined;
+  /** The head has not answered the request to create the actor. */
+  creating = false;
+  /** Held as long as the actor may be started again with them: refs and handles among the constructor's arguments. */
+  constructorPins: readonly Transferable[] = [];
+  readonly madeAt: number;
 
   constructor(core: CallerCore, settings: CallerSettings) {
     this.core = core;
     this.runtime = core.runtime;
     this.settings = settings;
     this.#waitingSince = core.clock.now();
+    this.madeAt = this.#waitingSince;
   }
 
   get actorId(): ActorId {

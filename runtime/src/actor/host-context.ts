@@ -1,0 +1,42 @@
+import type { CoreProcess } from '../core/core-process.ts';
+import type { ActorSpec } from '../wire/messages.ts';
+
+/** What code that runs in an actor can learn of where it runs. */
+export interface RunningCall {
+  readonly spec: ActorSpec;
+  readonly incarnation: number;
+  readonly gpuIds: string[];
+  /** Aborts when this call is cancelled, times out or its caller is gone. */
+  readonly signal: AbortSignal;
+  /** Ends the actor of this call; never returns. */
+  exitActor(): never;
+}
+
+export type ActorConstructor = new (...args: never[]) => object;
+
+/**
+ * The seam between the host process, which fills it, and the SDK, which reads it. It hangs on a registered symbol,
+ * so that a user's own copy of the SDK finds it too.
+ */
+export interface HostContext {
+  readonly core: CoreProcess;
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly brokerAddress: string;
+  /** Called by defineActor while a module loads. */
+  define(moduleUrl: string, exportKey: string, actorClass: ActorConstructor): void;
+  /** The call whose code runs now; undefined while a module loads. */
+  currentCall(): RunningCall | undefined;
+  /** The driver's part of a module begins here: init() tells the loader, and never settles. */
+  reachedDriverPart(): void;
+}
+
+const SLOT = Symbol.for('manta.host-context');
+
+export function hostContext(): HostContext | undefined {
+  return (globalThis as Record<symbol, unknown>)[SLOT] as HostContext | undefined;
+}
+
+export function provideHostContext(context: HostContext): void {
+  (globalThis as Record<symbol, unknown>)[SLOT] = context;
+}

@@ -1,0 +1,277 @@
+import type { ActorConstructor } from '@manta/runtime/actor/host-context';
+import { ActorDiedError, ActorUnavailableError, InvalidArgumentError } from '@manta/runtime/errors/errors';
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import { taskErrorFrom } from '@manta/runtime/serialization/error-codec';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
+import type { CallContext } from './call-context.ts';
+import type { IncomingCall } from './incoming-call.ts';
+import { IdempotencyTable } from './idempotency-table.ts';
+import { Mailbox } from './mailbox.ts';
+import { isStream, runStream } from './stream-sender.ts';
+
+/** Thrown by exitActor(); user code that catches everything may swallow it, so the exit is also noted. */
+class ExitActor extends Error {
+  override readonly name = 'ExitActor';
+}
+
+export interface InstanceOptions {
+  spec: ActorSpec;
+  incarnation: number;
+  gpuIds: string[];
+  codec: ValueCodec;
+  clock: Clock;
+  context: CallContext;
+  /** The actor is over, by its own doing. */
+  onEnded(cause: DeathCause): void;
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+/** One life of one actor: its object, its mailbox, and the running of its methods. */
+export class ActorInstance {
+  readonly spec: ActorSpec;
+  readonly incarnation: number;
+  readonly gpuIds: string[];
+  readonly #options: InstanceOptions;
+  readonly #mailbox: Mailbox<IncomingCall>;
+  readonly #idempotency = new IdempotencyTable();
+  /** Calls that are running, for cancellation and for the graceful end. */
+  readonly #running = new Set<IncomingCall>();
+  /** Only one call at a time runs in this process: the context needs no tracking over awaits. */
+  readonly #exclusive: boolean;
+  #object: Record<string, unknown> | undefined;
+  #ending: DeathCause | undefined;
+  #ended = false;
+  #onDrained: (() => void) | undefined;
+
+  constructor(options: InstanceOptions) {
+    this.#options = options;
+    this.spec = options.spec;
+    this.incarnation = options.incarnation;
+    this.gpuIds = options.gpuIds;
+    const { isolation, maxConcurrency, concurrencyGroups } = options.spec;
+    this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
+    this.#exclusive = isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
+  }
+
+  /** Runs the constructor. @throws whatever it throws. */
+  construct(actorClass: ActorConstructor): void {
+    const args = this.#options.codec.decode(this.spec.encodedArgs) as never[];
+    const call = { ...this.#constructorCall() };
+    this.#object = this.#options.context.run(call as unknown as IncomingCall, this.#exclusive, () => new actorClass(...args)) as Record<
+      string,
+      unknown
+    >;
+    this.#options.context.leave();
+  }
+
+  #constructorCall(): object {
+    return {
+      spec: this.spec,
+      incarnation: this.incarnation,
+      gpuIds: this.gpuIds,
+      signal: new AbortController().signal,
+      exitActor: () => this.exitActor(),
+    };
+  }
+
+  groupOf(methodName: string, requested: string | null | undefined): string {
+    return requested ?? this.spec.concurrencyGroupOf?.[methodName] ?? 'default';
+  }
+
+  receive(call: IncomingCall): void {
+    if (this.#ending !== undefined) {
+      call.refuse(new ActorUnavailableError(`Actor ${this.spec.actorId} is ending: ${this.#ending.message}`));
+      return;
+    }
+    if (!this.#mailbox.has(call.group)) {
+      call.refuse(
+        new InvalidArgumentError(
+          `Actor ${this.spec.actorId} (${this.spec.className}) has no concurrency group "${call.group}".`,
+        ),
+      );
+      return;
+    }
+    if (call.idempotencyKey !== undefined && !this.#idempotency.enter(call)) return;
+    if (this.#mailbox.accept(call)) this.#run(call);
+  }
+
+  #run(first: IncomingCall): void {
+    let call: IncomingCall | undefined = first;
+    // A loop, not recursion: a long queue of synchronous methods must not grow the stack.
+    while (call !== undefined) {
+      if (!this.#runOne(call)) return;
+      call = this.#mailbox.next(call.group);
+    }
+    this.#checkDrained();
+  }
+
+  /** True when the call has ended within this turn. */
+  #runOne(call: IncomingCall): boolean {
+    const { context, codec } = this.#options;
+    call.running = true;
+    let result: unknown;
+    try {
+      const method = (this.#object as Record<string, unknown>)[call.methodName] as Method;
+      result = context.run(call, this.#exclusive, () => method.apply(this.#object, call.args));
+    } catch (error) {
+      context.leave();
+      this.#failed(call, error);
+      return true;
+    }
+    if (typeof result !== 'object' || result === null) {
+      context.leave();
+      call.reply(result, codec);
+      return true;
+    }
+    if (isThenable(result)) {
+      this.#running.add(call);
+      if (!this.#exclusive) context.leave();
+      result.then(
+        (value) => this.#settle(call, () => this.#replyOrStream(call, value)),
+        (error: unknown) => this.#settle(call, () => this.#failed(call, error)),
+      );
+      return false;
+    }
+    if (isStream(result)) {
+      this.#running.add(call);
+      void this.#stream(call, result);
+      return false;
+    }
+    context.leave();
+    this.#reply(call, result);
+    return true;
+  }
+
+  #settle(call: IncomingCall, answer: () => void | Promise<void>): void {
+    const finish = (): void => {
+      this.#running.delete(call);
+      if (this.#exclusive) this.#options.context.leave();
+      const next = this.#mailbox.next(call.group);
+      if (next !== undefined) this.#run(next);
+      else this.#checkDrained();
+    };
+    const answering = answer();
+    if (answering === undefined) finish();
+    else void answering.then(finish);
+  }
+
+  #replyOrStream(call: IncomingCall, value: unknown): void | Promise<void> {
+    if (isStream(value)) return this.#sendStream(call, value);
+    return this.#reply(call, value);
+  }
+
+  #reply(call: IncomingCall, value: unknown): void {
+    try {
+      call.reply(value, this.#options.codec);
+    } catch (error) {
+      call.fail(error);
+    }
+  }
+
+  #stream(call: IncomingCall, iterable: AsyncIterable<unknown> | Iterable<unknown>): void {
+    this.#settle(call, () => this.#sendStream(call, iterable));
+  }
+
+  async #sendStream(call: IncomingCall, iterable: AsyncIterable<unknown> | Iterable<unknown>): Promise<void> {
+    const { codec, context } = this.#options;
+    try {
+      await context.run(call, this.#exclusive, () => runStream(call, iterable, codec));
+      call.endStream();
+    } catch (error) {
+      if (this.#isExit(error)) call.endStream(this.#exitError());
+      else call.endStream(taskErrorFrom(error, this.#failedCall(call)));
+    }
+  }
+
+  #failed(call: IncomingCall, error: unknown): void {
+    if (this.#isExit(error)) call.fail(this.#exitError());
+    else call.fail(taskErrorFrom(error, this.#failedCall(call)));
+  }
+
+  #failedCall(call: IncomingCall): { method: string; actorId: string } {
+    return { method: `${this.spec.className}.${call.methodName}`, actorId: this.spec.actorId };
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
+  exitActor(): never {
+    this.end({ kind: 'exited', message: `Actor ${this.spec.actorId} called exitActor().` }, 0);
+    throw new ExitActor();
+  }
+
+  #isExit(error: unknown): boolean {
+    return error instanceof ExitActor;
+  }
+
+  #exitError(): ActorDiedError {
+    const deathCause = this.#ending ?? { kind: 'exited', message: 'exitActor() was called.' };
+    return new ActorDiedError(`Actor ${this.spec.actorId} (${this.spec.className}) is dead: ${deathCause.message}`, {
+      actorId: this.spec.actorId,
+      deathCause,
+    });
+  }
+
+  /** Takes no more calls, lets queued and running ones finish for at most `graceMs`, disposes, and reports the end. */
+  end(cause: DeathCause, graceMs = this.spec.gracefulShutdownMs): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = cause;
+    if (cause.kind === 'exited') this.#refuseQueued();
+    const cancelTimer = this.#options.clock.after(graceMs, () => void this.#dispose(), { unref: true });
+    this.#onDrained = () => {
+      cancelTimer();
+      void this.#dispose();
+    };
+    // Not now: the call that asked for the end is still on the stack.
+    setImmediate(() => this.#checkDrained());
+  }
+
+  #refuseQueued(): void {
+    for (const call of this.#mailbox.clear()) call.refuse(this.#exitError());
+  }
+
+  #checkDrained(): void {
+    if (this.#ending === undefined || this.#onDrained === undefined) return;
+    if (!this.#mailbox.idle && this.#ending.kind !== 'exited') return;
+    const drained = this.#onDrained;
+    this.#onDrained = undefined;
+    drained();
+  }
+
+  async #dispose(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.abandon(this.#exitError());
+    const object = this.#object as { [Symbol.asyncDispose]?: () => unknown; [Symbol.dispose]?: () => unknown };
+    const dispose = object?.[Symbol.asyncDispose] ?? object?.[Symbol.dispose];
+    try {
+      if (dispose !== undefined) await this.#withinGrace(Promise.resolve(dispose.call(object)));
+    } catch (error) {
+      console.error(`Disposing of actor ${this.spec.actorId} (${this.spec.className}) failed:`, error);
+    }
+    this.#options.onEnded(this.#ending as DeathCause);
+  }
+
+  #withinGrace(work: Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const cancelTimer = this.#options.clock.after(this.spec.gracefulShutdownMs, () => resolve(undefined));
+      work.then(resolve, reject).finally(cancelTimer);
+    });
+  }
+
+  /** Ends at once whatever is queued or running, with this error. */
+  abandon(error: unknown): void {
+    this.#ending ??= { kind: 'killed', message: 'It was killed.' };
+    this.#ended = true;
+    for (const call of this.#mailbox.clear()) call.refuse(error);
+    for (const call of this.#running) {
+      call.fail(error);
+      call.cancel(error);
+    }
+  }
+}
+
+function isThenable(value: object): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown }).then === 'function';
+}

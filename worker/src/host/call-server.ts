@@ -1,0 +1,158 @@
+import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { ActorUnavailableError, InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
+import { RECORD, type CallRecordOptions } from '@manta/runtime/rpc/records';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import { LIMITS } from '@manta/runtime/wire/limits';
+import type { ActorInstance } from './actor-instance.ts';
+import { IncomingCall } from './incoming-call.ts';
+
+/** A port leads to one life of one actor, or to the reason why it does not. */
+type Port = { instance: ActorInstance } | { refusal: Uint8Array };
+
+export interface ActorDirectory {
+  find(actorId: string, incarnation: number): ActorInstance | undefined;
+}
+
+/** The callee's half of a channel: turns records into calls on the actors of this process, and pushes back when full. */
+export class CallServer {
+  readonly #channel: Channel;
+  readonly #core: CoreProcess;
+  readonly #directory: ActorDirectory;
+  readonly #ports = new Map<number, Port>();
+  /** Unanswered calls of this channel that were not answered within their own turn. */
+  readonly #open = new Map<number, IncomingCall>();
+  #paused = false;
+
+  constructor(channel: Channel, core: CoreProcess, directory: ActorDirectory) {
+    this.#channel = channel;
+    this.#core = core;
+    this.#directory = directory;
+    channel.onRecord((record, segments) => this.#receive(record, segments));
+    channel.onClose(() => this.#callerGone());
+  }
+
+  #receive(record: ChannelRecord, segments: readonly Uint8Array[]): void {
+    switch (record[0]) {
+      case RECORD.call:
+        this.#call(record, segments);
+        return;
+      case RECORD.open:
+        this.#openPort(record);
+        return;
+      case RECORD.cancel:
+        this.#open.get(record[1] as number)?.cancel(record[2]);
+        return;
+      case RECORD.credit:
+        this.#open.get(record[1] as number)?.onCredit?.(Number(record[2]));
+        return;
+      case RECORD.closePort:
+        this.#ports.delete(record[1] as number);
+        return;
+      case RECORD.inspect:
+        this.#inspect(record);
+        return;
+      default:
+        if (!this.#core.receiveObjectRecord(this.#channel, record)) {
+          throw new ProtocolError(`Channel record of unknown kind ${String(record[0])}.`);
+        }
+    }
+  }
+
+  #openPort([, port, actorId, incarnation]: ChannelRecord): void {
+    if (typeof port !== 'number' || typeof actorId !== 'string' || typeof incarnation !== 'number') {
+      throw new ProtocolError('A malformed open record.');
+    }
+    const instance = this.#directory.find(actorId, incarnation);
+    if (instance !== undefined) {
+      this.#ports.set(port, { instance });
+      return;
+    }
+    const why = `Life ${incarnation} of actor ${actorId} is not, or no longer, in this process.`;
+    this.#ports.set(port, { refusal: encodeError(new ActorUnavailableError(why)) });
+  }
+
+  #call(record: ChannelRecord, segments: readonly Uint8Array[]): void {
+    const number = record[2] as number;
+    const args = record[4];
+    if (typeof number !== 'number' || !Array.isArray(args)) throw new ProtocolError('A malformed call record.');
+    const port = this.#ports.get(record[1] as number);
+    if (port === undefined) throw new ProtocolError('A call on a port that was not opened.');
+    if ('refusal' in port) {
+      this.#channel.send([RECORD.refused, number, port.refusal]);
+      return;
+    }
+    const { instance } = port;
+    const method = instance.spec.methods[record[3] as number];
+    if (method === undefined) {
+      const why = `${instance.spec.className} has no method number ${String(record[3])}.`;
+      this.#channel.send([RECORD.refused, number, encodeError(new InvalidArgumentError(why))]);
+      return;
+    }
+    const options = record[5] as CallRecordOptions | null | undefined;
+    try {
+      decodeArguments(args, options, record[6], segments, this.#core.codec);
+    } catch (error) {
+      this.#channel.send([RECORD.refused, number, encodeError(error)]);
+      return;
+    }
+    const group = instance.groupOf(method.name, options?.[1]);
+    const call = new IncomingCall(instance, this.#channel, number, method.name, args, group);
+    if (options != null) {
+      call.idempotencyKey = options[2] ?? undefined;
+      call.maxBufferedItems = options[3] ?? undefined;
+    }
+    instance.receive(call);
+    if (!call.answered) this.#track(call);
+  }
+
+  #track(call: IncomingCall): void {
+    this.#open.set(call.number, call);
+    call.onAnswered = () => {
+      this.#open.delete(call.number);
+      if (this.#paused && this.#open.size < LIMITS.mailboxCalls / 2) {
+        this.#paused = false;
+        this.#channel.resume();
+      }
+    };
+    if (!this.#paused && this.#open.size > LIMITS.mailboxCalls) {
+      this.#paused = true;
+      this.#channel.pause();
+    }
+  }
+
+  #inspect([, number, target]: ChannelRecord): void {
+    const call = this.#open.get(target as number);
+    const state = call === undefined ? 'unknown' : call.running ? 'running' : 'queued';
+    this.#channel.send([RECORD.result, number, state]);
+  }
+
+  #callerGone(): void {
+    this.#ports.clear();
+    for (const call of this.#open.values()) call.cancel(new ActorUnavailableError('The caller is gone.'));
+    this.#open.clear();
+    this.#core.objects.peerGone(this.#channel.peer.processId);
+  }
+}
+
+/** Decodes in place: the record's array becomes the arguments. */
+function decodeArguments(
+  args: unknown[],
+  options: CallRecordOptions | null | undefined,
+  firstSegment: unknown,
+  segments: readonly Uint8Array[],
+  codec: ValueCodec,
+): void {
+  for (const [index, segment] of options?.[4] ?? []) {
+    args[index] = segments[(firstSegment as number) + segment];
+    if (args[index] === undefined) throw new ProtocolError('A call names a segment its frame does not have.');
+  }
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index];
+    if (typeof arg === 'object' && arg !== null) {
+      if (!(arg instanceof Uint8Array)) throw new ProtocolError('A call with an argument that is not encoded.');
+      args[index] = codec.decode(arg);
+    }
+  }
+}

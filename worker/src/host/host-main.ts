@@ -1,0 +1,69 @@
+import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
+import { HostRuntime } from './host-runtime.ts';
+import { ThreadSupervisor } from './thread-supervisor.ts';
+
+/** What a host process does with the agent's messages; threads are one level further down. */
+interface Host {
+  start(actor: StartActor): Promise<void>;
+  end(message: Extract<AgentToHost, { type: 'end' }>): void;
+  partition(on: boolean): void;
+}
+
+let host: Host | undefined;
+let ends = false;
+
+/** A process host is over with its actor: once the agent has the last message, the process exits. */
+function send(message: HostToAgent): void {
+  const isLast = message.type === 'ended' && ends;
+  process.send?.(message, undefined, undefined, () => {
+    if (isLast) process.exit(0);
+  });
+}
+
+async function configure(configuration: HostConfiguration): Promise<void> {
+  ends = configuration.isolation === 'process';
+  if (configuration.isolation === 'thread') {
+    host = new ThreadSupervisor(configuration, send);
+    return;
+  }
+  const runtime = new HostRuntime(configuration, send);
+  await runtime.listen();
+  host = {
+    start: (actor) => {
+      if (ends) applyEnvironment(actor);
+      return runtime.start(actor);
+    },
+    end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
+    partition: (on) => runtime.partition(on),
+  };
+}
+
+/** Before the actor's module loads, so that what it imports sees its devices and variables. */
+function applyEnvironment({ spec, gpuIndexes }: StartActor): void {
+  process.title = `manta:${spec.className}`;
+  process.env['CUDA_VISIBLE_DEVICES'] = gpuIndexes.join(',');
+  Object.assign(process.env, spec.env);
+}
+
+async function receive(message: AgentToHost): Promise<void> {
+  switch (message.type) {
+    case 'configure':
+      await configure(message.configuration);
+      return;
+    case 'start':
+      await Promise.all(message.actors.map((actor) => host?.start(actor)));
+      return;
+    case 'end':
+      host?.end(message);
+      return;
+    case 'partition':
+      host?.partition(message.on);
+      return;
+  }
+}
+
+process.on('message', (message) => void receive(message as AgentToHost));
+// Without its agent a host has no purpose, and must not outlive it.
+process.on('disconnect', () => process.exit(0));
+// The agent ends hosts; a Ctrl-C in the terminal is meant for the driver.
+process.on('SIGINT', () => undefined);

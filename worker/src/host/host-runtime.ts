@@ -1,0 +1,165 @@
+import { randomFillSync } from 'node:crypto';
+import { provideHostContext, type ActorConstructor, type RunningCall } from '@manta/runtime/actor/host-context';
+import type { ChannelServer } from '@manta/runtime/channel/channel';
+import { listenChannels } from '@manta/runtime/channel/channel-server';
+import { CoreProcess } from '@manta/runtime/core/core-process';
+import { createActorHandle } from '@manta/runtime/core/actor-handle';
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import { createIdMint, type ActorId } from '@manta/runtime/ids';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
+import { systemClock } from '@manta/runtime/time/clock';
+import type { Transport } from '@manta/runtime/transport/transport';
+import { ActorInstance } from './actor-instance.ts';
+import { CallContext } from './call-context.ts';
+import { CallServer } from './call-server.ts';
+import type { HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
+import { ModuleLoader } from './module-loader.ts';
+
+/**
+ * What runs in every event loop that houses actors: a host process, or a worker thread of one. It takes channels,
+ * loads classes, and keeps the living actors.
+ */
+export class HostRuntime {
+  readonly #configuration: HostConfiguration;
+  readonly #send: (message: HostToAgent) => void;
+  readonly #core: CoreProcess;
+  readonly #loader: ModuleLoader;
+  readonly #context = new CallContext();
+  readonly #actors = new Map<string, ActorInstance>();
+  #server: ChannelServer | undefined;
+  #partitioned = false;
+
+  constructor(configuration: HostConfiguration, send: (message: HostToAgent) => void) {
+    this.#configuration = configuration;
+    this.#send = send;
+    this.#loader = new ModuleLoader(configuration.moduleCacheDirectory);
+    this.#core = this.#createCore();
+    provideHostContext({
+      core: this.#core,
+      nodeId: configuration.nodeId,
+      clusterId: configuration.clusterId,
+      brokerAddress: configuration.brokerAddress,
+      define: (moduleUrl: string, exportKey: string, actorClass: ActorConstructor) =>
+        this.#loader.define(moduleUrl, exportKey, actorClass),
+      currentCall: (): RunningCall | undefined => this.#context.current(),
+      reachedDriverPart: () => this.#loader.reachedDriverPart(),
+    });
+  }
+
+  #createCore(): CoreProcess {
+    const { clusterId, processId, machineId, nodeId, token, brokerAddress } = this.#configuration;
+    const core: CoreProcess = new CoreProcess({
+      clusterId,
+      processId,
+      role: 'host',
+      machineId,
+      nodeId,
+      token,
+      clock: systemClock,
+      mintId: createIdMint((bytes) => randomFillSync(bytes)),
+      connectTransport: async (): Promise<Transport> => {
+        const { connectNats } = await import('@manta/runtime/transport/nats-transport');
+        return connectNats({ servers: [brokerAddress], token, name: `host ${processId}` });
+      },
+      address: { processId, nodeId, machineId, socketPath: undefined, tcp: undefined },
+      reviveHandle: (data) => createActorHandle(core, data),
+      warn: (message, error) => console.error(message, error),
+    });
+    return core;
+  }
+
+  /** Opens the channel server and tells the agent. */
+  async listen(): Promise<void> {
+    const { processId, machineId, nodeId, socketDirectory, tcpHost, token, listenOnNats } = this.#configuration;
+    this.#server = await listenChannels({
+      processId,
+      role: 'host',
+      machineId,
+      nodeId,
+      socketDirectory,
+      ...(tcpHost === undefined ? {} : { tcpHost }),
+      ...(listenOnNats === true ? { nats: await this.#natsListener() } : {}),
+      token,
+      onChannel: (channel) => {
+        new CallServer(channel, this.#core, { find: (actorId, incarnation) => this.#find(actorId, incarnation) });
+      },
+      onRefused: (reason) => console.error(`A channel was refused: ${reason.message}`),
+      accepts: () => !this.#partitioned,
+    });
+    Object.assign(this.#core.options.address, this.#server.address);
+    this.#send({ type: 'ready', address: this.#server.address });
+  }
+
+  async #natsListener(): Promise<{ transport: Transport; subject: string }> {
+    const { subjectsOf } = await import('@manta/runtime/wire/subjects');
+    const { clusterId, processId } = this.#configuration;
+    return { transport: await this.#core.transport(), subject: subjectsOf(clusterId).processChannel(processId) };
+  }
+
+  #find(actorId: string, incarnation: number): ActorInstance | undefined {
+    const instance = this.#actors.get(actorId);
+    return instance?.incarnation === incarnation ? instance : undefined;
+  }
+
+  async start({ spec, incarnation, gpuIndexes }: StartActor): Promise<void> {
+    const { actorId } = spec;
+    try {
+      const actorClass = await this.#loader.load(spec.classReference);
+      const instance: ActorInstance = new ActorInstance({
+        spec,
+        incarnation,
+        gpuIds: gpuIndexes.map(String),
+        codec: this.#core.codec,
+        clock: systemClock,
+        context: this.#context,
+        onEnded: (cause) => this.#ended(instance, cause),
+      });
+      instance.construct(actorClass);
+      this.#actors.set(actorId, instance);
+      this.#send({ type: 'started', actorId, incarnation, address: (this.#server as ChannelServer).address });
+    } catch (error) {
+      this.#send({
+        type: 'ended',
+        actorId,
+        incarnation,
+        cause: constructionFailure(spec.className, error),
+        encodedError: encodeError(error),
+      });
+    }
+  }
+
+  #ended(instance: ActorInstance, cause: DeathCause): void {
+    const { actorId } = instance.spec;
+    if (this.#actors.get(actorId) !== instance) return;
+    this.#actors.delete(actorId);
+    this.#send({ type: 'ended', actorId, incarnation: instance.incarnation, cause });
+  }
+
+  end(actorId: ActorId, incarnation: number, how: 'kill' | 'stop', cause: DeathCause): void {
+    const instance = this.#find(actorId, incarnation);
+    if (instance === undefined) return;
+    if (how === 'stop') {
+      instance.end(cause);
+      return;
+    }
+    instance.abandon(undefined);
+    this.#ended(instance, cause);
+  }
+
+  partition(on: boolean): void {
+    this.#partitioned = on;
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+    await this.#core.close();
+  }
+}
+
+function constructionFailure(className: string, error: unknown): DeathCause {
+  const message = error instanceof Error ? error.message : String(error);
+  const isEnvironment = error instanceof Error && error.name === 'RuntimeEnvSetupError';
+  return isEnvironment
+    ? { kind: 'runtime-env-failed', message }
+    : { kind: 'constructor-failed', message: `The constructor of ${className} threw: ${message}` };
+}

@@ -1,0 +1,125 @@
+import type { RunningCall } from '@manta/runtime/actor/host-context';
+import type { Channel } from '@manta/runtime/channel/channel';
+import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import { isPrimitive } from '@manta/runtime/objects/payload';
+import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
+import type { ActorInstance } from './actor-instance.ts';
+import type { MailboxEntry } from './mailbox.ts';
+
+/** A call as the actor's process sees it, from its arrival to its answer. */
+export class IncomingCall implements MailboxEntry, RunningCall {
+  readonly channel: Channel;
+  readonly number: number;
+  readonly methodName: string;
+  readonly args: unknown[];
+  readonly group: string;
+  readonly instance: ActorInstance;
+  idempotencyKey: string | undefined = undefined;
+  maxBufferedItems: number | undefined = undefined;
+  cancelled = false;
+  running = false;
+  answered = false;
+  arrivedAt = 0;
+  #controller: AbortController | undefined = undefined;
+  /** Streams: how the consumer's credit reaches the producer. */
+  onCredit: ((items: number) => void) | undefined = undefined;
+  onAnswered: (() => void) | undefined = undefined;
+  /** Sees the answer before it is sent (idempotency keys). */
+  onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined = undefined;
+
+  constructor(
+    instance: ActorInstance,
+    channel: Channel,
+    number: number,
+    methodName: string,
+    args: unknown[],
+    group: string,
+  ) {
+    this.instance = instance;
+    this.channel = channel;
+    this.number = number;
+    this.methodName = methodName;
+    this.args = args;
+    this.group = group;
+  }
+
+  get spec(): ActorSpec {
+    return this.instance.spec;
+  }
+  get incarnation(): number {
+    return this.instance.incarnation;
+  }
+  get gpuIds(): string[] {
+    return this.instance.gpuIds;
+  }
+  /** Made when somebody asks: most calls never do. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.cancelled && !this.#controller.signal.aborted) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  exitActor(): never {
+    return this.instance.exitActor();
+  }
+
+  /** The caller gave up: queued calls are skipped, running ones learn it from their signal. */
+  cancel(reason: unknown): void {
+    this.cancelled = true;
+    this.#controller?.abort(reason);
+    this.onCredit?.(0);
+  }
+
+  reply(value: unknown, codec: ValueCodec): void {
+    if (this.answered) return;
+    if (isPrimitive(value)) {
+      this.#answer([RECORD.result, this.number, value]);
+      return;
+    }
+    const { bytes } = codec.encode(value, 'result');
+    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.#answer([RECORD.result, this.number, bytes]);
+    else this.#answer([RECORD.resultSegment, this.number], [bytes]);
+  }
+
+  fail(error: unknown): void {
+    if (!this.answered) this.#answer([RECORD.failure, this.number, encodeError(error)]);
+  }
+
+  /** The call did not run. */
+  refuse(error: unknown): void {
+    if (!this.answered) this.#answer([RECORD.refused, this.number, encodeError(error)]);
+  }
+
+  #answer(record: unknown[], segments?: Uint8Array[]): void {
+    this.answered = true;
+    if (this.onRecord !== undefined) this.onRecord([...record], segments);
+    this.sendAnswer(record, segments);
+  }
+
+  sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
+    this.answered = true;
+    if (!this.cancelled) this.channel.send(record, segments);
+    this.onAnswered?.();
+  }
+
+  startStream(): void {
+    this.channel.send([RECORD.stream, this.number]);
+  }
+
+  sendItem(value: unknown, codec: ValueCodec): void {
+    if (isPrimitive(value)) {
+      this.channel.send([RECORD.item, this.number, value]);
+      return;
+    }
+    const { bytes } = codec.encode(value, 'item');
+    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.channel.send([RECORD.item, this.number, bytes]);
+    else this.channel.send([RECORD.itemSegment, this.number], [bytes]);
+  }
+
+  endStream(error?: unknown): void {
+    if (this.answered) return;
+    this.#answer(error === undefined ? [RECORD.end, this.number] : [RECORD.end, this.number, encodeError(error)]);
+  }
+}

@@ -1,0 +1,38 @@
+import { TaskCancelledError } from '@manta/runtime/errors/errors';
+import { DEFAULT_BUFFERED_ITEMS } from '@manta/runtime/rpc/records';
+import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import type { IncomingCall } from './incoming-call.ts';
+
+type Stream = AsyncIterable<unknown> | Iterable<unknown>;
+
+/** An async iterable, or a generator: not an array, a map or a string, which are values. */
+export function isStream(value: unknown): value is Stream {
+  if (typeof value !== 'object' || value === null) return false;
+  if (Symbol.asyncIterator in value) return true;
+  return Symbol.iterator in value && typeof (value as { next?: unknown }).next === 'function';
+}
+
+/**
+ * Sends the items as they come, at most as many ahead of the consumer as it granted. When the caller cancels, the
+ * generator's `return` runs, so its `finally` blocks do.
+ */
+export async function runStream(call: IncomingCall, stream: Stream, codec: ValueCodec): Promise<void> {
+  let credit = call.maxBufferedItems ?? DEFAULT_BUFFERED_ITEMS;
+  let wake: (() => void) | undefined;
+  call.onCredit = (items) => {
+    credit += items;
+    wake?.();
+  };
+  call.startStream();
+  for await (const item of stream) {
+    if (call.cancelled) break;
+    call.sendItem(item, codec);
+    credit -= 1;
+    while (credit <= 0 && !call.cancelled) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+  if (call.cancelled) throw new TaskCancelledError('The caller left the stream.');
+}

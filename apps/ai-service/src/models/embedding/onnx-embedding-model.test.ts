@@ -125,6 +125,21 @@ describe('use-lite', () => {
     });
   });
 
+  test('computes outside of this event loop', async () => {
+    const texts = Array.from({ length: 40 }, () => 'whale '.repeat(100));
+    let turns = 0;
+    let done = false;
+    const count = (): void => {
+      turns++;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    await model.embed(texts);
+    done = true;
+    // A session that ran here would let the loop turn a few times per batch of 5; so it turns all the time.
+    expect(turns).toBeGreaterThan(500);
+  });
+
   test('rejects an aborted call and serves the others', async () => {
     const abort = new AbortController();
     const aborted = model.embed(

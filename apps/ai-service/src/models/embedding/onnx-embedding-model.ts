@@ -4,13 +4,15 @@ import { TensorEngine } from '../engine/tensor-engine.ts';
 import { ModelEngineError, ModelInputError } from '../errors.ts';
 import { validateTensors } from '../tensors/validate-tensors.ts';
 import type { EmbeddingResult, LocalEmbeddingModel, ModelMetadata, NamedTensor } from '../types.ts';
-import { EmbeddingBatcher } from './embedding-batcher.ts';
+import {
+  EmbeddingBatcher,
+  type EmbeddingBatchLimits,
+  type TokenSequence,
+} from './embedding-batcher.ts';
 import { UnigramTokenizer, type UnigramVocabulary } from './unigram-tokenizer.ts';
 
-/** Texts in one run of the session: more gain nothing and make the next batch wait. */
-const BATCH_SIZE_MAX = 32;
-/** Texts that may wait, over all callers: some seconds of work. */
-const WAITING_MAX = 8192;
+/** Larger batches gain nothing more and make the next one wait: a full one takes some 50 ms. */
+const BATCH_LIMITS: EmbeddingBatchLimits = { rowsMax: 32, tokensMax: 512, waitingMax: 8192 };
 /** The id that the graph leaves out of account. */
 const PADDING_ID = 0n;
 
@@ -25,10 +27,7 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
     this.#descriptor = descriptor;
     this.#tokenizer = new UnigramTokenizer(vocabulary);
     this.#engine = new TensorEngine(descriptor.metadata.name, { modelFile: descriptor.modelFile });
-    this.#batcher = new EmbeddingBatcher((sequences) => this.#runBatch(sequences), {
-      batchSizeMax: BATCH_SIZE_MAX,
-      waitingMax: WAITING_MAX,
-    });
+    this.#batcher = new EmbeddingBatcher((sequences) => this.#runBatch(sequences), BATCH_LIMITS);
   }
 
   /** @throws ModelEngineError when the model cannot be loaded. */
@@ -88,7 +87,7 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
     if (empty >= 0) throw new ModelInputError(`Text ${empty} is empty`, `input[${empty}]`);
   }
 
-  async #runBatch(sequences: readonly (readonly number[])[]): Promise<Float32Array> {
+  async #runBatch(sequences: readonly TokenSequence[]): Promise<Float32Array> {
     // A text without any known character has no tokens; the graph wants at least one column.
     const width = Math.max(1, ...sequences.map(({ length }) => length));
     const inputIds = new BigInt64Array(sequences.length * width).fill(PADDING_ID);

@@ -1,8 +1,8 @@
 /** A promise with its resolvers apart, as `Promise.withResolvers` gives on later Node.js versions. */
 export interface Deferred<T> {
-  promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export function deferred<T>(): Deferred<T> {

@@ -7,7 +7,7 @@ export interface EngineCall {
   /** Aborts when the caller has left. */
   signal: AbortSignal;
   /** Sends one item of the call's stream. */
-  send(item: unknown): void;
+  readonly send: (item: unknown) => void;
 }
 
 /** What a call answers, with the buffers that move to the caller instead of being copied. */

@@ -20,7 +20,9 @@ const packr = new Packr(options);
 export function encodeControl(message: unknown): Uint8Array {
   const packed = packr.pack(message);
   if (packed.length >= LIMITS.controlMessageBytes) {
-    throw new ProtocolError(`control message of ${packed.length} bytes: the limit is ${LIMITS.controlMessageBytes}`);
+    throw new ProtocolError(
+      `control message of ${packed.length} bytes: the limit is ${LIMITS.controlMessageBytes}`,
+    );
   }
   const bytes = Buffer.allocUnsafe(packed.length + 1);
   bytes[0] = PROTOCOL_VERSION;
@@ -29,9 +31,14 @@ export function encodeControl(message: unknown): Uint8Array {
 }
 
 /** @throws ProtocolError that names the version, the byte or the field that is wrong. Nothing else. */
-export function decodeControl<S extends v.GenericSchema>(schema: S, bytes: Uint8Array): v.InferOutput<S> {
+export function decodeControl<S extends v.GenericSchema>(
+  schema: S,
+  bytes: Uint8Array,
+): v.InferOutput<S> {
   if (bytes.length > LIMITS.controlMessageBytes) {
-    throw new ProtocolError(`control message of ${bytes.length} bytes: the limit is ${LIMITS.controlMessageBytes}`);
+    throw new ProtocolError(
+      `control message of ${bytes.length} bytes: the limit is ${LIMITS.controlMessageBytes}`,
+    );
   }
   const version = bytes[0];
   if (version === undefined) throw new ProtocolError('empty control message');

@@ -10,7 +10,8 @@ const codec = createValueCodec({
   },
 });
 
-const isError = (value: unknown): value is Error => types.isNativeError(value) || value instanceof Error;
+const isError = (value: unknown): value is Error =>
+  types.isNativeError(value) || value instanceof Error;
 
 /**
  * Never throws. Manta's errors keep their class and fields. Any other error keeps name, message, stack, its own
@@ -45,7 +46,11 @@ export interface FailedCall {
 export function taskErrorFrom(thrown: unknown, call: FailedCall): TaskError {
   const label = call.className === undefined ? call.method : `${call.className}.${call.method}`;
   const message = isError(thrown) ? messageOf(thrown) : textOf(thrown);
-  return new TaskError(`${label} failed: ${message}`, { cause: thrown, method: call.method, actorId: call.actorId });
+  return new TaskError(`${label} failed: ${message}`, {
+    cause: thrown,
+    method: call.method,
+    actorId: call.actorId,
+  });
 }
 
 function messageOf(error: Error): string {

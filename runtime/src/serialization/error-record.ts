@@ -52,7 +52,9 @@ function writeCause(writer: ValueWriter, error: object): void {
 
 function writeProperties(writer: ValueWriter, fields: Record<string, unknown>): void {
   const keys = attempt(() => Object.keys(fields)) ?? [];
-  const own = keys.filter((key) => !CARRIED_APART.has(key) || (key === 'errors' && !Array.isArray(fields[key])));
+  const own = keys.filter(
+    (key) => !CARRIED_APART.has(key) || (key === 'errors' && !Array.isArray(fields[key])),
+  );
   writer.mapHeader(own.length);
   for (const key of own) {
     writer.writeString(key);
@@ -109,7 +111,10 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-function textField(fields: Record<string | symbol, unknown>, key: string | symbol): string | undefined {
+function textField(
+  fields: Record<string | symbol, unknown>,
+  key: string | symbol,
+): string | undefined {
   const text = attempt(() => fields[key]);
   if (text === undefined) return undefined;
   const whole = typeof text === 'string' ? text : textOf(text);

@@ -53,7 +53,8 @@ export function checkPlainMessagePack(bytes: Uint8Array, depthMax: number): void
         items = unsigned(bytes, position, lengthBytes) * (token >= 0xde ? 2 : 1);
         position += lengthBytes;
       } else if (token === 0xd4) {
-        if (bytes[position] !== 0 || bytes[position + 1] !== 0) throw malformed(position, 'an extension');
+        if (bytes[position] !== 0 || bytes[position + 1] !== 0)
+          throw malformed(position, 'an extension');
         position += 2;
       } else {
         const lengthBytes = LENGTH_BYTES[token];
@@ -64,7 +65,8 @@ export function checkPlainMessagePack(bytes: Uint8Array, depthMax: number): void
     if (position > end) throw malformed(end, 'a length beyond its end');
     if (items > 0) {
       if (items > end - position) throw malformed(position, 'more elements than bytes');
-      if (open.length >= depthMax) throw malformed(position, `nested deeper than ${depthMax} levels`);
+      if (open.length >= depthMax)
+        throw malformed(position, `nested deeper than ${depthMax} levels`);
       open.push(remaining);
       remaining = items;
     }
@@ -85,7 +87,8 @@ const LENGTH_BYTES: Record<number, 1 | 2 | 4 | undefined> = {
 
 function unsigned(bytes: Uint8Array, position: number, byteLength: 1 | 2 | 4): number {
   let value = 0;
-  for (let index = 0; index < byteLength; index++) value = value * 0x100 + (bytes[position + index] ?? 0);
+  for (let index = 0; index < byteLength; index++)
+    value = value * 0x100 + (bytes[position + index] ?? 0);
   return value;
 }
 

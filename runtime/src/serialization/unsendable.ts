@@ -54,8 +54,11 @@ export class Unsendable extends Error {
 /** A short text for anything, without trusting it. */
 export function textOf(value: unknown): string {
   try {
-    if (types.isNativeError(value) || value instanceof Error) return `${value.name}: ${value.message}`;
-    return typeof value === 'object' && value !== null ? `an object (${classNameOf(value)})` : String(value);
+    if (types.isNativeError(value) || value instanceof Error)
+      return `${value.name}: ${value.message}`;
+    return typeof value === 'object' && value !== null
+      ? `an object (${classNameOf(value)})`
+      : String(value);
   } catch {
     return 'something that cannot be shown';
   }
@@ -63,7 +66,8 @@ export function textOf(value: unknown): string {
 
 export function classNameOf(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === null || (typeof prototype !== 'object' && typeof prototype !== 'function')) return 'Object';
+  if (prototype === null || (typeof prototype !== 'object' && typeof prototype !== 'function'))
+    return 'Object';
   const type: unknown = (prototype as { constructor?: unknown }).constructor;
   return typeof type === 'function' && type.name !== '' ? type.name : 'an unnamed class';
 }
@@ -77,7 +81,9 @@ export function whyUnsendable(value: unknown): string {
   if (typeof value === 'symbol') return `it is a symbol (${String(value)}); send a string`;
   if (typeof value !== 'object' || value === null) return `it is a ${typeof value}`;
   if (types.isPromise(value)) return 'it is a Promise; await it first and send the result';
-  if (types.isSharedArrayBuffer(value)) return 'it is a SharedArrayBuffer; send a copy in an ArrayBuffer or a typed array';
-  if (types.isWeakMap(value) || types.isWeakSet(value)) return `it is a ${classNameOf(value)}; send a Map or a Set`;
+  if (types.isSharedArrayBuffer(value))
+    return 'it is a SharedArrayBuffer; send a copy in an ArrayBuffer or a typed array';
+  if (types.isWeakMap(value) || types.isWeakSet(value))
+    return `it is a ${classNameOf(value)}; send a Map or a Set`;
   return `it is an instance of ${classNameOf(value)}, and class instances do not travel; send plain data, a ref or a handle`;
 }

@@ -46,7 +46,11 @@ export interface ValueCodecOptions {
 }
 
 export function createValueCodec(options: ValueCodecOptions): ValueCodec {
-  const limits: WriterLimits = { valueDepth: LIMITS.valueDepth, valueBytes: LIMITS.frameBytes, ...options.limits };
+  const limits: WriterLimits = {
+    valueDepth: LIMITS.valueDepth,
+    valueBytes: LIMITS.frameBytes,
+    ...options.limits,
+  };
   const acceptsTransferables = options.acceptsTransferables ?? true;
   const writers = new Pool(() => new ValueWriter());
   const readers = new Pool(() => new ValueReader(options.revive));

@@ -1,14 +1,17 @@
 import { Unsendable } from './unsendable.ts';
-import { EXTENSION } from './value-format.ts';
+import { BLOCK_ALIGNMENT, EXTENSION } from './value-format.ts';
 
 /** Small messages are cut from slabs of this size, one after the other. */
 const SLAB_BYTES = 64 * 1024;
 /** A slab with less room than this left is replaced. */
 const SLAB_ROOM_MIN = 2 * 1024;
-/** Blocks from this size on are not copied until the message is put together, so they are copied exactly once. */
+/**
+ * Blocks from this size on that do not fit into the buffer are not copied until the message is put together, so that
+ * every block is copied exactly once.
+ */
 const DEFERRED_BLOCK_MIN = 4 * 1024;
-/** From this length on the exact size of a string is worth a pass. */
-const MEASURED_STRING_MIN = 1_024;
+/** What a buffer that has to grow gets beside what is needed now. */
+const GROWTH_ROOM = 1_024;
 
 interface DeferredBlock {
   /** Offset in the buffer, from the start of the message, before which the block belongs. */
@@ -89,7 +92,7 @@ export class OutputBuffer {
 
   number(value: number): void {
     this.room(9);
-    if ((value | 0) === value && (value !== 0 || 1 / value > 0)) return this.int32(value);
+    if (isInt32(value)) return this.int32(value);
     if (value >>> 0 === value && value !== 0) {
       this.buffer[this.position] = 0xce;
       this.view.setUint32(this.position + 1, value);
@@ -134,12 +137,21 @@ export class OutputBuffer {
   }
 
   utf8String(text: string): void {
-    const byteLength = Buffer.byteLength(text, 'utf8');
-    this.room(5);
-    if (byteLength < 0x20) this.buffer[this.position++] = 0xa0 | byteLength;
+    const { length } = text;
+    // Measuring costs more than writing: only what may not fit is measured first.
+    if (this.position + 5 + length * 3 > this.buffer.length)
+      this.room(5 + Buffer.byteLength(text, 'utf8'));
+    const { buffer, position } = this;
+    const headerBytes = stringHeaderBytes(length);
+    const byteLength = buffer.write(text, position + headerBytes, 'utf8');
+    const neededBytes = stringHeaderBytes(byteLength);
+    if (neededBytes !== headerBytes) {
+      const start = position + headerBytes;
+      buffer.copyWithin(position + neededBytes, start, start + byteLength);
+    }
+    if (byteLength < 0x20) buffer[this.position++] = 0xa0 | byteLength;
     else this.sizedHeader(byteLength, 0xd9, 0xda, 0xdb);
-    this.room(byteLength);
-    this.position += this.buffer.write(text, this.position, byteLength, 'utf8');
+    this.position += byteLength;
   }
 
   utf16(text: string): void {
@@ -202,20 +214,68 @@ export class OutputBuffer {
     this.view.setUint32(this.start + mark.offset - 5, byteLength);
   }
 
-  /** Raw bytes behind as much padding as brings them to a multiple of `alignment` (a power of two). */
-  block(type: number, bytes: Uint8Array, alignment: number): void {
+  /** Raw bytes behind as much padding as aligns them. */
+  block(type: number, bytes: Uint8Array): void {
     const { byteLength } = bytes;
     this.checkSize(byteLength);
-    this.room(7 + alignment);
+    this.blockHeader(type, byteLength);
+    const fits = this.position + byteLength <= this.buffer.length;
+    if (fits || byteLength < DEFERRED_BLOCK_MIN) return this.raw(bytes);
+    this.deferred.push({ offset: this.position - this.start, bytes, byteLength });
+    this.deferredBytes += byteLength;
+  }
+
+  /** Whether all elements are numbers and were written as a block of int32 or float64. */
+  packedNumbers(array: readonly unknown[]): boolean {
+    if (typeof array[0] !== 'number') return false;
+    const mark = this.mark();
+    if (isInt32(array[0])) {
+      if (this.packedInt32(array)) return true;
+      this.rollback(mark);
+    }
+    if (this.packedFloat64(array)) return true;
+    this.rollback(mark);
+    return false;
+  }
+
+  private packedInt32(array: readonly unknown[]): boolean {
+    const { length } = array;
+    this.blockHeader(EXTENSION.int32Array, length * 4);
+    this.room(length * 4);
+    const { view } = this;
+    let at = this.position;
+    for (let index = 0; index < length; index++, at += 4) {
+      const element = array[index];
+      if (typeof element !== 'number' || !isInt32(element)) return false;
+      view.setInt32(at, element, true);
+    }
+    this.position = at;
+    return true;
+  }
+
+  private packedFloat64(array: readonly unknown[]): boolean {
+    const { length } = array;
+    this.blockHeader(EXTENSION.float64Array, length * 8);
+    this.room(length * 8);
+    const { view } = this;
+    let at = this.position;
+    for (let index = 0; index < length; index++, at += 8) {
+      const element = array[index];
+      if (typeof element !== 'number') return false;
+      view.setFloat64(at, element, true);
+    }
+    this.position = at;
+    return true;
+  }
+
+  private blockHeader(type: number, byteLength: number): void {
+    this.room(7 + BLOCK_ALIGNMENT);
     const offset = this.position - this.start + this.deferredBytes;
-    const padding = -(offset + 7) & (alignment - 1);
+    const padding = -(offset + 7) & (BLOCK_ALIGNMENT - 1);
     this.extensionHeader(type, 1 + padding + byteLength);
     this.buffer[this.position++] = padding;
     this.buffer.fill(0, this.position, this.position + padding);
     this.position += padding;
-    if (byteLength < DEFERRED_BLOCK_MIN) return this.raw(bytes);
-    this.deferred.push({ offset: this.position - this.start, bytes, byteLength });
-    this.deferredBytes += byteLength;
   }
 
   private int32(value: number): void {
@@ -249,7 +309,12 @@ export class OutputBuffer {
     }
   }
 
-  private sizedHeader(size: number, code8: number | undefined, code16: number, code32: number): void {
+  private sizedHeader(
+    size: number,
+    code8: number | undefined,
+    code16: number,
+    code32: number,
+  ): void {
     const { buffer } = this;
     if (code8 !== undefined && size < 0x100) {
       buffer[this.position++] = code8;
@@ -272,7 +337,7 @@ export class OutputBuffer {
   private grow(byteLength: number): void {
     this.checkSize(byteLength);
     const used = this.position - this.start;
-    const grown = Buffer.allocUnsafeSlow(Math.max(used * 2, used + byteLength + MEASURED_STRING_MIN));
+    const grown = Buffer.allocUnsafeSlow(Math.max(used * 2, used + byteLength + GROWTH_ROOM));
     grown.set(this.buffer.subarray(this.start, this.position));
     this.use(grown);
     this.start = 0;
@@ -298,7 +363,8 @@ export class OutputBuffer {
     let written = 0;
     for (const { offset, bytes, byteLength } of this.deferred) {
       // A getter that ran after it was noted may have detached or resized the buffer.
-      if (bytes.byteLength !== byteLength) throw new Unsendable('binary data in it changed its size while it was sent');
+      if (bytes.byteLength !== byteLength)
+        throw new Unsendable('binary data in it changed its size while it was sent');
       message.set(this.buffer.subarray(this.start + read, this.start + offset), written);
       written += offset - read;
       message.set(bytes, written);
@@ -310,49 +376,13 @@ export class OutputBuffer {
   }
 }
 
-const viewOf = (buffer: Buffer): DataView => new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+const isInt32 = (value: number): boolean => (value | 0) === value && (value !== 0 || 1 / value > 0);
 
-/** Up to here a scan of the list is faster than a Map. */
-const LIST_MAX = 24;
+const stringHeaderBytes = (byteLength: number): number => {
+  if (byteLength < 0x20) return 1;
+  if (byteLength < 0x100) return 2;
+  return byteLength < 0x10000 ? 3 : 5;
+};
 
-/** Numbers objects in the order in which they are met. */
-export class ObjectNumbers {
-  private objects: object[] = [];
-  private table: Map<object, number> | undefined;
-
-  get count(): number {
-    return this.objects.length;
-  }
-
-  /** The number of an object met before; a new one gets the next number, and undefined is returned. */
-  numberOf(object: object): number | undefined {
-    const { objects, table } = this;
-    const next = objects.length;
-    if (table === undefined) {
-      for (let index = 0; index < next; index++) if (objects[index] === object) return index;
-      if (next === LIST_MAX) this.table = new Map(objects.map((met, index) => [met, index]));
-    } else {
-      const number = table.get(object);
-      if (number !== undefined) return number;
-    }
-    objects.push(object);
-    this.table?.set(object, next);
-    return undefined;
-  }
-
-  forgetAfter(count: number): void {
-    if (this.table !== undefined) {
-      for (let index = count; index < this.objects.length; index++) this.table.delete(this.objects[index] as object);
-    }
-    this.objects.length = count;
-  }
-
-  clear(): void {
-    if (this.table !== undefined) {
-      this.table = undefined;
-      this.objects = [];
-    } else {
-      this.objects.length = 0;
-    }
-  }
-}
+const viewOf = (buffer: Buffer): DataView =>
+  new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);

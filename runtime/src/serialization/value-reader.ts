@@ -27,6 +27,7 @@ export class ValueReader extends ByteReader {
   private elementBudget = 0;
   /** Only kept when the header says that references occur. */
   private objects: unknown[] | undefined;
+  private hasTransferables = false;
   private revive: Revive;
 
   constructor(revive: Revive) {
@@ -51,6 +52,7 @@ export class ValueReader extends ByteReader {
         );
       }
       this.objects = (header & REFERENCES_FLAG) === 0 ? undefined : [];
+      this.hasTransferables = (header & TRANSFERABLES_FLAG) !== 0;
       const value = this.read();
       if (this.position !== this.end) throw this.malformed('bytes left over');
       return value;
@@ -242,12 +244,18 @@ export class ValueReader extends ByteReader {
       case EXTENSION.error:
         return readErrorRecord(this);
       case EXTENSION.ref:
-        return this.whole(() => this.revive('ref', this.read()));
+        return this.readTransferable('ref');
       case EXTENSION.handle:
-        return this.whole(() => this.revive('handle', this.read()));
+        return this.readTransferable('handle');
       default:
         return this.readBinary(type - EXTENSION.binary, end);
     }
+  }
+
+  private readTransferable(kind: TransferKind): unknown {
+    // Receivers prepare for these by looking at the header.
+    if (!this.hasTransferables) throw this.malformed(`a ${kind} that the header does not announce`);
+    return this.whole(() => this.revive(kind, this.read()));
   }
 
   /** An object that exists only once all of it is read. */
@@ -299,7 +307,8 @@ export class ValueReader extends ByteReader {
   ): number[] {
     const { buffer, byteOffset, length } = this.readBlock(end, elementBytes);
     const numbers = new type(buffer, byteOffset, length);
-    const array = new Array<number>(length);
+    const array: number[] = [];
+    array.length = length;
     for (let index = 0; index < length; index++) array[index] = numbers[index] as number;
     this.remember(array);
     return array;

@@ -26,7 +26,7 @@ const FLUSH_BYTES = 64 * 1024;
 /** How long a publisher waits while a receiver is far behind: long enough to let it read, too short to be felt. */
 const STALL_MS = 5;
 /** How long a refused client may take to read why, before its socket is destroyed. */
-const FAREWELL_MS = 500;
+const FAREWELL_MS = 1_000;
 const NO_RESPONDERS = Buffer.from('NATS/1.0 503\r\n\r\n');
 
 type DropReason =

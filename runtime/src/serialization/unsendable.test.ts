@@ -11,8 +11,8 @@ function refusal(value: unknown, path = 'args'): SerializationError {
   try {
     codec.encode(value, path);
   } catch (error) {
-    expect(error).toBeInstanceOf(SerializationError);
-    return error as SerializationError;
+    if (error instanceof SerializationError) return error;
+    throw error;
   }
   throw new Error('it was sent');
 }
@@ -60,12 +60,10 @@ describe('what cannot be sent', () => {
     ['args[0]', [Object.create(Map.prototype)], /reading it threw: TypeError/],
     ['args[0]', ['x'.repeat(1_000_001)], /larger than 1000000 bytes/],
     ['args[1]', [1, new Uint8Array(1_000_001)], /larger than 1000000 bytes/],
-    ['args', Object.assign([], { length: 2 ** 32 - 1 }), /larger than 1000000 bytes/],
   ];
   it.each(cases)('%s', (path, value, message) => {
     const error = refusal(value);
-    if (path === 'args' && Array.isArray(value)) expect(error.path).toMatch(/^args\[\d+\]$/);
-    else expect(error.path).toBe(path);
+    expect(error.path).toBe(path);
     expect(error.message).toMatch(message);
     expect(error.message.startsWith(`${error.path} cannot be sent: `)).toBe(true);
   });
@@ -109,6 +107,12 @@ describe('what cannot be sent', () => {
         },
       ]).cause,
     ).toBe(thrown);
+  });
+
+  it('refuses an endless sparse array', () => {
+    const error = refusal(Object.assign([], { length: 2 ** 32 - 1 }));
+    expect(error.path).toMatch(/^args\[\d+\]$/);
+    expect(error.message).toMatch(/larger than 1000000 bytes/);
   });
 
   it('names the root that it was given', () => {

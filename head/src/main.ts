@@ -1,0 +1,129 @@
+import { getRandomValues, randomBytes } from 'node:crypto';
+import { createIdMint, parseId, type ClusterId } from '@manta/runtime/ids';
+import { systemClock } from '@manta/runtime/time/clock';
+import { connectNats } from '@manta/runtime/transport/nats-transport';
+import { silentLogger, type HeadLogger } from './server/head-logger.ts';
+import { HeadServer } from './server/head-server.ts';
+import type { StateStore } from './store/state-store.ts';
+
+export interface HeadOptions {
+  /** Where the embedded broker listens. Default 127.0.0.1. */
+  host?: string;
+  /** Default: any free port. */
+  port?: number;
+  /** The cluster's join token: broker and channels ask for it. */
+  token: string;
+  /** Default: the one in the state directory, else a new one. */
+  clusterId?: ClusterId;
+  /** Absent: the cluster does not outlive its head. */
+  stateDirectory?: string;
+  /** Use this NATS server instead of the embedded broker. */
+  natsUrl?: string;
+  /** From a node's last sign of life to its death. Default 4500. */
+  failureDetectionMs?: number;
+  logger?: HeadLogger;
+  /** Serve Prometheus metrics on this port of `host`; 0 chooses one. */
+  metricsPort?: number;
+  /** The state can no longer be written; the head has stopped answering. Default: an uncaught exception. */
+  onFatal?: (error: unknown) => void;
+}
+
+export interface RunningHead {
+  readonly clusterId: ClusterId;
+  readonly epoch: string;
+  /** `nats://host:port` of the broker. */
+  readonly url: string;
+  readonly token: string;
+  /** Where metrics are, with `metricsPort`. */
+  readonly metricsUrl?: string;
+  /** Nodes and actors go on: they wait for the next head. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a head, with a broker of its own unless `natsUrl` is given.
+ * @throws ClusterUnavailableError when the broker cannot listen or the NATS server does not answer.
+ */
+export async function startHead(options: HeadOptions): Promise<RunningHead> {
+  const closers: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await open(options, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(
+  options: HeadOptions,
+  closers: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<RunningHead> {
+  const { token } = options;
+  const store = await openStore(options, closers);
+  const { clusterId, epoch } = await identify(options, store);
+  const url = options.natsUrl ?? (await openBroker(options, closers));
+  const transport = await connectNats({ servers: [url], token, name: `head ${clusterId}` });
+  closers.push(() => transport.close());
+  const server = new HeadServer({
+    clusterId,
+    epoch,
+    transport,
+    clock: systemClock,
+    store,
+    logger: options.logger ?? silentLogger,
+    settings: options.failureDetectionMs === undefined ? {} : { failureDetectionMs: options.failureDetectionMs },
+    onFatal: options.onFatal ?? rethrow,
+  });
+  await server.start();
+  closers.push(() => server.close());
+  const running = { clusterId, epoch, url, token, close };
+  if (options.metricsPort === undefined) return running;
+  const { serveMetrics } = await import('./server/metrics-endpoint.ts');
+  const endpoint = await serveMetrics(server, options.host ?? '127.0.0.1', options.metricsPort);
+  closers.push(() => endpoint.close());
+  return { ...running, metricsUrl: endpoint.url };
+}
+
+/** Imported only when asked for: the native module costs a private cluster's start time. */
+async function openStore(
+  options: HeadOptions,
+  closers: (() => Promise<void>)[],
+): Promise<StateStore | undefined> {
+  if (options.stateDirectory === undefined) return undefined;
+  const { openLmdbStore } = await import('./store/lmdb-store.ts');
+  const store = openLmdbStore(options.stateDirectory);
+  closers.push(() => store.close());
+  return store;
+}
+
+async function openBroker(options: HeadOptions, closers: (() => Promise<void>)[]): Promise<string> {
+  const { startBroker } = await import('@manta/runtime/broker/broker');
+  const { host = '127.0.0.1', port = 0, token } = options;
+  const broker = await startBroker({ host, port, token });
+  closers.push(() => broker.close());
+  return broker.url;
+}
+
+/** The cluster keeps its id over restarts; every start is a new epoch. */
+async function identify(
+  options: HeadOptions,
+  store: StateStore | undefined,
+): Promise<{ clusterId: ClusterId; epoch: string }> {
+  const meta = new Map(store?.load('meta'));
+  const clusterId =
+    options.clusterId ?? parseId('cluster', meta.get('clusterId')) ?? createIdMint(getRandomValues)('cluster');
+  const starts = Number(meta.get('starts') ?? 0) + 1;
+  const epoch = `${starts}.${randomBytes(6).toString('hex')}`;
+  store?.put('meta', 'clusterId', clusterId);
+  store?.put('meta', 'starts', starts);
+  await store?.commit();
+  return { clusterId, epoch };
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}

@@ -1,0 +1,86 @@
+import { fromFixedPoint } from '@manta/runtime/resources/fixed-point';
+import type {
+  ActorDescription,
+  ActorInfo,
+  ActorUpdate,
+  JobInfo,
+  NodeInfo,
+} from '@manta/runtime/wire/messages';
+import type { InferOutput } from 'valibot';
+import type { ActorRecord } from '../tables/actor-machine.ts';
+import type { JobRecord } from '../tables/job-table.ts';
+import type { NodeEntry } from '../tables/node-table.ts';
+
+/** Records as the wire and people see them. */
+export function actorUpdateOf(record: ActorRecord): ActorUpdate {
+  return {
+    actorId: record.spec.actorId,
+    revision: record.revision,
+    state: record.state,
+    incarnation: record.incarnation,
+    address: record.state === 'alive' ? record.address : undefined,
+    deathCause: record.deathCause,
+    encodedError: record.encodedError,
+    perNode: record.perNode,
+    errorName: record.errorName,
+  };
+}
+
+export function actorDescriptionOf(record: ActorRecord): ActorDescription {
+  const { spec } = record;
+  return {
+    actorId: spec.actorId,
+    className: spec.className,
+    namespace: spec.namespace,
+    name: spec.name,
+    methods: spec.methods,
+    maxTaskRetries: spec.maxTaskRetries,
+    retryExceptions: spec.retryExceptions,
+    maxPendingCalls: spec.maxPendingCalls,
+    concurrencyGroupOf: spec.concurrencyGroupOf,
+    update: actorUpdateOf(record),
+  };
+}
+
+export function actorInfoOf(record: ActorRecord): ActorInfo {
+  const { spec, placement, pid, deathCause, state } = record;
+  return {
+    actorId: spec.actorId,
+    className: spec.className,
+    namespace: spec.namespace,
+    state,
+    restarts: record.restarts,
+    ...(spec.name === undefined ? {} : { name: spec.name }),
+    ...(placement === undefined || state === 'dead' ? {} : { nodeId: placement.nodeId }),
+    ...(pid === undefined || state !== 'alive' ? {} : { pid }),
+    ...(deathCause === undefined ? {} : { deathCause }),
+  };
+}
+
+export function nodeInfoOf(node: NodeEntry): NodeInfo {
+  const { reason, resources } = node;
+  const isDead = node.state === 'dead';
+  const total = resources.plainTotal();
+  return {
+    nodeId: node.nodeId,
+    name: node.record.registration.name,
+    state: node.state,
+    ...(reason === undefined ? {} : { reason }),
+    resources: total,
+    available: isDead ? Object.fromEntries(Object.keys(total).map((key) => [key, 0])) : resources.plainFree(),
+    labels: { ...node.labels },
+    gpus: resources.gpus.devices().map(({ device, freeShare }) => ({
+      index: device.index,
+      uuid: device.uuid,
+      model: device.model,
+      memoryBytes: device.memoryBytes,
+      freeShare: isDead ? 0 : fromFixedPoint(freeShare),
+    })),
+  };
+}
+
+export function jobInfoOf(record: JobRecord): InferOutput<typeof JobInfo> {
+  const { jobId, state, entrypoint, pid, hostname, namespace, startedAt, endedAt } = record;
+  const info = { jobId, state, entrypoint, pid, hostname, namespace, startedAt };
+  return endedAt === undefined ? info : { ...info, endedAt };
+}

@@ -1,0 +1,43 @@
+import type { Explanation } from '@manta/runtime/wire/messages';
+import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
+import { isQueued, type ActorRecord } from '../tables/actor-machine.ts';
+import type { ActorEntry } from '../tables/actor-table.ts';
+import type { Cluster } from '../tables/cluster.ts';
+
+/** What an actor waits for or why it ended, in words, and for one that waits for a place why not per node. */
+export function explainActor(cluster: Cluster, entry: ActorEntry): Explanation {
+  const { record } = entry;
+  const { state, stateSince: since } = record;
+  if (isQueued(record)) return { state, since, ...explainQueued(cluster, entry) };
+  const perNode = record.perNode === undefined ? {} : { perNode: record.perNode };
+  return { state, since, reason: explainPlaced(cluster, record), ...perNode };
+}
+
+function explainQueued(cluster: Cluster, entry: ActorEntry): { reason: string; perNode: PerNode } {
+  const perNode = explainRefusals(entry.demand, cluster.nodes.living());
+  const before = entry.record.deathCause === undefined ? '' : `${entry.record.deathCause.message} `;
+  if (cluster.nodes.livingCount === 0) {
+    return { reason: `${before}It waits for a node: the cluster has none.`, perNode };
+  }
+  const outcome = cluster.actors.queues.get(entry.demand.shape)?.refusal?.outcome;
+  const reason =
+    outcome === 'infeasible'
+      ? 'No node could hold it, however empty: it waits for a node that can.'
+      : 'It waits for room on a node.';
+  return { reason: before + reason, perNode };
+}
+
+function explainPlaced(cluster: Cluster, record: ActorRecord): string {
+  const { placement, state, stopping, deathCause } = record;
+  if (state === 'dead') return deathCause?.message ?? 'It ended.';
+  if (placement === undefined) return 'It waits for a node.';
+  const node = cluster.nodes.get(placement.nodeId);
+  const name = node === undefined ? placement.nodeId : `${node.record.registration.name} (${node.nodeId})`;
+  const doubt = node?.state === 'suspect' ? `, which is suspect: ${node.reason ?? 'unknown reason'}` : '';
+  if (placement.incarnation !== record.incarnation) {
+    return `It waits for node ${name}${doubt} to confirm the end of its former life: ${deathCause?.message ?? ''}`;
+  }
+  if (stopping !== undefined) return `It ends on node ${name}${doubt}: ${stopping.message}`;
+  if (state === 'alive') return `It runs on node ${name}${doubt}, in process ${record.pid ?? 0}.`;
+  return `It starts on node ${name}${doubt}: its process is made and its constructor runs.`;
+}

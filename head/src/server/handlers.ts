@@ -1,0 +1,239 @@
+import { MantaError } from '@manta/runtime/errors/errors';
+import { decodeControl } from '@manta/runtime/serialization/control-codec';
+import { parseId } from '@manta/runtime/ids';
+import { LIMITS } from '@manta/runtime/wire/limits';
+import * as messages from '@manta/runtime/wire/messages';
+import type { HeadOperation } from '@manta/runtime/wire/subjects';
+import type { InferOutput } from 'valibot';
+import { createActor, type CreateResult } from '../tables/actors.ts';
+import { causeOf, type Cluster } from '../tables/cluster.ts';
+import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
+import { endJob, holdActors, releaseActors, startJob } from '../tables/processes.ts';
+import { actorDescriptionOf, actorInfoOf, jobInfoOf, nodeInfoOf } from './descriptions.ts';
+import { explainActor } from './explanations.ts';
+
+/** What handlers know besides the tables. */
+export interface HandlerContext {
+  readonly cluster: Cluster;
+  readonly clusterId: string;
+  readonly epoch: string;
+  readonly heartbeatIntervalMs: number;
+  readonly fencingTimeoutMs: number;
+  readonly now: number;
+}
+
+/** Decodes, changes the tables, answers. Throws MantaErrors; each may be asked again with the same effect. */
+export type Handler = (context: HandlerContext, payload: Uint8Array) => unknown;
+
+const ACKNOWLEDGEMENT = { ok: true };
+const ACTORS_PER_PAGE = 1_000;
+const ACTORS_PER_PAGE_MAX = 5_000;
+/** What a spec may take of a message, so that the command that carries it to a node fits too. */
+const ARGUMENT_BYTES_MAX = LIMITS.controlMessageBytes - 256 * 1024;
+
+export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
+  'node.register': (context, payload) => {
+    const message = decodeControl(messages.NodeRegister, payload);
+    if (message.protocolVersion !== messages.PROTOCOL_VERSION) {
+      throw new RefusedError(
+        'ProtocolError',
+        `node ${message.nodeId} speaks protocol ${message.protocolVersion}, this head ${messages.PROTOCOL_VERSION}`,
+      );
+    }
+    const answer = registerNode(context.cluster, message, context.now);
+    const { epoch, heartbeatIntervalMs, fencingTimeoutMs } = context;
+    return { epoch, heartbeatIntervalMs, fencingTimeoutMs, ...answer };
+  },
+  'node.report': (context, payload) => {
+    const message = decodeControl(messages.NodeReport, payload);
+    if (!reportEvents(context.cluster, message, context.now)) {
+      throw new RefusedError('NodeDiedError', `node ${message.nodeId} is not registered in this session`);
+    }
+    return ACKNOWLEDGEMENT;
+  },
+  'node.deregister': (context, payload) => {
+    const message = decodeControl(messages.NodeDeregister, payload);
+    const node = context.cluster.nodes.get(message.nodeId);
+    if (node?.record.registration.sessionId === message.sessionId) {
+      const reason = `it left: ${message.reason}`;
+      changeNode(context.cluster, message.nodeId, { type: 'gone', reason }, context.now);
+    }
+    return ACKNOWLEDGEMENT;
+  },
+  'node.drain': (context, payload) => {
+    const { nodeId, reason, deadlineMs } = decodeControl(messages.NodeDrain, payload);
+    const options = { reason: reason ?? 'drain was asked for', deadlineMs };
+    if (!drainNode(context.cluster, nodeId, options, context.now)) {
+      throw new RefusedError('NodeDiedError', `there is no living node ${nodeId}`);
+    }
+    return ACKNOWLEDGEMENT;
+  },
+  'job.start': (context, payload) => {
+    const message = decodeControl(messages.JobStart, payload);
+    const { cluster, clusterId, epoch, now } = context;
+    startJob(cluster, { ...message, startedAt: now, state: 'running' });
+    const home = findHome(cluster, message.hostname);
+    if (home !== undefined) {
+      const { processId } = message;
+      cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
+    }
+    return { clusterId, epoch, home };
+  },
+  'job.end': (context, payload) => {
+    const { jobId, processId } = decodeControl(messages.JobEnd, payload);
+    endJob(context.cluster, jobId, processId, context.now);
+    return ACKNOWLEDGEMENT;
+  },
+  'actor.create': (context, payload) => {
+    const { specs } = decodeControl(messages.ActorCreate, payload);
+    return { results: specs.map((spec) => createOne(context, spec)) };
+  },
+  'actor.hold': (context, payload) => {
+    const { processId, actorIds } = decodeControl(messages.ActorHold, payload);
+    holdActors(context.cluster, processId, actorIds);
+    const actors = actorIds.map((actorId) => {
+      const entry = context.cluster.actors.get(actorId);
+      return entry === undefined ? undefined : actorDescriptionOf(entry.record);
+    });
+    return { actors };
+  },
+  'actor.release': (context, payload) => {
+    const { processId, actorIds } = decodeControl(messages.ActorRelease, payload);
+    releaseActors(context.cluster, processId, actorIds, context.now);
+    return ACKNOWLEDGEMENT;
+  },
+  'actor.lookup': (context, payload) => {
+    const { processId, namespace, name } = decodeControl(messages.ActorLookup, payload);
+    const entry = context.cluster.actors.named(namespace, name);
+    if (entry === undefined) return {};
+    // Held from here on, so that it cannot go out of scope before the caller has its handle.
+    holdActors(context.cluster, processId, [entry.record.spec.actorId]);
+    return { actor: actorDescriptionOf(entry.record) };
+  },
+  'actor.kill': (context, payload) => {
+    const { actorId, restart } = decodeControl(messages.ActorKill, payload);
+    const cause = causeOf('killed', 'kill() was called.');
+    const event = { type: 'kill', cause, restart: restart ?? false, counts: true } as const;
+    context.cluster.stepActor(knownActor(context.cluster, actorId), event, context.now);
+    return ACKNOWLEDGEMENT;
+  },
+  'actor.stop': (context, payload) => {
+    const { actorId } = decodeControl(messages.ActorStop, payload);
+    const cause = causeOf('stopped', 'stop() was called.');
+    context.cluster.stepActor(knownActor(context.cluster, actorId), { type: 'stop', cause }, context.now);
+    return ACKNOWLEDGEMENT;
+  },
+  'actor.explain': (context, payload) => {
+    const { actorId } = decodeControl(messages.ActorExplain, payload);
+    return explainActor(context.cluster, knownActor(context.cluster, actorId));
+  },
+  'state.nodes': (context) => ({ nodes: [...context.cluster.nodes.all()].map(nodeInfoOf) }),
+  'state.actors': (context, payload) =>
+    listActors(context.cluster, decodeControl(messages.StateActors, payload)),
+  'state.jobs': (context) => ({ jobs: [...context.cluster.jobs.all()].map(jobInfoOf) }),
+  'state.resources': (context) => {
+    const total: Record<string, number> = {};
+    const available: Record<string, number> = {};
+    for (const node of context.cluster.nodes.living()) {
+      addAmounts(total, node.resources.plainTotal());
+      addAmounts(available, node.resources.plainFree());
+    }
+    return { total, available };
+  },
+};
+
+/** An error whose class is only known by name here: it goes to the caller as an ErrorReply. */
+export class RefusedError extends Error {
+  readonly errorName: string;
+  constructor(errorName: string, message: string) {
+    super(message);
+    this.errorName = errorName;
+  }
+}
+
+function createOne(context: HandlerContext, spec: messages.ActorSpec): object {
+  if (spec.encodedArgs.length > ARGUMENT_BYTES_MAX) {
+    const message = `the constructor's arguments take ${spec.encodedArgs.length} bytes, at most ${ARGUMENT_BYTES_MAX} can be sent: put() large values and pass the ref`;
+    return { error: { name: 'InvalidArgumentError', message } };
+  }
+  let result: CreateResult;
+  try {
+    result = createActor(context.cluster, spec, context.now);
+  } catch (error) {
+    if (!MantaError.is(error)) throw error;
+    const { name, message } = error as MantaError;
+    return { error: { name, message } };
+  }
+  if (result.outcome === 'existing') return { existing: actorDescriptionOf(result.entry.record) };
+  if (result.outcome === 'refused') return { error: { name: result.errorName, message: result.message } };
+  return {};
+}
+
+/** The nearest node: on the caller's machine when there is one. */
+function findHome(
+  cluster: Cluster,
+  hostname: string,
+): InferOutput<typeof messages.JobStartReply>['home'] {
+  let home: messages.NodeRegister['address'] | undefined;
+  let nodeId: messages.NodeRegister['nodeId'] | undefined;
+  for (const node of cluster.nodes.living()) {
+    if (node.state !== 'alive' && node.state !== 'draining') continue;
+    const { registration } = node.record;
+    const isNear = registration.hostname === hostname;
+    if (home !== undefined && !isNear) continue;
+    home = registration.address;
+    nodeId = node.nodeId;
+    if (isNear) break;
+  }
+  return home === undefined || nodeId === undefined ? undefined : { nodeId, address: home };
+}
+
+function knownActor(cluster: Cluster, text: string) {
+  const actorId = parseId('actor', text);
+  const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
+  if (entry === undefined) throw new RefusedError('ActorNotFoundError', `there is no actor ${text}`);
+  return entry;
+}
+
+function listActors(
+  cluster: Cluster,
+  filter: InferOutput<typeof messages.StateActors>,
+): InferOutput<typeof messages.StateActorsReply> {
+  const ids = cluster.actors.sortedIds();
+  const limit = Math.max(1, Math.min(filter.limit ?? ACTORS_PER_PAGE, ACTORS_PER_PAGE_MAX));
+  const actors: messages.ActorInfo[] = [];
+  for (let index = indexAfter(ids, filter.after); index < ids.length; index++) {
+    const actorId = ids[index];
+    const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
+    if (entry === undefined) continue;
+    const info = actorInfoOf(entry.record);
+    if (!matches(info, filter)) continue;
+    if (actors.length === limit) return { actors, next: actors[limit - 1]?.actorId };
+    actors.push(info);
+  }
+  return { actors };
+}
+
+function indexAfter(ids: readonly string[], after: string | undefined): number {
+  if (after === undefined) return 0;
+  let low = 0;
+  let high = ids.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ids[middle] ?? '') <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const FILTER_KEYS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
+
+function matches(info: messages.ActorInfo, filter: InferOutput<typeof messages.StateActors>): boolean {
+  return FILTER_KEYS.every((key) => filter[key] === undefined || filter[key] === info[key]);
+}
+
+function addAmounts(sums: Record<string, number>, amounts: Record<string, number>): void {
+  for (const [key, amount] of Object.entries(amounts)) {
+    sums[key] = Math.round(((sums[key] ?? 0) + amount) * 10_000) / 10_000;
+  }
+}

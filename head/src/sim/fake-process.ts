@@ -1,0 +1,100 @@
+import type { ActorId, ClusterId, JobId, MintId, ProcessId } from '@manta/runtime/ids';
+import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
+import type { Transport } from '@manta/runtime/transport/transport';
+import {
+  ActorCreateReply,
+  ActorHoldReply,
+  ActorUpdates,
+  ErrorReply,
+  type ActorSpec,
+  type ActorUpdate,
+} from '@manta/runtime/wire/messages';
+import { subjectsOf, type HeadOperation, type Subjects } from '@manta/runtime/wire/subjects';
+import * as v from 'valibot';
+
+/** A driver, or any process that creates and holds actors, as the head sees it. */
+export class FakeProcess {
+  readonly processId: ProcessId;
+  readonly jobId: JobId;
+  /** The newest update of each actor, and all of them in order of arrival. */
+  readonly newest: Map<ActorId, ActorUpdate> = new Map();
+  readonly history: ActorUpdate[] = [];
+  readonly held = new Set<ActorId>();
+  readonly #transport: Transport;
+  readonly #subjects: Subjects;
+  readonly #mint: MintId;
+
+  constructor(clusterId: ClusterId, transport: Transport, mint: MintId) {
+    this.#transport = transport;
+    this.#subjects = subjectsOf(clusterId);
+    this.#mint = mint;
+    this.processId = mint('process');
+    this.jobId = mint('job');
+    transport.subscribe(this.#subjects.processUpdates(this.processId), (payload) => {
+      for (const update of decodeControl(ActorUpdates, payload).updates) this.#take(update);
+    });
+    transport.subscribe(this.#subjects.headStarted, () => void this.holdAgain().catch(() => undefined));
+  }
+
+  spec(changes: Partial<ActorSpec> = {}): ActorSpec {
+    return {
+      actorId: this.#mint('actor'),
+      jobId: this.jobId,
+      ownerId: this.processId,
+      className: 'Counter',
+      classReference: { moduleUrl: 'file:///counter.js', exportKey: 'Counter' },
+      methods: [{ name: 'add', stream: false }],
+      encodedArgs: Uint8Array.of(),
+      namespace: 'default',
+      lifetime: 'job',
+      isolation: 'process',
+      maxRestarts: 0,
+      maxTaskRetries: 0,
+      maxConcurrency: 1,
+      gracefulShutdownMs: 1_000,
+      demand: { resources: {} },
+      ...changes,
+    };
+  }
+
+  /** @throws ErrorReply's name and message as an Error. */
+  async ask<S extends v.GenericSchema>(
+    operation: HeadOperation,
+    message: unknown,
+    schema: S,
+    timeoutMs = 1_000,
+  ): Promise<v.InferOutput<S>> {
+    const subject = this.#subjects.head(operation);
+    const reply = await this.#transport.request(subject, encodeControl(message), { timeoutMs });
+    const decoded = decodeControl(v.unknown(), reply);
+    if (v.is(ErrorReply, decoded)) throw new Error(`${decoded.error.name}: ${decoded.error.message}`);
+    return v.parse(schema, decoded);
+  }
+
+  async create(specs: readonly ActorSpec[]): Promise<v.InferOutput<typeof ActorCreateReply>['results']> {
+    for (const { actorId } of specs) this.held.add(actorId);
+    return (await this.ask('actor.create', { specs }, ActorCreateReply)).results;
+  }
+
+  /** Says again what it holds, as every process does when a head has started. */
+  async holdAgain(): Promise<void> {
+    const actorIds = [...this.held];
+    const { actors } = await this.ask('actor.hold', { processId: this.processId, actorIds }, ActorHoldReply);
+    for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
+  }
+
+  async release(actorIds: readonly ActorId[]): Promise<void> {
+    for (const actorId of actorIds) this.held.delete(actorId);
+    await this.ask('actor.release', { processId: this.processId, actorIds }, v.unknown());
+  }
+
+  stateOf(actorId: ActorId): ActorUpdate['state'] | undefined {
+    return this.newest.get(actorId)?.state;
+  }
+
+  #take(update: ActorUpdate): void {
+    this.history.push(update);
+    const known = this.newest.get(update.actorId);
+    if (known === undefined || known.revision < update.revision) this.newest.set(update.actorId, update);
+  }
+}

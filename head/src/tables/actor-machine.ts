@@ -1,0 +1,306 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { NodeId, ProcessId } from '@manta/runtime/ids';
+import type { ActorSpec, ActorState, NodeCommand, ProcessAddress } from '@manta/runtime/wire/messages';
+
+/** Where one incarnation was put. It stands until the node confirmed that incarnation's end, or is dead itself. */
+export interface Placement {
+  readonly nodeId: NodeId;
+  readonly incarnation: number;
+  readonly gpuIndexes: readonly number[];
+}
+
+/** Everything the head knows of one actor that a restart of the head must not lose. */
+export interface ActorRecord {
+  readonly spec: ActorSpec;
+  state: ActorState;
+  /** Milliseconds since the epoch. */
+  stateSince: number;
+  /** Grows with everything that holders can see. */
+  revision: number;
+  /** Number of the current life, from 0. */
+  incarnation: number;
+  /** Restarts that count against maxRestarts. */
+  restarts: number;
+  placement?: Placement | undefined;
+  address?: ProcessAddress | undefined;
+  pid?: number | undefined;
+  /** A graceful end is under way. */
+  stopping?: DeathCause | undefined;
+  /** Of the last life that ended. */
+  deathCause?: DeathCause | undefined;
+  encodedError?: Uint8Array | undefined;
+  perNode?: Record<string, string> | undefined;
+  errorName?: string | undefined;
+}
+
+export type ActorEvent =
+  | { type: 'placed'; placement: Placement }
+  | { type: 'started'; nodeId: NodeId; incarnation: number; address: ProcessAddress; pid: number }
+  | {
+      type: 'ended';
+      nodeId: NodeId;
+      incarnation: number;
+      cause: DeathCause;
+      encodedError?: Uint8Array | undefined;
+    }
+  | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
+  | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
+  | { type: 'stop'; cause: DeathCause }
+  | { type: 'unschedulable'; cause: DeathCause; errorName: string; perNode: Record<string, string> };
+
+export type ActorEffect =
+  /** Write it down. */
+  | { type: 'save' }
+  /** Tell the holders. */
+  | { type: 'announce' }
+  | { type: 'enqueue' }
+  | { type: 'dequeue' }
+  | { type: 'command'; nodeId: NodeId; command: NodeCommand }
+  /** The placement is over: its resources are free again. */
+  | { type: 'release'; placement: Placement }
+  /** The process that was this actor's own is gone, with all that it owned and held. */
+  | { type: 'process-gone'; processId: ProcessId; cause: DeathCause }
+  | { type: 'died' };
+
+/** Ends after which nothing is started again, whatever maxRestarts says. */
+const FINAL_CAUSES = new Set([
+  'constructor-failed',
+  'exited',
+  'stopped',
+  'out-of-scope',
+  'owner-died',
+  'runtime-env-failed',
+]);
+
+export function createActorRecord(spec: ActorSpec, now: number): ActorRecord {
+  return { spec, state: 'pending', stateSince: now, revision: 0, incarnation: 0, restarts: 0 };
+}
+
+/** Waits for a place: living, and no incarnation of it is left anywhere. */
+export function isQueued(record: ActorRecord): boolean {
+  return (record.state === 'pending' || record.state === 'restarting') && record.placement === undefined;
+}
+
+/**
+ * The life of one actor.
+ *
+ *      (1) create
+ *          │                (3) started
+ *          ▼        ┌─────────────────────────────┐
+ *   ┌── pending ────┤                             ▼
+ *   │     ↺ (2)     └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
+ *   │ placed                    ↺ (2)   ▲           │                      ↺ (10)
+ *   └────(4)(6)(7)(9)(11)──► dead       └──(5)(8)───┘
+ *
+ *  1 created: queued for a place.
+ *  2 placed: the node is told to start this incarnation; resources are taken.
+ *  3 started: the constructor has finished.
+ *  4 ended for a final cause (its constructor threw, it exited, it was stopped …): dead, never restarted.
+ *  5 ended by accident, or its node died, with restarts left: the next incarnation is queued.
+ *  6 ended by accident, or its node died, with none left: dead.
+ *  7 killed for good (kill(), its owner died): dead at once for everybody; its node is told, and its resources stay
+ *    taken until (10).
+ *  8 killed with `restart` and restarts left: restarting, but queued only at (10): never two incarnations.
+ *    With none left as (7). Not yet placed: nothing to kill, nothing happens.
+ *  9 stopped: without a place dead at once, else the node ends it gracefully and (4) follows.
+ * 10 the end of an incarnation that was left behind is confirmed: its resources are free; when restarting, queued.
+ * 11 cannot be scheduled: dead.
+ * 12 a start of an incarnation that is not wanted is answered with a kill; any other stale report changes nothing.
+ *
+ * Changes `record` and nothing else.
+ */
+export function stepActor(record: ActorRecord, event: ActorEvent, now: number): ActorEffect[] {
+  switch (event.type) {
+    case 'placed':
+      return onPlaced(record, event.placement);
+    case 'started':
+      return onStarted(record, event, now);
+    case 'ended':
+      return onEnded(record, event, now);
+    case 'node-lost':
+      if (record.placement?.nodeId !== event.nodeId) return [];
+      return onPlacementOver(record, event.cause, undefined, now);
+    case 'kill':
+      return event.restart ? onKillToRestart(record, event, now) : onKill(record, event.cause, now);
+    case 'stop':
+      return onStop(record, event.cause, now);
+    case 'unschedulable':
+      if (!isQueued(record)) return [];
+      record.errorName = event.errorName;
+      record.perNode = event.perNode;
+      return die(record, event.cause, now);
+  }
+}
+
+function onPlaced(record: ActorRecord, placement: Placement): ActorEffect[] {
+  record.placement = placement;
+  return [
+    { type: 'save' },
+    { type: 'dequeue' },
+    { type: 'command', nodeId: placement.nodeId, command: startCommand(record, placement) },
+  ];
+}
+
+export function startCommand(record: ActorRecord, placement: Placement): NodeCommand {
+  return {
+    type: 'start-actor',
+    spec: record.spec,
+    incarnation: placement.incarnation,
+    gpuIndexes: [...placement.gpuIndexes],
+  };
+}
+
+/** Transition 3; 12 when this incarnation is not wanted there. */
+function onStarted(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'started' }>,
+  now: number,
+): ActorEffect[] {
+  if (!isCurrent(record, event.nodeId, event.incarnation) || record.state === 'dead') {
+    return [killCommand(record, event.nodeId, event.incarnation, staleCause(event.nodeId))];
+  }
+  if (record.state === 'alive') return [];
+  setState(record, 'alive', now);
+  record.address = event.address;
+  record.pid = event.pid;
+  record.deathCause = undefined;
+  const effects: ActorEffect[] = [{ type: 'save' }, { type: 'announce' }];
+  if (record.stopping) effects.push(stopCommand(record, event.nodeId, record.stopping));
+  return effects;
+}
+
+/** Transitions 4, 5, 6 for the current incarnation, 10 for one left behind. */
+function onEnded(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'ended' }>,
+  now: number,
+): ActorEffect[] {
+  const { placement } = record;
+  if (placement?.nodeId !== event.nodeId || placement.incarnation !== event.incarnation) return [];
+  return onPlacementOver(record, event.cause, event.encodedError, now);
+}
+
+function onPlacementOver(
+  record: ActorRecord,
+  cause: DeathCause,
+  encodedError: Uint8Array | undefined,
+  now: number,
+): ActorEffect[] {
+  const { placement, address } = record;
+  if (placement === undefined) return [];
+  record.placement = undefined;
+  const effects: ActorEffect[] = [{ type: 'release', placement }];
+  if (address !== undefined && record.spec.isolation !== 'shared') {
+    effects.push({ type: 'process-gone', processId: address.processId, cause });
+  }
+  record.address = undefined;
+  record.pid = undefined;
+  if (record.state === 'dead') effects.push({ type: 'save' });
+  else if (record.incarnation !== placement.incarnation) effects.push({ type: 'save' }, { type: 'enqueue' });
+  else if (record.stopping !== undefined || FINAL_CAUSES.has(cause.kind) || !hasRestartsLeft(record)) {
+    if (encodedError !== undefined) record.encodedError = encodedError;
+    effects.push(...die(record, cause, now));
+  } else {
+    beginRestart(record, cause, now, true);
+    effects.push({ type: 'save' }, { type: 'announce' }, { type: 'enqueue' });
+  }
+  return effects;
+}
+
+/** Transition 7. */
+function onKill(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
+  if (record.state === 'dead') return [];
+  const effects = die(record, cause, now);
+  const { placement } = record;
+  if (placement) effects.push(killCommand(record, placement.nodeId, placement.incarnation, cause));
+  return effects;
+}
+
+/** Transition 8. */
+function onKillToRestart(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'kill' }>,
+  now: number,
+): ActorEffect[] {
+  const { placement } = record;
+  if (record.state === 'dead' || placement?.incarnation !== record.incarnation) return [];
+  if (record.stopping !== undefined || !hasRestartsLeft(record)) return onKill(record, event.cause, now);
+  beginRestart(record, event.cause, now, event.counts);
+  return [
+    { type: 'save' },
+    { type: 'announce' },
+    killCommand(record, placement.nodeId, placement.incarnation, event.cause),
+  ];
+}
+
+/** Transition 9. */
+function onStop(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
+  if (record.state === 'dead' || record.stopping !== undefined) return [];
+  const { placement } = record;
+  if (placement === undefined || placement.incarnation !== record.incarnation) return die(record, cause, now);
+  record.stopping = cause;
+  return [{ type: 'save' }, stopCommand(record, placement.nodeId, cause)];
+}
+
+/** The own process of a killed actor stays known until its end is confirmed: only then is what it owned orphaned. */
+function die(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
+  setState(record, 'dead', now);
+  record.deathCause = cause;
+  return [{ type: 'save' }, { type: 'announce' }, { type: 'dequeue' }, { type: 'died' }];
+}
+
+function beginRestart(record: ActorRecord, cause: DeathCause, now: number, counts: boolean): void {
+  setState(record, 'restarting', now);
+  record.incarnation++;
+  if (counts) record.restarts++;
+  record.deathCause = cause;
+}
+
+function setState(record: ActorRecord, state: ActorState, now: number): void {
+  record.state = state;
+  record.stateSince = now;
+  record.revision++;
+}
+
+function hasRestartsLeft(record: ActorRecord): boolean {
+  return record.spec.maxRestarts === -1 || record.restarts < record.spec.maxRestarts;
+}
+
+function isCurrent(record: ActorRecord, nodeId: NodeId, incarnation: number): boolean {
+  return (
+    record.incarnation === incarnation &&
+    record.placement?.incarnation === incarnation &&
+    record.placement.nodeId === nodeId
+  );
+}
+
+function staleCause(nodeId: NodeId): DeathCause {
+  return { kind: 'killed', message: 'The head does not want this incarnation any more.', nodeId };
+}
+
+function killCommand(
+  record: ActorRecord,
+  nodeId: NodeId,
+  incarnation: number,
+  cause: DeathCause,
+): ActorEffect {
+  const command: NodeCommand = {
+    type: 'end-actor',
+    actorId: record.spec.actorId,
+    incarnation,
+    how: 'kill',
+    cause,
+  };
+  return { type: 'command', nodeId, command };
+}
+
+function stopCommand(record: ActorRecord, nodeId: NodeId, cause: DeathCause): ActorEffect {
+  const command: NodeCommand = {
+    type: 'end-actor',
+    actorId: record.spec.actorId,
+    incarnation: record.incarnation,
+    how: 'stop',
+    cause,
+  };
+  return { type: 'command', nodeId, command };
+}

@@ -1,0 +1,104 @@
+import type { ActorId, ProcessId } from '@manta/runtime/ids';
+import type { CompiledDemand } from '../scheduling/demand.ts';
+import type { PerNode } from '../scheduling/scheduler.ts';
+import type { ActorRecord } from './actor-machine.ts';
+
+/** An actor with what the head derives and need not write down. */
+export interface ActorEntry {
+  readonly record: ActorRecord;
+  readonly demand: CompiledDemand;
+  /** Processes that hold handles. They say so again after a restart of the head. */
+  readonly holders: Set<ProcessId>;
+}
+
+/** Actors of one shape that wait for a place, oldest first, and what the scheduler last said of the shape. */
+export interface ShapeQueue {
+  readonly demand: CompiledDemand;
+  readonly actorIds: Set<ActorId>;
+  refusal?: { outcome: 'wait' | 'infeasible'; perNode: PerNode };
+}
+
+export class ActorTable {
+  readonly #actors = new Map<ActorId, ActorEntry>();
+  readonly #named = new Map<string, ActorId>();
+  /** In order of death, so that the longest dead are forgotten first. */
+  readonly #dead = new Set<ActorId>();
+  readonly queues = new Map<string, ShapeQueue>();
+  #sortedIds: ActorId[] | undefined;
+
+  get(actorId: ActorId): ActorEntry | undefined {
+    return this.#actors.get(actorId);
+  }
+  all(): IterableIterator<ActorEntry> {
+    return this.#actors.values();
+  }
+  get size(): number {
+    return this.#actors.size;
+  }
+
+  /** All ids in order; sorted anew only when actors came or went. */
+  sortedIds(): readonly ActorId[] {
+    this.#sortedIds ??= [...this.#actors.keys()].sort();
+    return this.#sortedIds;
+  }
+
+  /** The living actor of that name. */
+  named(namespace: string, name: string): ActorEntry | undefined {
+    const actorId = this.#named.get(nameKey(namespace, name));
+    return actorId === undefined ? undefined : this.#actors.get(actorId);
+  }
+
+  add(entry: ActorEntry): void {
+    const { actorId, namespace, name } = entry.record.spec;
+    this.#actors.set(actorId, entry);
+    this.#sortedIds = undefined;
+    if (entry.record.state === 'dead') this.#dead.add(actorId);
+    else if (name !== undefined) this.#named.set(nameKey(namespace, name), actorId);
+  }
+
+  /** Frees the name. Returns those dead for longest, beyond the limit. */
+  bury(entry: ActorEntry, deadActorsMax: number): ActorId[] {
+    const { actorId, namespace, name } = entry.record.spec;
+    if (name !== undefined && this.#named.get(nameKey(namespace, name)) === actorId) {
+      this.#named.delete(nameKey(namespace, name));
+    }
+    this.#dead.add(actorId);
+    const excess: ActorId[] = [];
+    for (const oldest of this.#dead) {
+      if (this.#dead.size - excess.length <= deadActorsMax) break;
+      excess.push(oldest);
+    }
+    return excess;
+  }
+
+  /** A dead actor whose resources are back may be forgotten. */
+  forget(actorId: ActorId): boolean {
+    const entry = this.#actors.get(actorId);
+    if (entry?.record.state !== 'dead' || entry.record.placement !== undefined) return false;
+    this.#actors.delete(actorId);
+    this.#dead.delete(actorId);
+    this.#sortedIds = undefined;
+    return true;
+  }
+
+  enqueue(entry: ActorEntry): void {
+    const { shape } = entry.demand;
+    let queue = this.queues.get(shape);
+    if (queue === undefined) {
+      queue = { demand: entry.demand, actorIds: new Set() };
+      this.queues.set(shape, queue);
+    }
+    queue.actorIds.add(entry.record.spec.actorId);
+  }
+
+  dequeue(entry: ActorEntry): void {
+    const queue = this.queues.get(entry.demand.shape);
+    if (queue === undefined) return;
+    queue.actorIds.delete(entry.record.spec.actorId);
+    if (queue.actorIds.size === 0) this.queues.delete(entry.demand.shape);
+  }
+}
+
+function nameKey(namespace: string, name: string): string {
+  return `${namespace.length}:${namespace}/${name}`;
+}

@@ -1,0 +1,45 @@
+import type { ActorSpec } from '@manta/runtime/wire/messages';
+import { createActorRecord } from './actor-machine.ts';
+import type { ActorEntry } from './actor-table.ts';
+import type { Cluster } from './cluster.ts';
+import { holdActors, ownActor } from './processes.ts';
+
+export type CreateResult =
+  | { outcome: 'created' }
+  | { outcome: 'existing'; entry: ActorEntry }
+  | { outcome: 'refused'; errorName: string; message: string };
+
+/**
+ * Creates an actor, once per actor id; its creator holds it. Names are taken and checked in this one step, so of two
+ * creators of one name exactly one wins.
+ * @throws InvalidArgumentError when the demand or the options make no sense.
+ */
+export function createActor(cluster: Cluster, spec: ActorSpec, now: number): CreateResult {
+  const { actorId, ownerId, namespace, name } = spec;
+  if (cluster.actors.get(actorId) !== undefined) {
+    holdActors(cluster, ownerId, [actorId]);
+    return { outcome: 'created' };
+  }
+  if (cluster.processes.hasEnded(ownerId)) {
+    return { outcome: 'refused', errorName: 'OwnerDiedError', message: `process ${ownerId} has ended` };
+  }
+  if (spec.getIfExists && name === undefined) {
+    return { outcome: 'refused', errorName: 'InvalidArgumentError', message: 'getIfExists needs a name' };
+  }
+  const existing = name === undefined ? undefined : cluster.actors.named(namespace, name);
+  if (existing !== undefined) {
+    if (!spec.getIfExists) {
+      const message = `an actor named "${name}" exists in namespace "${namespace}"`;
+      return { outcome: 'refused', errorName: 'NameTakenError', message };
+    }
+    holdActors(cluster, ownerId, [existing.record.spec.actorId]);
+    return { outcome: 'existing', entry: existing };
+  }
+  const entry = cluster.addActor(createActorRecord(spec, now));
+  cluster.effects.newActors.add(actorId);
+  cluster.effects.savedActors.add(actorId);
+  ownActor(cluster, entry);
+  holdActors(cluster, ownerId, [actorId]);
+  cluster.enqueue(entry, now);
+  return { outcome: 'created' };
+}

@@ -1,0 +1,194 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { NodeCommand } from '@manta/runtime/wire/messages';
+import { compileDemand, type CompiledDemand } from '../scheduling/demand.ts';
+import { stepActor, type ActorEffect, type ActorEvent, type ActorRecord } from './actor-machine.ts';
+import { ActorTable, type ActorEntry } from './actor-table.ts';
+import { DeadlineQueue } from './deadline-queue.ts';
+import { createEffects, type Effects } from './effects.ts';
+import { JobTable } from './job-table.ts';
+import { NodeTable, type NodeEntry } from './node-table.ts';
+import { endProcess } from './processes.ts';
+import { ProcessTable } from './process-table.ts';
+
+export interface ClusterSettings {
+  /** From the last sign of life of a node to its death. */
+  readonly failureDetectionMs: number;
+  /** Handles travel: an actor without holders is ended only after so long. */
+  readonly releaseGraceMs: number;
+  /** After a restart of the head, nodes have so long to report, or the time of failure detection if that is longer. */
+  readonly nodeReturnMs: number;
+  /** A driver that no node watches is taken for ended after so long. */
+  readonly driverLinkMs: number;
+  /** After a restart of the head, processes have so long to say what they hold. */
+  readonly recoveryMs: number;
+  /** An actor that its node no longer reports has so long to be explained by an event on its way. */
+  readonly absenceGraceMs: number;
+  readonly deadActorsMax: number;
+  readonly deadActorsKeptMs: number;
+  readonly deadNodesMax: number;
+  readonly jobsMax: number;
+}
+
+export const DEFAULT_CLUSTER_SETTINGS: ClusterSettings = {
+  failureDetectionMs: 4_500,
+  releaseGraceMs: 1_000,
+  nodeReturnMs: 3_000,
+  driverLinkMs: 60_000,
+  recoveryMs: 30_000,
+  absenceGraceMs: 2_000,
+  deadActorsMax: 100_000,
+  deadActorsKeptMs: 300_000,
+  deadNodesMax: 1_000,
+  jobsMax: 10_000,
+};
+
+export type Deadline =
+  | { kind: 'out-of-scope'; actorId: ActorId }
+  | { kind: 'scheduling'; actorId: ActorId; incarnation: number }
+  | { kind: 'forget-actor'; actorId: ActorId }
+  | { kind: 'absent-actor'; actorId: ActorId; incarnation: number; nodeId: NodeId }
+  | { kind: 'driver-link'; processId: ProcessId }
+  | { kind: 'node-return'; nodeId: NodeId; isLast: boolean }
+  | { kind: 'node-drained'; nodeId: NodeId }
+  | { kind: 'recovered' };
+
+/** Different demands kept compiled; beyond that they are compiled again. */
+const COMPILED_DEMANDS_MAX = 10_000;
+
+/**
+ * All tables of a cluster and what their changes ask of the outside. It knows no I/O: the server feeds it events and
+ * carries out `takeEffects()` at the end of each turn.
+ */
+export class Cluster {
+  readonly settings: ClusterSettings;
+  readonly actors = new ActorTable();
+  readonly nodes = new NodeTable();
+  readonly processes = new ProcessTable();
+  readonly jobs = new JobTable();
+  readonly deadlines = new DeadlineQueue<Deadline>();
+  effects: Effects = createEffects();
+  /** Something was freed or joined: what waits is looked at again. */
+  schedulingIsDue = false;
+  readonly #demands = new Map<string, CompiledDemand>();
+
+  constructor(settings: ClusterSettings) {
+    this.settings = settings;
+  }
+
+  takeEffects(): Effects {
+    const { effects } = this;
+    this.effects = createEffects();
+    return effects;
+  }
+
+  /** @throws InvalidArgumentError when the demand makes no sense. */
+  addActor(record: ActorRecord): ActorEntry {
+    const shape = JSON.stringify(record.spec.demand);
+    let demand = this.#demands.get(shape);
+    if (demand === undefined) {
+      demand = compileDemand(record.spec.demand);
+      if (this.#demands.size >= COMPILED_DEMANDS_MAX) this.#demands.clear();
+      this.#demands.set(shape, demand);
+    }
+    const entry: ActorEntry = { record, demand, holders: new Set() };
+    this.actors.add(entry);
+    return entry;
+  }
+
+  /** Steps one actor and does to the other tables what follows from it. */
+  stepActor(entry: ActorEntry, event: ActorEvent, now: number): void {
+    for (const effect of stepActor(entry.record, event, now)) this.#apply(entry, effect, now);
+  }
+
+  enqueue(entry: ActorEntry, now: number): void {
+    const { actorId, schedulingTimeoutMs } = entry.record.spec;
+    this.actors.enqueue(entry);
+    this.schedulingIsDue = true;
+    if (schedulingTimeoutMs === undefined) return;
+    const { incarnation } = entry.record;
+    this.deadlines.add(now + schedulingTimeoutMs, { kind: 'scheduling', actorId, incarnation });
+  }
+
+  /** Takes what a placed actor needs of its node. */
+  reserve(entry: ActorEntry, node: NodeEntry, gpuIndexes: readonly number[]): void {
+    node.reservations.set(entry.record.spec.actorId, node.resources.reserve(entry.demand, gpuIndexes));
+  }
+
+  command(nodeId: NodeId, command: NodeCommand): void {
+    const node = this.nodes.get(nodeId);
+    if (node === undefined || node.record.state === 'dead') return;
+    const commands = this.effects.commands.get(nodeId);
+    if (commands === undefined) this.effects.commands.set(nodeId, [command]);
+    else commands.push(command);
+  }
+
+  announce(entry: ActorEntry): void {
+    for (const processId of entry.holders) {
+      const actorIds = this.effects.announcements.get(processId);
+      if (actorIds === undefined) {
+        this.effects.announcements.set(processId, new Set([entry.record.spec.actorId]));
+      } else actorIds.add(entry.record.spec.actorId);
+    }
+  }
+
+  #apply(entry: ActorEntry, effect: ActorEffect, now: number): void {
+    const { actorId } = entry.record.spec;
+    switch (effect.type) {
+      case 'save':
+        this.effects.savedActors.add(actorId);
+        return;
+      case 'announce':
+        this.announce(entry);
+        return;
+      case 'enqueue':
+        this.enqueue(entry, now);
+        return;
+      case 'dequeue':
+        this.actors.dequeue(entry);
+        return;
+      case 'command':
+        this.command(effect.nodeId, effect.command);
+        return;
+      case 'release':
+        this.#release(actorId, effect.placement.nodeId);
+        return;
+      case 'process-gone':
+        endProcess(this, effect.processId, effect.cause, now);
+        return;
+      case 'died':
+        this.#bury(entry, now);
+    }
+  }
+
+  #release(actorId: ActorId, nodeId: NodeId): void {
+    const node = this.nodes.get(nodeId);
+    const reservation = node?.reservations.get(actorId);
+    if (node === undefined || reservation === undefined) return;
+    node.reservations.delete(actorId);
+    node.resources.release(reservation);
+    this.schedulingIsDue = true;
+  }
+
+  #bury(entry: ActorEntry, now: number): void {
+    const { actorId, ownerId } = entry.record.spec;
+    this.processes.get(ownerId)?.owned.delete(actorId);
+    const { deadActorsKeptMs, deadActorsMax } = this.settings;
+    this.deadlines.add(now + deadActorsKeptMs, { kind: 'forget-actor', actorId });
+    for (const oldest of this.actors.bury(entry, deadActorsMax)) this.forgetActor(oldest);
+  }
+
+  /** False while its last incarnation may still run somewhere. */
+  forgetActor(actorId: ActorId): boolean {
+    const entry = this.actors.get(actorId);
+    if (entry === undefined) return true;
+    if (!this.actors.forget(actorId)) return false;
+    for (const holder of entry.holders) this.processes.get(holder)?.held.delete(actorId);
+    this.effects.forgottenActors.add(actorId);
+    return true;
+  }
+}
+
+export function causeOf(kind: DeathCause['kind'], message: string, nodeId?: string): DeathCause {
+  return nodeId === undefined ? { kind, message } : { kind, message, nodeId };
+}

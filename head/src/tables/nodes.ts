@@ -1,0 +1,223 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { ActorId, NodeId } from '@manta/runtime/ids';
+import type { HostedActor, NodeEvent as ReportedEvent, NodeRegister } from '@manta/runtime/wire/messages';
+import { startCommand } from './actor-machine.ts';
+import type { ActorEntry } from './actor-table.ts';
+import { causeOf, type Cluster } from './cluster.ts';
+import { createNodeRecord, stepNode, type NodeEvent } from './node-machine.ts';
+import { NodeEntry } from './node-table.ts';
+import { endProcess, unwatchProcess, watchProcess } from './processes.ts';
+
+export interface RegistrationAnswer {
+  refused?: string;
+  killActors: { actorId: ActorId; incarnation: number }[];
+}
+
+/** A node says what it has and what runs there: tables and node agree afterwards. */
+export function registerNode(cluster: Cluster, message: NodeRegister, now: number): RegistrationAnswer {
+  const { actors, drivers, ...registration } = message;
+  let node = cluster.nodes.get(message.nodeId);
+  if (node === undefined) {
+    node = new NodeEntry(createNodeRecord(registration, now), true);
+    cluster.nodes.add(node);
+  }
+  let isNewSession = false;
+  for (const effect of stepNode(node.record, { type: 'registered', registration }, now)) {
+    if (effect.type === 'refuse') return { refused: effect.reason, killActors: [] };
+    if (effect.type === 'new-session') isNewSession = true;
+  }
+  cluster.effects.savedNodes.add(node.nodeId);
+  cluster.effects.watchedNodes.add(node.nodeId);
+  cluster.schedulingIsDue = true;
+  node.isRegistered = true;
+  if (isNewSession) forgetSession(cluster, node, now);
+  for (const processId of drivers) watchProcess(cluster, processId, 'driver', node.nodeId);
+  return { killActors: reconcile(cluster, node, actors, isNewSession, now) };
+}
+
+/** The agent process is another one: the processes of the former one are gone. */
+function forgetSession(cluster: Cluster, node: NodeEntry, now: number): void {
+  node.lastSequence = -1;
+  const cause = causeOf('process-died', `The agent of node ${node.nodeId} was started anew.`, node.nodeId);
+  for (const processId of [...node.processes]) unwatchProcess(cluster, processId, cause, now);
+  node.processes.clear();
+}
+
+/** Returns what runs there and should not. */
+function reconcile(
+  cluster: Cluster,
+  node: NodeEntry,
+  hosted: readonly HostedActor[],
+  isNewSession: boolean,
+  now: number,
+): RegistrationAnswer['killActors'] {
+  const killActors: RegistrationAnswer['killActors'] = [];
+  const reported = new Set<ActorId>();
+  for (const actor of hosted) {
+    const record = cluster.actors.get(actor.actorId)?.record;
+    const isWanted =
+      record?.placement?.nodeId === node.nodeId &&
+      record.placement.incarnation === actor.incarnation &&
+      record.incarnation === actor.incarnation &&
+      record.state !== 'dead';
+    if (record?.placement?.incarnation === actor.incarnation) reported.add(actor.actorId);
+    if (isWanted) reportStarted(cluster, node.nodeId, actor, now);
+    else killActors.push({ actorId: actor.actorId, incarnation: actor.incarnation });
+  }
+  for (const actorId of [...node.reservations.keys()]) {
+    const entry = cluster.actors.get(actorId);
+    if (entry === undefined) continue;
+    if (reported.has(actorId)) repeatStop(cluster, node.nodeId, entry);
+    else reconcileAbsent(cluster, node.nodeId, entry, isNewSession, now);
+  }
+  return killActors;
+}
+
+/** The tables have it there, the node does not report it. */
+function reconcileAbsent(
+  cluster: Cluster,
+  nodeId: NodeId,
+  entry: ActorEntry,
+  isNewSession: boolean,
+  now: number,
+): void {
+  const { record } = entry;
+  const { placement, spec } = record;
+  if (placement === undefined) return;
+  const isStarting = record.state !== 'alive' && record.state !== 'dead';
+  if (isStarting && !isNewSession && placement.incarnation === record.incarnation) {
+    // The command may not have arrived, or it is in its constructor: the node recognises a repeat.
+    cluster.command(nodeId, startCommand(record, placement));
+    return;
+  }
+  const { incarnation } = placement;
+  if (isNewSession) {
+    const cause = causeOf('process-died', 'The agent of its node was started anew.', nodeId);
+    cluster.stepActor(entry, { type: 'ended', nodeId, incarnation, cause }, now);
+    return;
+  }
+  // The event that says how it ended is on its way; only without it the absence itself is the cause.
+  const at = now + cluster.settings.absenceGraceMs;
+  cluster.deadlines.add(at, { kind: 'absent-actor', actorId: spec.actorId, incarnation, nodeId });
+}
+
+/** A stop that was asked for before the head was restarted may not have arrived. */
+function repeatStop(cluster: Cluster, nodeId: NodeId, entry: ActorEntry): void {
+  const { stopping, incarnation, state, spec } = entry.record;
+  if (stopping === undefined || state !== 'alive') return;
+  cluster.command(nodeId, {
+    type: 'end-actor',
+    actorId: spec.actorId,
+    incarnation,
+    how: 'stop',
+    cause: stopping,
+  });
+}
+
+function reportStarted(cluster: Cluster, nodeId: NodeId, actor: HostedActor, now: number): void {
+  const entry = cluster.actors.get(actor.actorId);
+  const { incarnation, address, pid } = actor;
+  if (entry === undefined) {
+    const cause = causeOf('killed', 'The head does not know this actor.', nodeId);
+    cluster.command(nodeId, { type: 'end-actor', actorId: actor.actorId, incarnation, how: 'kill', cause });
+    return;
+  }
+  const { placement } = entry.record;
+  if (placement?.nodeId === nodeId && placement.incarnation === incarnation) {
+    watchProcess(cluster, address.processId, 'host', nodeId);
+  }
+  cluster.stepActor(entry, { type: 'started', nodeId, incarnation, address, pid }, now);
+}
+
+/**
+ * Events of a node, in order; what was taken before is passed over.
+ * Returns false when the node is not known in this session: it has to register first.
+ */
+export function reportEvents(
+  cluster: Cluster,
+  report: { nodeId: NodeId; sessionId: string; firstSequence: number; events: readonly ReportedEvent[] },
+  now: number,
+): boolean {
+  const node = cluster.nodes.get(report.nodeId);
+  if (node?.record.registration.sessionId !== report.sessionId || node.record.state === 'dead') return false;
+  let sequence = report.firstSequence;
+  for (const event of report.events) {
+    if (sequence > node.lastSequence) {
+      node.lastSequence = sequence;
+      applyReported(cluster, node, event, now);
+    }
+    sequence++;
+  }
+  return true;
+}
+
+function applyReported(cluster: Cluster, node: NodeEntry, event: ReportedEvent, now: number): void {
+  const { nodeId } = node;
+  switch (event.type) {
+    case 'actor-started':
+      reportStarted(cluster, nodeId, event.actor, now);
+      return;
+    case 'actor-ended': {
+      const entry = cluster.actors.get(event.actorId);
+      if (entry === undefined) return;
+      const { incarnation, encodedError } = event;
+      const cause: DeathCause = { ...event.cause, nodeId };
+      cluster.stepActor(entry, { type: 'ended', nodeId, incarnation, cause, encodedError }, now);
+      return;
+    }
+    case 'process-ended':
+      endProcess(cluster, event.processId, event.cause, now);
+      return;
+    case 'driver-linked':
+      watchProcess(cluster, event.processId, 'driver', nodeId);
+  }
+}
+
+/** The failure detector's or an operator's word about a node. */
+export function changeNode(
+  cluster: Cluster,
+  nodeId: NodeId,
+  event: Exclude<NodeEvent, { type: 'registered' }>,
+  now: number,
+): void {
+  const node = cluster.nodes.get(nodeId);
+  if (node === undefined) return;
+  for (const effect of stepNode(node.record, event, now)) {
+    if (effect.type === 'save') cluster.effects.savedNodes.add(nodeId);
+    else if (effect.type === 'usable') cluster.schedulingIsDue = true;
+    else if (effect.type === 'lost') loseNode(cluster, node, effect.reason, now);
+  }
+}
+
+/** Every incarnation on it is over, every process too. */
+function loseNode(cluster: Cluster, node: NodeEntry, reason: string, now: number): void {
+  const { nodeId } = node;
+  for (const forgotten of cluster.nodes.bury(node, cluster.settings.deadNodesMax)) {
+    cluster.effects.forgottenNodes.add(forgotten);
+  }
+  cluster.effects.lostNodes.add(nodeId);
+  cluster.effects.commands.delete(nodeId);
+  cluster.schedulingIsDue = true;
+  const cause = causeOf('node-died', `Node ${node.record.registration.name} (${nodeId}) died: ${reason}.`, nodeId);
+  for (const actorId of [...node.reservations.keys()]) {
+    const entry = cluster.actors.get(actorId);
+    if (entry !== undefined) cluster.stepActor(entry, { type: 'node-lost', nodeId, cause }, now);
+  }
+  for (const processId of [...node.processes]) unwatchProcess(cluster, processId, cause, now);
+  node.processes.clear();
+}
+
+export function drainNode(
+  cluster: Cluster,
+  nodeId: NodeId,
+  options: { reason: string; deadlineMs?: number | undefined },
+  now: number,
+): boolean {
+  const node = cluster.nodes.get(nodeId);
+  if (node === undefined || node.record.state === 'dead') return false;
+  changeNode(cluster, nodeId, { type: 'drain', reason: options.reason }, now);
+  if (options.deadlineMs !== undefined) {
+    cluster.deadlines.add(now + options.deadlineMs, { kind: 'node-drained', nodeId });
+  }
+  return true;
+}

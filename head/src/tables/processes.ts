@@ -1,0 +1,147 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { ActorEntry } from './actor-table.ts';
+import { causeOf, type Cluster } from './cluster.ts';
+import { stepJob, type JobRecord } from './job-table.ts';
+import type { ProcessEntry } from './process-table.ts';
+
+/** A process holds handles of these actors. Ids that are not known are passed over. */
+export function holdActors(cluster: Cluster, processId: ProcessId, actorIds: readonly ActorId[]): void {
+  const process = cluster.processes.mention(processId);
+  if (process === undefined) return;
+  process.isSeen = true;
+  for (const actorId of actorIds) {
+    const entry = cluster.actors.get(actorId);
+    if (entry !== undefined) holdOne(process, entry);
+  }
+}
+
+function holdOne(process: ProcessEntry, entry: ActorEntry): void {
+  process.held.add(entry.record.spec.actorId);
+  entry.holders.add(process.processId);
+}
+
+export function releaseActors(
+  cluster: Cluster,
+  processId: ProcessId,
+  actorIds: Iterable<ActorId>,
+  now: number,
+): void {
+  const process = cluster.processes.get(processId);
+  for (const actorId of actorIds) {
+    process?.held.delete(actorId);
+    const entry = cluster.actors.get(actorId);
+    if (entry?.holders.delete(processId)) armOutOfScope(cluster, entry, now);
+  }
+}
+
+/** Starts the grace time of an actor that may have lost its last holder. */
+export function armOutOfScope(cluster: Cluster, entry: ActorEntry, now: number): void {
+  if (isHeld(entry)) return;
+  const { actorId } = entry.record.spec;
+  cluster.deadlines.add(now + cluster.settings.releaseGraceMs, { kind: 'out-of-scope', actorId });
+}
+
+/** A detached actor needs no holder; a process of its own that holds its own actor does not count. */
+export function isHeld(entry: ActorEntry): boolean {
+  const { record, holders } = entry;
+  if (record.state === 'dead' || record.spec.lifetime === 'detached') return true;
+  if (holders.size !== 1 || record.spec.isolation === 'shared') return holders.size > 0;
+  return record.address === undefined || !holders.has(record.address.processId);
+}
+
+export function ownActor(cluster: Cluster, entry: ActorEntry): void {
+  const { ownerId, actorId } = entry.record.spec;
+  const owner = cluster.processes.mention(ownerId);
+  if (owner === undefined) return;
+  if (entry.record.spec.lifetime === 'job' && entry.record.state !== 'dead') owner.owned.add(actorId);
+}
+
+/** A node says that it watches this process. */
+export function watchProcess(
+  cluster: Cluster,
+  processId: ProcessId,
+  kind: 'driver' | 'host',
+  nodeId: NodeId,
+): void {
+  const process = cluster.processes.mention(processId);
+  const node = cluster.nodes.get(nodeId);
+  if (process === undefined || node === undefined) return;
+  if (process.nodeId !== undefined && process.nodeId !== nodeId) {
+    cluster.nodes.get(process.nodeId)?.processes.delete(processId);
+  }
+  process.kind = kind;
+  process.nodeId = nodeId;
+  process.isSeen = true;
+  node.processes.add(processId);
+}
+
+/** The node that watched it is gone. A driver may link to another one; a host lived and died with its node. */
+export function unwatchProcess(
+  cluster: Cluster,
+  processId: ProcessId,
+  cause: DeathCause,
+  now: number,
+): void {
+  const process = cluster.processes.get(processId);
+  if (process === undefined) return;
+  process.nodeId = undefined;
+  if (process.kind === 'host') endProcess(cluster, processId, cause, now);
+  else cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
+}
+
+/** All that it owned dies, all that it held is released; a driver's job is over. */
+export function endProcess(cluster: Cluster, processId: ProcessId, cause: DeathCause, now: number): void {
+  const process = cluster.processes.end(processId);
+  if (process === undefined) return;
+  if (process.nodeId !== undefined) cluster.nodes.get(process.nodeId)?.processes.delete(processId);
+  const what = process.kind === 'driver' ? 'The driver' : 'The process';
+  for (const actorId of [...process.owned]) {
+    const entry = cluster.actors.get(actorId);
+    if (entry === undefined) continue;
+    const ownerDied = causeOf('owner-died', `${what} that created it is gone: ${cause.message}`);
+    cluster.stepActor(entry, { type: 'kill', cause: ownerDied, restart: false, counts: false }, now);
+  }
+  releaseActors(cluster, processId, process.held, now);
+  if (process.jobId !== undefined) endJobOf(cluster, process.jobId, now);
+}
+
+export function startJob(cluster: Cluster, record: JobRecord): void {
+  const known = cluster.jobs.get(record.jobId);
+  if (known === undefined) {
+    for (const jobId of cluster.jobs.add(record, cluster.settings.jobsMax)) {
+      cluster.effects.forgottenJobs.add(jobId);
+    }
+    cluster.effects.savedJobs.add(record.jobId);
+  }
+  const process = cluster.processes.mention(record.processId);
+  if (process === undefined) return;
+  process.kind = 'driver';
+  process.jobId = record.jobId;
+  process.isSeen = true;
+}
+
+/** The driver says that its job is done. */
+export function endJob(cluster: Cluster, jobId: JobId, processId: ProcessId, now: number): void {
+  const job = cluster.jobs.get(jobId);
+  if (job?.processId === processId && stepJob(job, { type: 'ended' }, now)) cluster.effects.savedJobs.add(jobId);
+  endProcess(cluster, processId, causeOf('exited', 'its job ended'), now);
+}
+
+function endJobOf(cluster: Cluster, jobId: JobId, now: number): void {
+  const job = cluster.jobs.get(jobId);
+  if (job !== undefined && stepJob(job, { type: 'driver-lost' }, now)) cluster.effects.savedJobs.add(jobId);
+  killOrphansOfJob(cluster, jobId, now);
+}
+
+/** What a job's processes created while no node knew of them yet (in a constructor) has no other end. */
+function killOrphansOfJob(cluster: Cluster, jobId: JobId, now: number): void {
+  for (const entry of cluster.actors.all()) {
+    const { spec } = entry.record;
+    if (spec.jobId !== jobId || spec.lifetime !== 'job' || entry.record.state === 'dead') continue;
+    const owner = cluster.processes.get(spec.ownerId);
+    if (owner?.nodeId !== undefined || owner?.kind === 'driver') continue;
+    const cause = causeOf('owner-died', 'Its job is over, and the process that created it is not known any more.');
+    cluster.stepActor(entry, { type: 'kill', cause, restart: false, counts: false }, now);
+  }
+}

@@ -60,3 +60,11 @@ test('random numbers depend on the whole seed', () => {
   expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
   expect(numbers.reduce((sum, number) => sum + number, 0) / numbers.length).toBeCloseTo(0.5, 1);
 });
+
+test('topP takes the first of equals', () => {
+  const equal = new Float32Array(8);
+  const drawn = Array.from({ length: 200 }, (_, draw) =>
+    sampleToken(equal, { temperature: 1, topP: 0.25 }, () => draw / 200),
+  );
+  expect([...new Set(drawn)]).toEqual([0, 1]);
+});

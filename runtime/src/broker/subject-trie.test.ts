@@ -21,6 +21,16 @@ const entry: fc.Arbitrary<TrieEntry> = fc.record({
   queue: fc.constantFrom(undefined, undefined, 'q', 'r'),
 });
 
+function expectMatches(trie: SubjectTrie<TrieEntry>, model: TrieEntry[], wanted: string): void {
+  const found = trie.match(wanted);
+  const expected = model.filter((candidate) => subjectMatches(candidate.subject, wanted));
+  expect(new Set([...found.plain, ...found.queues.flat()])).toEqual(new Set(expected));
+  expect(found.plain.every((candidate) => candidate.queue === undefined)).toBe(true);
+  const names = found.queues.map((members) => new Set(members.map((member) => member.queue)));
+  expect(names.every((queue) => queue.size === 1)).toBe(true);
+  expect(new Set(names.flatMap((queue) => [...queue])).size).toBe(names.length);
+}
+
 describe('SubjectTrie', () => {
   it('finds what a plain comparison finds, through adds, removes and repeated lookups', () => {
     type Step = { add: TrieEntry } | { remove: number } | { match: string };
@@ -35,25 +45,15 @@ describe('SubjectTrie', () => {
         const trie = new SubjectTrie<TrieEntry>();
         const model: TrieEntry[] = [];
         for (const each of steps) {
-          if ('add' in each) {
+          if ('match' in each) {
+            expectMatches(trie, model, each.match);
+          } else if ('add' in each) {
             const added = { ...each.add };
             trie.add(added);
             model.push(added);
-          } else if ('remove' in each) {
+          } else {
             const [removed] = model.splice(each.remove % (model.length + 1), 1);
             if (removed !== undefined) trie.remove(removed);
-          } else {
-            const found = trie.match(each.match);
-            const expected = model.filter((candidate) =>
-              subjectMatches(candidate.subject, each.match),
-            );
-            expect(new Set([...found.plain, ...found.queues.flat()])).toEqual(new Set(expected));
-            expect(found.plain.every((candidate) => candidate.queue === undefined)).toBe(true);
-            const names = found.queues.map(
-              (members) => new Set(members.map((member) => member.queue)),
-            );
-            expect(names.every((queue) => queue.size === 1)).toBe(true);
-            expect(new Set(names.flatMap((queue) => [...queue])).size).toBe(names.length);
           }
           expect(trie.size).toBe(model.length);
         }

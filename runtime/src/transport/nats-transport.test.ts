@@ -121,6 +121,7 @@ describe('connectNats', () => {
     await waitFor(() => server.stats().authenticationFailures >= 3, {
       describe: 'three refused attempts',
     });
+    expect(transport.status).toBe('reconnecting');
     refuse = false;
     await waitFor(() => transport.status === 'connected', { describe: 'connected again' });
   });
@@ -145,6 +146,7 @@ describe('connectNats', () => {
       pingIntervalMs: 20,
     });
     cleanUps.push(() => transport.close());
+    expect(transport.status).toBe('connected');
     await waitFor(() => transport.status === 'reconnecting', { describe: 'the loss is noticed' });
   });
 });

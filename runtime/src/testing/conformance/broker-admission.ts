@@ -60,6 +60,7 @@ export function describeAdmission(start: StartTestServer): void {
       const client = await unauthenticated(server);
       client.send(`CONNECT {"auth_token":"${'x'.repeat(4_000)}`);
       await client.untilClosed();
+      expect(client.errors().join()).toMatch(/control line/i);
     });
 
     it('takes messages up to the maximum payload and closes on more', async () => {

@@ -63,6 +63,7 @@ export function describeProtocol(start: StartTestServer): void {
       started.after(() => client.close());
       await client.sendByteByByte(Buffer.from(connectLine({ auth_token: 'secret' })));
       await client.sync();
+      expect(client.errors()).toEqual([]);
     });
 
     it('understands one stream at every place where it can be cut in two', async () => {

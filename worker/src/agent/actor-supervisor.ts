@@ -1,0 +1,197 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { HostedActor, Isolation, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
+import type { HostConfiguration, StartActor } from '../host/host-protocol.ts';
+import { HostPool, type ActorMessage } from '../pool/host-pool.ts';
+import type { HostProcess } from '../pool/host-process.ts';
+import type { ActorKey, Assignment, PoolSettings } from '../pool/pool-state.ts';
+import type { ProcessGroups } from '../pool/process-groups.ts';
+import {
+  actorKeyOf,
+  createAgentState,
+  hostedActors,
+  stepAgent,
+  type ActorRecord,
+  type AgentEffect,
+  type AgentEvent,
+} from './agent-state.ts';
+import type { JobLogPublisher } from './job-log-publisher.ts';
+import type { LogDirectory } from './log-directory.ts';
+
+/** Beyond the actor's own time to stop, before its process is killed. */
+const STOP_MARGIN_MS = 1_000;
+/** A 'shared' or 'thread' host that has not ended one of its actors by then is stuck, and killed with all of them. */
+const SHARED_END_TIMEOUT_MS = 30_000;
+
+export interface ActorSupervisorOptions {
+  settings: PoolSettings;
+  hostEntryFile: string;
+  hostNodeArguments: readonly string[];
+  environment: NodeJS.ProcessEnv;
+  logDirectory: string;
+  groups: ProcessGroups;
+  clock: Clock;
+  mintId: MintId;
+  logs: LogDirectory;
+  jobLogs: JobLogPublisher;
+  nodeId(): NodeId;
+  configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
+  report(event: NodeEvent): void;
+}
+
+/** Carries out the head's commands: joins what `agent-state.ts` and the host pool decide. */
+export class ActorSupervisor {
+  private readonly options: ActorSupervisorOptions;
+  private readonly state = createAgentState();
+  private readonly pool: HostPool;
+  private onIdle: (() => void)[] = [];
+
+  constructor(options: ActorSupervisorOptions) {
+    this.options = options;
+    this.pool = new HostPool({
+      settings: options.settings,
+      entryFile: options.hostEntryFile,
+      nodeArguments: options.hostNodeArguments,
+      logDirectory: options.logDirectory,
+      environment: options.environment,
+      groups: options.groups,
+      clock: options.clock,
+      mintId: options.mintId,
+      nodeId: options.nodeId,
+      configuration: options.configuration,
+      onHanded: (actorKeys, host) => this.handed(actorKeys, host),
+      onActorMessage: (message, host) => this.receive(message, host),
+      onLost: (host, actorKeys, cause, used) => this.lost(host, actorKeys, cause, used),
+    });
+  }
+
+  /** Starts hosts ahead of need from now on. */
+  open(): void {
+    this.pool.open();
+  }
+
+  execute(commands: readonly NodeCommand[]): void {
+    this.step({ type: 'commands', commands });
+  }
+
+  hosted(): HostedActor[] {
+    return hostedActors(this.state);
+  }
+
+  get actorCount(): number {
+    return this.state.actors.size;
+  }
+
+  /** Resolves when no actor is left. */
+  idle(): Promise<void> {
+    if (this.actorCount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.onIdle.push(resolve));
+  }
+
+  /** Every actor ends now, for this cause. */
+  killAll(cause: DeathCause): void {
+    const actorKeys = [...this.state.actors.keys()];
+    this.pool.killAll();
+    this.step({ type: 'lost', actorKeys, cause });
+  }
+
+  setPartitioned(on: boolean): void {
+    this.pool.setPartitioned(on);
+  }
+
+  close(graceMs: number): Promise<void> {
+    return this.pool.close(graceMs);
+  }
+
+  private step(event: AgentEvent): void {
+    for (const effect of stepAgent(this.state, event)) this.apply(effect);
+    if (this.state.actors.size === 0) for (const resolve of this.onIdle.splice(0)) resolve();
+  }
+
+  private apply(effect: AgentEffect): void {
+    switch (effect.type) {
+      case 'assign':
+        this.pool.assign(effect.actors.map(assignmentOf));
+        break;
+      case 'end':
+        this.end(effect.actor, effect.how, effect.cause);
+        break;
+      case 'release':
+        this.pool.release(effect.actorKey);
+        break;
+      case 'report':
+        this.options.report(effect.event);
+        break;
+    }
+  }
+
+  private end(actor: ActorRecord, how: 'kill' | 'stop', cause: DeathCause): void {
+    const host = actor.hostId === undefined ? undefined : this.pool.host(actor.hostId);
+    if (host === undefined) return;
+    const { actorId, incarnation, isolation, gracefulShutdownMs } = actor;
+    if (isolation === 'process' && how === 'kill') {
+      host.kill();
+      return;
+    }
+    host.send({ type: 'end', actorId, incarnation, how, cause });
+    const stopMs = how === 'stop' ? gracefulShutdownMs : 0;
+    if (isolation === 'process') {
+      host.killAfter(stopMs + STOP_MARGIN_MS);
+      return;
+    }
+    const key = actorKeyOf(actorId, incarnation);
+    const killIfStuck = (): void => {
+      if (this.state.actors.get(key) === actor) host.kill();
+    };
+    this.options.clock.after(stopMs + SHARED_END_TIMEOUT_MS, killIfStuck, { unref: true });
+  }
+
+  private handed(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[] {
+    const starts: StartActor[] = [];
+    for (const actorKey of actorKeys) {
+      const actor = this.state.actors.get(actorKey);
+      if (actor?.start === undefined) continue;
+      starts.push(actor.start);
+      this.options.logs.actorOn(actor.actorId, host.hostId);
+      this.options.jobLogs.actorOn(host, actor);
+    }
+    this.step({ type: 'handed', actorKeys, hostId: host.hostId });
+    return starts;
+  }
+
+  private receive(message: ActorMessage, host: HostProcess): void {
+    const { actorId, incarnation } = message;
+    if (message.type === 'started') {
+      const { address } = message;
+      this.step({ type: 'started', actorId, incarnation, address, pid: host.pid ?? 0 });
+    } else {
+      const { cause, encodedError } = message;
+      this.step({ type: 'ended', actorId, incarnation, cause, encodedError });
+    }
+  }
+
+  private lost(
+    host: HostProcess,
+    actorKeys: readonly ActorKey[],
+    cause: DeathCause,
+    used: boolean,
+  ): void {
+    this.step({ type: 'lost', actorKeys, cause });
+    this.options.jobLogs.hostEnded(host);
+    if (!used) return;
+    // After its actors: the head frees what the process itself owned.
+    this.options.report({ type: 'process-ended', processId: host.hostId, cause });
+    void this.options.logs.hostEnded(host.hostId);
+  }
+}
+
+function assignmentOf(actor: ActorRecord): Assignment {
+  const gpuIndexes = actor.start?.gpuIndexes ?? [];
+  return {
+    actorKey: actorKeyOf(actor.actorId, actor.incarnation),
+    isolation: actor.isolation,
+    // The visible devices are set for a whole process.
+    group: gpuIndexes.length === 0 ? actor.jobId : `${actor.jobId}/${gpuIndexes.join(',')}`,
+  };
+}

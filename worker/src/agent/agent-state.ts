@@ -1,0 +1,256 @@
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { ActorId, JobId, ProcessId } from '@manta/runtime/ids';
+import type {
+  ActorSpec,
+  HostedActor,
+  Isolation,
+  NodeCommand,
+  NodeEvent,
+  ProcessAddress,
+} from '@manta/runtime/wire/messages';
+import type { StartActor } from '../host/host-protocol.ts';
+import type { ActorKey } from '../pool/pool-state.ts';
+
+/**
+ * The actors of one node, as its agent sees them. Pure.
+ *
+ * ```
+ *        (1) start-actor            (2) the host says started
+ *   ∅ ────────────────▶ starting ─────────────────────▶ alive
+ *                          │                              │
+ *                          │ (3) end-actor, or the host   │ (3)
+ *                          │     says ended ('process')   │
+ *                          ▼                              ▼
+ *                        ending ◀─────────────────────────┘
+ *                          │ (4) the host says ended ('shared', 'thread'), or the host is gone
+ *                          ▼
+ *                          ∅  and `actor-ended` is reported, once
+ * ```
+ * (4) also from starting and alive. The end of a 'process' actor is reported when its process is gone, so that what
+ * it held (devices, memory) is free when the head hears of it. A command is recognised by actor and incarnation: one
+ * that was executed, or that an end-actor came before, does nothing.
+ */
+export interface ActorRecord {
+  readonly actorId: ActorId;
+  readonly incarnation: number;
+  readonly jobId: JobId;
+  readonly className: string;
+  readonly isolation: Isolation;
+  readonly gracefulShutdownMs: number;
+  phase: 'starting' | 'alive' | 'ending';
+  /** Until it has been handed to a host; specs are large and there may be 100 000 actors. */
+  start: StartActor | undefined;
+  hostId: ProcessId | undefined;
+  address: ProcessAddress | undefined;
+  pid: number;
+  /** Why it is ending, when that is known before it is over. */
+  cause: DeathCause | undefined;
+  encodedError: Uint8Array | undefined;
+}
+
+export interface AgentState {
+  readonly actors: Map<ActorKey, ActorRecord>;
+  /** The highest incarnation of each actor that is over; the oldest entries are forgotten. */
+  readonly ended: Map<ActorId, number>;
+}
+
+const ENDED_REMEMBERED = 100_000;
+
+export type AgentEvent =
+  | { type: 'commands'; commands: readonly NodeCommand[] }
+  /** The pool hands these actors to a host. */
+  | { type: 'handed'; actorKeys: readonly ActorKey[]; hostId: ProcessId }
+  | {
+      type: 'started';
+      actorId: ActorId;
+      incarnation: number;
+      address: ProcessAddress;
+      pid: number;
+    }
+  | {
+      type: 'ended';
+      actorId: ActorId;
+      incarnation: number;
+      cause: DeathCause;
+      encodedError?: Uint8Array | undefined;
+    }
+  | { type: 'lost'; actorKeys: readonly ActorKey[]; cause: DeathCause };
+
+export type AgentEffect =
+  | { type: 'assign'; actors: ActorRecord[] }
+  | { type: 'end'; actor: ActorRecord; how: 'kill' | 'stop'; cause: DeathCause }
+  /** Its host has nothing more to do with it (the pool may use or stop the host). */
+  | { type: 'release'; actorKey: ActorKey }
+  | { type: 'report'; event: NodeEvent };
+
+export function createAgentState(): AgentState {
+  return { actors: new Map(), ended: new Map() };
+}
+
+export function actorKeyOf(actorId: ActorId, incarnation: number): ActorKey {
+  return `${actorId}#${incarnation}`;
+}
+
+export function stepAgent(state: AgentState, event: AgentEvent): AgentEffect[] {
+  switch (event.type) {
+    case 'commands':
+      return takeCommands(state, event.commands);
+    case 'handed':
+      for (const actorKey of event.actorKeys) handOver(state, actorKey, event.hostId);
+      return [];
+    case 'started':
+      return started(state, event);
+    case 'ended':
+      return ended(state, event);
+    case 'lost':
+      return event.actorKeys.flatMap((actorKey) => lost(state, actorKey, event.cause));
+  }
+}
+
+/** What the head is told when the agent registers: actors that can be called. Those that start are reported later. */
+export function hostedActors(state: AgentState): HostedActor[] {
+  const hosted: HostedActor[] = [];
+  for (const { actorId, incarnation, address, pid } of state.actors.values()) {
+    if (address !== undefined) hosted.push({ actorId, incarnation, address, pid });
+  }
+  return hosted;
+}
+
+function takeCommands(state: AgentState, commands: readonly NodeCommand[]): AgentEffect[] {
+  const effects: AgentEffect[] = [];
+  const starting: ActorRecord[] = [];
+  for (const command of commands) {
+    if (command.type === 'start-actor') {
+      const record = beginStart(state, command);
+      if (record !== undefined) starting.push(record);
+    } else {
+      effects.push(...endActor(state, command));
+    }
+  }
+  // An actor started and ended by the same message needs no host.
+  const assigned = starting.filter((record) => state.actors.get(keyOf(record)) === record);
+  if (assigned.length > 0) effects.unshift({ type: 'assign', actors: assigned });
+  return effects;
+}
+
+function beginStart(
+  state: AgentState,
+  command: { spec: ActorSpec; incarnation: number; gpuIndexes: number[] },
+): ActorRecord | undefined {
+  const { spec, incarnation, gpuIndexes } = command;
+  if (state.actors.has(actorKeyOf(spec.actorId, incarnation))) return undefined;
+  if ((state.ended.get(spec.actorId) ?? -1) >= incarnation) return undefined;
+  const record: ActorRecord = {
+    actorId: spec.actorId,
+    incarnation,
+    jobId: spec.jobId,
+    className: spec.className,
+    isolation: spec.isolation,
+    gracefulShutdownMs: spec.gracefulShutdownMs,
+    phase: 'starting',
+    start: { spec, incarnation, gpuIndexes },
+    hostId: undefined,
+    address: undefined,
+    pid: 0,
+    cause: undefined,
+    encodedError: undefined,
+  };
+  state.actors.set(keyOf(record), record);
+  return record;
+}
+
+function endActor(
+  state: AgentState,
+  command: { actorId: ActorId; incarnation: number; how: 'kill' | 'stop'; cause: DeathCause },
+): AgentEffect[] {
+  const { actorId, incarnation, how, cause } = command;
+  const record = state.actors.get(actorKeyOf(actorId, incarnation));
+  if (record === undefined) {
+    // Its start may still be under way: it must find that the actor is over. The head gets its answer either way.
+    rememberEnded(state, actorId, incarnation);
+    return [{ type: 'report', event: { type: 'actor-ended', actorId, incarnation, cause } }];
+  }
+  // A kill may follow a stop, and the host's own word on the end comes before either.
+  record.cause ??= cause;
+  record.phase = 'ending';
+  if (record.hostId !== undefined) return [{ type: 'end', actor: record, how, cause }];
+  return finish(state, record, record.cause);
+}
+
+function handOver(state: AgentState, actorKey: ActorKey, hostId: ProcessId): void {
+  const record = state.actors.get(actorKey);
+  if (record === undefined) return;
+  record.hostId = hostId;
+  record.start = undefined;
+}
+
+function started(
+  state: AgentState,
+  event: { actorId: ActorId; incarnation: number; address: ProcessAddress; pid: number },
+): AgentEffect[] {
+  const { actorId, incarnation, address, pid } = event;
+  const record = state.actors.get(actorKeyOf(actorId, incarnation));
+  if (record === undefined) return [];
+  record.address = address;
+  record.pid = pid;
+  if (record.phase !== 'starting') return [];
+  record.phase = 'alive';
+  const actor: HostedActor = { actorId, incarnation, address, pid };
+  return [{ type: 'report', event: { type: 'actor-started', actor } }];
+}
+
+function ended(
+  state: AgentState,
+  event: {
+    actorId: ActorId;
+    incarnation: number;
+    cause: DeathCause;
+    encodedError?: Uint8Array | undefined;
+  },
+): AgentEffect[] {
+  const record = state.actors.get(actorKeyOf(event.actorId, event.incarnation));
+  if (record === undefined) return [];
+  record.cause ??= event.cause;
+  record.encodedError ??= event.encodedError;
+  record.phase = 'ending';
+  if (record.isolation !== 'process') return finish(state, record, record.cause);
+  return [{ type: 'release', actorKey: keyOf(record) }];
+}
+
+function lost(state: AgentState, actorKey: ActorKey, cause: DeathCause): AgentEffect[] {
+  const record = state.actors.get(actorKey);
+  return record === undefined ? [] : finish(state, record, record.cause ?? cause);
+}
+
+function finish(state: AgentState, record: ActorRecord, cause: DeathCause): AgentEffect[] {
+  const { actorId, incarnation, encodedError } = record;
+  state.actors.delete(keyOf(record));
+  rememberEnded(state, actorId, incarnation);
+  return [
+    { type: 'release', actorKey: keyOf(record) },
+    {
+      type: 'report',
+      event: {
+        type: 'actor-ended',
+        actorId,
+        incarnation,
+        cause,
+        ...(encodedError === undefined ? {} : { encodedError }),
+      },
+    },
+  ];
+}
+
+function rememberEnded(state: AgentState, actorId: ActorId, incarnation: number): void {
+  const known = state.ended.get(actorId) ?? -1;
+  // Moved to the end: the map is in the order of the last ends.
+  state.ended.delete(actorId);
+  state.ended.set(actorId, Math.max(known, incarnation));
+  if (state.ended.size <= ENDED_REMEMBERED) return;
+  const [oldest] = state.ended.keys();
+  if (oldest !== undefined) state.ended.delete(oldest);
+}
+
+function keyOf(record: ActorRecord): ActorKey {
+  return actorKeyOf(record.actorId, record.incarnation);
+}

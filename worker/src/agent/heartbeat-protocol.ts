@@ -1,0 +1,34 @@
+import type { ClusterId, NodeId } from '@manta/runtime/ids';
+
+/** What the heartbeat thread needs from the start. */
+export interface HeartbeatConfiguration {
+  natsUrl: string;
+  token: string;
+  clusterId: ClusterId;
+  /** Memory of `ProcessGroups`. */
+  processGroups: SharedArrayBuffer;
+  identity: HeartbeatIdentity;
+}
+
+/** What the head said at the last registration. */
+export interface HeartbeatIdentity {
+  nodeId: NodeId;
+  sessionId: string;
+  heartbeatIntervalMs: number;
+  fencingTimeoutMs: number;
+}
+
+export type AgentToHeartbeat =
+  /** The head has just accepted this node. */
+  | { type: 'registered'; identity: HeartbeatIdentity }
+  /** Say and hear nothing (test clusters only). */
+  | { type: 'partition'; on: boolean }
+  | { type: 'stop' };
+
+export type HeartbeatToAgent =
+  /** It beats and answers pings. */
+  | { type: 'running' }
+  | { type: 'log'; level: 'info' | 'warn'; message: string }
+  /** It has killed all hosts of this node. */
+  | { type: 'fenced'; withoutContactMs: number; hosts: number }
+  | { type: 'register-again' };

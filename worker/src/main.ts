@@ -1,0 +1,185 @@
+import { randomFillSync } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createIdMint, type NodeId } from '@manta/runtime/ids';
+import { systemClock } from '@manta/runtime/time/clock';
+import { connectNats } from '@manta/runtime/transport/nats-transport';
+import { silentLogger, type AgentLogger } from './agent/agent-logger.ts';
+import { GatedTransport } from './agent/gated-transport.ts';
+import { discoverCluster } from './agent/head-client.ts';
+import { NodeAgent, type NodeAgentOptions, type NodeFolders } from './agent/node-agent.ts';
+import { newIdentity } from './agent/node-identity.ts';
+import { defaultPoolSettings } from './pool/pool-state.ts';
+import { detectNodeResources, type ResourceOptions } from './resources/node-resources.ts';
+
+const HOST_PROGRAM = './host/host-main.js';
+const HEARTBEAT_THREAD = './agent/heartbeat-thread.js';
+const START_TIMEOUT_MS = 30_000;
+/** For actors that work when the node ends: SIGTERM, and SIGKILL after this. */
+const STOP_GRACE_MS = 4_000;
+const LAST_REPORTS_MS = 500;
+
+export interface NodeOptions extends ResourceOptions {
+  /** `nats://host:port` of the broker; several are separated by commas. */
+  natsUrl: string;
+  token: string;
+  /** Default: a new one. */
+  nodeId?: NodeId;
+  /** Default: the host name. */
+  name?: string;
+  labels?: Record<string, string>;
+  /** This node's session directory; `sockets/`, `logs/` and `cache/` are made in it. Keep the path short. */
+  directory: string;
+  /** Interface for channels from other machines; absent: Unix sockets only. */
+  tcpHost?: string;
+  /** Host processes kept ready; default: one per CPU, at least two. */
+  poolSize?: number;
+  logger?: AgentLogger;
+  /** How long the head is waited for; default 30 s. */
+  startTimeoutMs?: number;
+  /** Programs to run instead of Manta's own (tests). */
+  programs?: { host?: string; hostNodeArguments?: readonly string[]; heartbeatThread?: URL };
+}
+
+export interface RunningNode {
+  /** Changes when the head had declared the node dead and it joined again. */
+  readonly nodeId: NodeId;
+  readonly pid: number;
+  /** Resolves when the node has ended, by `close` or because the head asked for it. */
+  readonly closed: Promise<void>;
+  /** Ends all actors (SIGTERM, SIGKILL within 5 s), says goodbye, removes sockets and temporary files. */
+  close(): Promise<void>;
+  /** Takes no new actors; resolves when none is left, or after `deadlineMs`. */
+  drain(deadlineMs?: number): Promise<void>;
+  /** Cuts the node off from the broker and from other nodes, as a broken network would; for tests. */
+  partition(): void;
+  heal(): void;
+}
+
+/**
+ * Makes this process a node of the cluster. Resolves when the head has accepted it; the heartbeat and the process
+ * pool start right after.
+ * @throws AuthenticationError when the token is wrong.
+ * @throws ClusterUnavailableError when no broker or head answers in time.
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const deadlineMs = systemClock.now() + (options.startTimeoutMs ?? START_TIMEOUT_MS);
+  const mintId = createIdMint((target) => randomFillSync(target));
+  const identity = newIdentity(mintId, options.nodeId);
+  const name = options.name ?? hostname();
+  const resources = detectNodeResources(options);
+  const folders = makeFolders(options.directory);
+  const servers = options.natsUrl.split(',');
+  const connection = await connectNats({ servers, token: options.token, name: `node ${name}` });
+  const transport = new GatedTransport(connection);
+  try {
+    const [{ clusterId }, { capacity, problem }] = await Promise.all([
+      discoverCluster(transport, systemClock, deadlineMs),
+      resources,
+    ]);
+    const logger = options.logger ?? silentLogger;
+    if (problem !== undefined) logger.warn({}, problem);
+    const node = new Node({
+      transport,
+      clusterId,
+      natsUrl: options.natsUrl,
+      token: options.token,
+      clock: systemClock,
+      mintId,
+      logger,
+      identity,
+      name,
+      capacity,
+      labels: options.labels ?? {},
+      folders: await folders,
+      tcpHost: options.tcpHost,
+      poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize),
+      programs: {
+        host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),
+        hostNodeArguments: options.programs?.hostNodeArguments ?? [],
+        heartbeatThread: options.programs?.heartbeatThread ?? new URL(HEARTBEAT_THREAD, import.meta.url),
+      },
+    });
+    await node.start(deadlineMs);
+    return node;
+  } catch (error) {
+    await transport.close();
+    throw error;
+  }
+}
+
+class Node implements RunningNode {
+  readonly pid = process.pid;
+  readonly closed: Promise<void>;
+  private readonly agent: NodeAgent;
+  private readonly options: Omit<NodeAgentOptions, 'onShutdown'>;
+  private closing: Promise<void> | undefined;
+  private resolveClosed: () => void = () => undefined;
+
+  constructor(options: Omit<NodeAgentOptions, 'onShutdown'>) {
+    this.options = options;
+    this.closed = new Promise((resolve) => {
+      this.resolveClosed = resolve;
+    });
+    this.agent = new NodeAgent({
+      ...options,
+      onShutdown: () => void this.end('the head asked for it'),
+    });
+  }
+
+  get nodeId(): NodeId {
+    return this.agent.nodeId;
+  }
+
+  async start(deadlineMs: number): Promise<void> {
+    try {
+      await this.agent.start(deadlineMs);
+    } catch (error) {
+      await this.agent.close('it could not register', 0, 0);
+      throw error;
+    }
+    setImmediate(() => this.agent.startBackground());
+  }
+
+  close(): Promise<void> {
+    return this.end('it was closed');
+  }
+
+  drain(deadlineMs?: number): Promise<void> {
+    return this.agent.drain(deadlineMs);
+  }
+
+  partition(): void {
+    this.agent.setPartitioned(true);
+  }
+
+  heal(): void {
+    this.agent.setPartitioned(false);
+  }
+
+  private end(reason: string): Promise<void> {
+    this.closing ??= this.closeAll(reason).finally(this.resolveClosed);
+    return this.closing;
+  }
+
+  private async closeAll(reason: string): Promise<void> {
+    const { transport, folders } = this.options;
+    await this.agent.close(reason, STOP_GRACE_MS, LAST_REPORTS_MS);
+    await transport.close();
+    // The logs stay: they are what explains an end.
+    await rm(folders.sockets, { recursive: true, force: true });
+    await rm(folders.cache, { recursive: true, force: true });
+  }
+}
+
+async function makeFolders(directory: string): Promise<NodeFolders> {
+  const folders = {
+    sockets: join(directory, 'sockets'),
+    logs: join(directory, 'logs'),
+    cache: join(directory, 'cache'),
+  };
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folders;
+}

@@ -1,0 +1,255 @@
+import { rm, stat } from 'node:fs/promises';
+import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { Isolation } from '@manta/runtime/wire/messages';
+import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from '../host/host-protocol.ts';
+import { readOomKills } from '../resources/cpu-and-memory.ts';
+import { exitCause } from './exit-cause.ts';
+import { HostProcess, logFileName, type ProcessExit } from './host-process.ts';
+import {
+  createPoolState,
+  stepPool,
+  type ActorKey,
+  type Assignment,
+  type PoolEffect,
+  type PoolEvent,
+  type PoolSettings,
+  type PoolState,
+} from './pool-state.ts';
+import type { ProcessGroups } from './process-groups.ts';
+
+/** A host that is not ready by then is taken for stuck. */
+const HOST_START_TIMEOUT_MS = 30_000;
+/** A 'shared' or 'thread' host without actors is kept for the next ones for so long. */
+const EMPTY_HOST_KEPT_MS = 10_000;
+/** A host whose last actor is over ends by itself in this time, or is killed. */
+const HOST_END_GRACE_MS = 1_000;
+
+export interface HostPoolOptions {
+  settings: PoolSettings;
+  /** Path of the program that speaks `host-protocol.ts`. */
+  entryFile: string;
+  nodeArguments?: readonly string[];
+  logDirectory: string;
+  environment: NodeJS.ProcessEnv;
+  groups: ProcessGroups;
+  clock: Clock;
+  mintId: MintId;
+  nodeId(): NodeId;
+  configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
+  /** A host takes these actors now; gives what it needs to start them. */
+  onHanded(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[];
+  /** `started` and `ended`, with the host they come from. */
+  onActorMessage(message: ActorMessage, host: HostProcess): void;
+  /** These actors ended with their host; `used`: it had actors in its life, so others may know it. */
+  onLost(host: HostProcess, actorKeys: readonly ActorKey[], cause: DeathCause, used: boolean): void;
+}
+
+export type ActorMessage = Exclude<HostToAgent, { type: 'ready' }>;
+
+interface HostEntry {
+  process: HostProcess;
+  isolation: Isolation;
+  used: boolean;
+  /** The one actor of a 'process' host: its end is reported when the process is gone. */
+  handed: ActorKey | undefined;
+  cancelTimer: (() => void) | undefined;
+}
+
+/** Runs the host processes as `pool-state.ts` decides. */
+export class HostPool {
+  private readonly options: HostPoolOptions;
+  private readonly state: PoolState;
+  private readonly hosts = new Map<ProcessId, HostEntry>();
+  private readonly mintHostId: () => ProcessId;
+  private oomKills = readOomKills();
+  private partitioned = false;
+  private onAllGone: (() => void) | undefined;
+
+  constructor(options: HostPoolOptions) {
+    this.options = options;
+    this.state = createPoolState(options.settings);
+    this.mintHostId = () => options.mintId('process');
+  }
+
+  /** From now on hosts are started ahead of need. */
+  open(): void {
+    this.step({ type: 'open' });
+  }
+
+  assign(assignments: readonly Assignment[]): void {
+    this.step({ type: 'assign', assignments });
+  }
+
+  release(actorKey: ActorKey): void {
+    this.step({ type: 'actor-ended', actorKey });
+  }
+
+  host(hostId: ProcessId): HostProcess | undefined {
+    return this.hosts.get(hostId)?.process;
+  }
+
+  setPartitioned(on: boolean): void {
+    this.partitioned = on;
+    for (const { process } of this.hosts.values()) process.send({ type: 'partition', on });
+  }
+
+  /** Kills every host at once; the pool fills up again with new ones. */
+  killAll(): void {
+    this.step({ type: 'discard' });
+    for (const { process } of this.hosts.values()) process.kill();
+  }
+
+  /** Ends all hosts: those that work get SIGTERM and `graceMs`. Resolves when every process is gone. */
+  async close(graceMs: number): Promise<void> {
+    const working = [...this.hosts.values()].filter(
+      ({ process }) => (this.state.hosts.get(process.hostId)?.actors.size ?? 0) > 0,
+    );
+    const gone = new Promise<void>((resolve) => {
+      this.onAllGone = resolve;
+    });
+    this.step({ type: 'close' });
+    for (const entry of this.hosts.values()) {
+      if (working.includes(entry)) entry.process.stop(graceMs);
+      else entry.process.kill();
+    }
+    if (this.hosts.size > 0) await gone;
+  }
+
+  private step(event: PoolEvent): void {
+    this.apply(stepPool(this.state, event, this.mintHostId));
+  }
+
+  private apply(effects: readonly PoolEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'spawn':
+          this.spawn(effect.hostId, effect.isolation);
+          break;
+        case 'start':
+          this.start(effect.hostId, effect.actorKeys);
+          break;
+        case 'stop':
+          this.stop(effect.hostId);
+          break;
+        case 'arm-idle-timeout':
+          this.armIdleTimeout(effect.hostId);
+          break;
+        case 'lost':
+          // Reported by `exited`, which knows the cause.
+          break;
+      }
+    }
+  }
+
+  private spawn(hostId: ProcessId, isolation: Isolation): void {
+    const { options } = this;
+    const process = new HostProcess({
+      hostId,
+      entryFile: options.entryFile,
+      nodeArguments: options.nodeArguments ?? [],
+      logDirectory: options.logDirectory,
+      environment: options.environment,
+      groups: options.groups,
+      clock: options.clock,
+      onMessage: (message) => this.receive(hostId, message),
+      onExit: (exit) => this.exited(hostId, exit),
+    });
+    const cancelTimer = options.clock.after(HOST_START_TIMEOUT_MS, () => process.kill());
+    this.hosts.set(hostId, { process, isolation, used: false, handed: undefined, cancelTimer });
+    process.send({ type: 'configure', configuration: options.configuration(hostId, isolation) });
+    if (this.partitioned) process.send({ type: 'partition', on: true });
+  }
+
+  private start(hostId: ProcessId, actorKeys: ActorKey[]): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    entry.cancelTimer?.();
+    entry.used = true;
+    if (entry.isolation === 'process') entry.handed = actorKeys[0];
+    const message: AgentToHost = {
+      type: 'start',
+      actors: this.options.onHanded(actorKeys, entry.process),
+    };
+    entry.process.send(message);
+  }
+
+  private stop(hostId: ProcessId): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    // A 'process' host ends by itself after its actor; the others have to be told.
+    if (entry.isolation === 'process') entry.process.killAfter(HOST_END_GRACE_MS);
+    else entry.process.stop(HOST_END_GRACE_MS);
+  }
+
+  private armIdleTimeout(hostId: ProcessId): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    entry.cancelTimer?.();
+    entry.cancelTimer = this.options.clock.after(EMPTY_HOST_KEPT_MS, () =>
+      this.step({ type: 'idle-timeout', hostId }),
+    );
+  }
+
+  private receive(hostId: ProcessId, message: HostToAgent): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    if (message.type !== 'ready') {
+      this.options.onActorMessage(message, entry.process);
+      return;
+    }
+    entry.cancelTimer?.();
+    entry.cancelTimer = undefined;
+    this.step({ type: 'ready', hostId });
+  }
+
+  private exited(hostId: ProcessId, exit: ProcessExit): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    this.hosts.delete(hostId);
+    entry.cancelTimer?.();
+    const effects = stepPool(this.state, { type: 'exited', hostId }, this.mintHostId);
+    const lost = new Set(effects.flatMap((effect) => (effect.type === 'lost' ? effect.actorKeys : [])));
+    if (entry.handed !== undefined) lost.add(entry.handed);
+    this.options.onLost(entry.process, [...lost], this.causeOf(entry, exit), entry.used);
+    if (!entry.used) void removeEmptyLogs(entry.process);
+    this.apply(effects);
+    if (this.hosts.size === 0) this.onAllGone?.();
+  }
+
+  private causeOf(entry: HostEntry, exit: ProcessExit): DeathCause {
+    const { process } = entry;
+    const nodeId = this.options.nodeId();
+    if (exit.error !== undefined) {
+      const message = `the actor's process could not be started: ${exit.error.message}`;
+      return { kind: 'process-died', message, nodeId };
+    }
+    return exitCause({
+      pid: process.pid,
+      exitCode: exit.exitCode,
+      signal: exit.signal,
+      stderrTail: process.stderrTail(),
+      kernelOutOfMemory: this.kernelKilledOne(),
+      logFile: logFileName(process.hostId, 'err'),
+      nodeId,
+    });
+  }
+
+  private kernelKilledOne(): boolean {
+    const before = this.oomKills;
+    this.oomKills = readOomKills();
+    return before !== undefined && this.oomKills !== undefined && this.oomKills > before;
+  }
+}
+
+/** Hosts that never had an actor leave no files, unless they wrote why they failed. */
+async function removeEmptyLogs(process: HostProcess): Promise<void> {
+  for (const file of [process.outFile, process.errorFile]) {
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size === 0) await rm(file, { force: true });
+  }
+}

@@ -18,7 +18,7 @@ interface StartOptions extends CommonOptions {
   node: boolean;
   block?: boolean;
   host?: string;
-  port: string;
+  port?: string;
   state?: string;
   nats?: string;
   name?: string;
@@ -55,7 +55,7 @@ export function addStart(program: Command, context: Context): void {
       '--host <host>',
       'address to listen on; 0.0.0.0 lets other machines in (default with --head: 127.0.0.1)',
     )
-    .option('--port <port>', 'port of the broker, 0 for a free one', String(DEFAULT_PORT))
+    .option('--port <port>', `port of the broker, 0 for a free one (default: ${DEFAULT_PORT})`)
     .option('--state <directory>', 'where the head keeps its state')
     .option('--nats <url>', 'use this NATS server instead of the built-in broker')
     .option('--name <name>', 'name of the node (default: the host name)')
@@ -111,16 +111,16 @@ async function startHead(
   options: StartOptions,
   node: NodeAmounts,
 ): Promise<Started> {
-  await refuseSecond(context);
-  const token = options.token ?? (await ensureToken(options.tokenFile ?? tokenPath(context.home)));
-  const host = options.host ?? '127.0.0.1';
+  const survivors = await survivingSession(context);
+  const token = await headToken(context, options, survivors);
+  const { host, port } = listenAt(options, survivors);
   const head = await launchRole(
     'head',
     {
       settings: {
         role: 'head',
         host,
-        port: parseInteger('--port', options.port, MAX_PORT),
+        port,
         token,
         stateDirectory: options.state ?? join(context.home, 'state'),
         ...(options.nats !== undefined && { natsUrl: options.nats }),
@@ -130,30 +130,50 @@ async function startHead(
     join(context.home, 'logs', 'head.log'),
   );
   const url =
-    options.nats ?? `nats://${hostInUrl(reachableHost(host))}:${new URL(head.answer.url).port}`;
+    options.nats ?? `nats://${hostInUrl(reachableHost(host))}:${urlParts(head.answer.url).port}`;
   const session: Session = {
     address: url,
     token,
     clusterId: head.answer.clusterId,
-    pids: { head: head.pid, nodes: [] },
+    pids: { head: head.pid, nodes: survivors?.pids.nodes ?? [] },
     startedAt: context.clock.now(),
   };
   await writeSession(session, context.home);
   const started: Started = { session, exited: [head.exited] };
-  if (!options.node) return started;
+  if (!options.node || session.pids.nodes.length > 0) return started;
   try {
-    await addNode(
-      context,
-      started,
-      { url, token },
-      { ...node, tcpHost: reachableHost(host) },
-      options,
-    );
+    const tcpHost = reachableHost(host);
+    await addNode(context, started, { url, token }, { ...node, tcpHost }, options);
   } catch (error) {
     await stopSession(context, session);
     throw error;
   }
   return started;
+}
+
+async function headToken(
+  context: Context,
+  options: StartOptions,
+  survivors: Session | undefined,
+): Promise<string> {
+  if (options.token !== undefined) return options.token;
+  if (survivors && options.tokenFile === undefined) return survivors.token;
+  return ensureToken(options.tokenFile ?? tokenPath(context.home));
+}
+
+/** Nodes that outlived their head look for it at the address that they know. */
+function listenAt(
+  options: StartOptions,
+  survivors: Session | undefined,
+): { host: string; port: number } {
+  const known = survivors && urlParts(survivors.address);
+  return {
+    host: options.host ?? known?.hostname ?? '127.0.0.1',
+    port:
+      options.port === undefined
+        ? Number(known?.port ?? DEFAULT_PORT)
+        : parseInteger('--port', options.port, MAX_PORT),
+  };
 }
 
 async function joinCluster(
@@ -199,25 +219,32 @@ async function addNode(
   await writeSession(started.session, context.home);
 }
 
-async function runningPids(session: Session): Promise<number[]> {
-  const pids = [
-    ...(session.pids.head === undefined ? [] : [session.pids.head]),
-    ...session.pids.nodes,
-  ];
-  const running = await Promise.all(pids.map((pid) => isRole(pid)));
-  return pids.filter((_, index) => running[index]);
+/** The session with those of its processes that still run. */
+async function runningSession(context: Context): Promise<Session | undefined> {
+  const session = await readSession(context.home);
+  if (!session) return undefined;
+  const { head, nodes } = session.pids;
+  const running = await Promise.all(nodes.map((pid) => isRole(pid)));
+  const pids: Session['pids'] = { nodes: nodes.filter((_, index) => running[index]) };
+  if (head !== undefined && (await isRole(head))) pids.head = head;
+  return pids.head === undefined && pids.nodes.length === 0 ? undefined : { ...session, pids };
 }
 
-async function refuseSecond(context: Context): Promise<void> {
-  const session = await readSession(context.home);
-  const running = session ? await runningPids(session) : [];
-  if (session && running.length > 0) {
-    throw new InvalidArgumentError(
-      `this machine already runs ${session.address} (processes ${running.join(', ')}): ` +
-        'use "manta stop" first, or set MANTA_HOME to keep two apart',
-    );
-  }
+/** Nodes of this machine's cluster whose head has ended; a new head takes them over. */
+async function survivingSession(context: Context): Promise<Session | undefined> {
+  const session = await runningSession(context);
+  const isOwn = (await readSession(context.home))?.pids.head !== undefined;
+  if (!session || (session.pids.head === undefined && isOwn)) return session;
+  throw new InvalidArgumentError(
+    `this machine already runs ${session.address} (processes ${pidsOf(session).join(', ')}): ` +
+      'use "manta stop" first, or set MANTA_HOME to keep two apart',
+  );
 }
+
+const pidsOf = ({ pids }: Session): number[] => [
+  ...(pids.head === undefined ? [] : [pids.head]),
+  ...pids.nodes,
+];
 
 async function sessionToJoin(context: Context, connection: Connection): Promise<Session> {
   const fresh = (): Session => ({
@@ -226,13 +253,17 @@ async function sessionToJoin(context: Context, connection: Connection): Promise<
     pids: { nodes: [] },
     startedAt: context.clock.now(),
   });
-  const session = await readSession(context.home);
-  if (!session || (await runningPids(session)).length === 0) return fresh();
+  const session = await runningSession(context);
+  if (!session) return fresh();
   if (session.address === connection.url) return session;
   throw new InvalidArgumentError(
-    `this machine already belongs to ${session.address}: use "manta stop" first, or set MANTA_HOME to keep two apart`,
+    `this machine already belongs to ${session.address}: use "manta stop" first, ` +
+      'or set MANTA_HOME to keep two apart',
   );
 }
+
+/** Host and port; URL gives schemes it does not know no host rules of their own. */
+const urlParts = (url: string): URL => new URL(url.replace(/^\w+:/, 'http:'));
 
 function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
@@ -252,7 +283,7 @@ function describe(context: Context, { session, nodeId }: Started, options: Start
   if (options.head !== true) {
     return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
   }
-  const host = new URL(session.address.replace(/^\w+:/, 'http:')).hostname;
+  const host = urlParts(session.address).hostname;
   const tokenFile = options.tokenFile ?? tokenPath(context.home);
   return [
     `cluster ${session.clusterId} runs at ${session.address}`,

@@ -7,6 +7,8 @@ import type { HeadRole, NodeRole, RoleAnswer, RoleConfiguration } from './role-p
 
 interface RunningRole {
   answer: RoleAnswer;
+  /** Resolves when the role has ended by itself: the head asked a node to leave. */
+  closed?: Promise<void>;
   close(): Promise<void>;
 }
 
@@ -20,7 +22,11 @@ async function startHeadRole({ role, ...settings }: HeadRole): Promise<RunningRo
 
 async function startNodeRole({ role, ...settings }: NodeRole): Promise<RunningRole> {
   const node = await startNode(settings);
-  return { answer: { type: 'ready', role, nodeId: node.nodeId }, close: () => node.close() };
+  return {
+    answer: { type: 'ready', role, nodeId: node.nodeId },
+    closed: node.closed,
+    close: () => node.close(),
+  };
 }
 
 function answer(message: RoleAnswer): void {
@@ -38,6 +44,7 @@ async function serve({ settings, endWithParent }: RoleConfiguration): Promise<vo
       (error: unknown) => fail(error),
     );
   };
+  void running.closed?.then(() => process.exit(0));
   process.on('SIGTERM', end);
   // In the foreground Ctrl-C reaches the whole group; the command then ends its roles one after the other.
   process.on('SIGINT', () => {});

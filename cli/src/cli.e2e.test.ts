@@ -1,0 +1,223 @@
+/** The command as a person uses it: real processes, each test with a home of its own. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Session } from '@manta/runtime/session/session-file';
+import { waitFor } from '@manta/runtime/testing/wait-for';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const COMMAND = fileURLToPath(new URL('../bin/manta.mjs', import.meta.url));
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+let home: string;
+let running: ChildProcess[];
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mc-'));
+  running = [];
+});
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  await manta('stop', '--grace', '5s');
+  await rm(home, { recursive: true, force: true });
+});
+
+function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
+  const { MANTA_ADDRESS: _address, MANTA_TOKEN: _token, ...inherited } = process.env;
+  return spawn(process.execPath, [COMMAND, ...args], {
+    env: { ...inherited, MANTA_HOME: home, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function finish(child: ChildProcess): Promise<Ended> {
+  let out = '';
+  let err = '';
+  child.stdout?.on('data', (text) => (out += String(text)));
+  child.stderr?.on('data', (text) => (err += String(text)));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out, err };
+}
+
+const manta = (...args: string[]): Promise<Ended> => finish(start(args));
+
+async function mantaJson<T>(...args: string[]): Promise<T> {
+  const { code, out, err } = await manta(...args, '--json');
+  expect(code, err).toBe(0);
+  return JSON.parse(out) as T;
+}
+
+const session = async (): Promise<Session> =>
+  JSON.parse(await readFile(join(home, 'session.json'), 'utf8')) as Session;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const gone = (pids: readonly number[]): Promise<unknown> =>
+  waitFor(() => !pids.some(isAlive), {
+    timeoutMs: 15_000,
+    describe: `the end of processes ${pids.join(', ')}`,
+  });
+
+interface NodeRow {
+  nodeId: string;
+  name: string;
+  state: string;
+  resources: Record<string, number>;
+  labels: Record<string, string>;
+}
+
+describe('manta start, in the background', () => {
+  it('starts head and node, and says how to join, look and end', async () => {
+    const { code, out, err } = await manta(
+      'start',
+      '--head',
+      '--port',
+      '0',
+      '--name',
+      'first',
+      '--cpus',
+      '3',
+    );
+    expect(code, err).toBe(0);
+    expect(out).toContain("init({ address: 'auto' })");
+    const { address, token, pids } = await session();
+    expect(out).toContain(address);
+    expect(out).not.toContain(token);
+    expect((await stat(join(home, 'session.json'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(home, 'token'))).mode & 0o777).toBe(0o600);
+
+    const nodes = await mantaJson<NodeRow[]>('list', 'nodes');
+    expect(nodes).toMatchObject([{ name: 'first', state: 'alive', resources: { cpus: 3 } }]);
+    const status = await manta('status');
+    expect(status.out).toMatch(/first +alive/);
+    expect((await manta('why', 'first')).out).toContain('is alive');
+    expect((await manta('doctor')).out).toMatch(/ok {4}cluster: .* 1 of 1 nodes are alive/);
+
+    const stopped = await manta('stop', '--grace', '10s');
+    expect(stopped.out).toMatch(/node \d+ ended\nhead \d+ ended/);
+    for (const pid of [pids.head ?? 0, ...pids.nodes]) expect(isAlive(pid)).toBe(false);
+    expect((await manta('status')).code).toBe(3);
+  });
+
+  it('lets a second machine join by address and token, with its own amounts and labels', async () => {
+    expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
+    const { address } = await session();
+    const joined = await manta(
+      ...`start --address ${address} --token-file ${join(home, 'token')} --name second`.split(' '),
+      ...'--cpus 2 --resources {"licence":1} --labels region=eu'.split(' '),
+    );
+    expect(joined.code, joined.err).toBe(0);
+    const nodes = await mantaJson<NodeRow[]>('list', 'nodes');
+    expect(nodes).toMatchObject([
+      { name: 'second', resources: { cpus: 2, licence: 1 }, labels: { region: 'eu' } },
+    ]);
+    expect((await session()).pids.nodes).toHaveLength(1);
+  });
+
+  it('does not start twice, and says what runs', async () => {
+    expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
+    const second = await manta('start', '--head', '--port', '0');
+    expect(second.code).toBe(2);
+    expect(second.err).toContain((await session()).address);
+    expect(second.err).toContain('manta stop');
+  });
+
+  it('says which port is taken, and leaves nothing behind', async () => {
+    expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
+    const port = new URL((await session()).address.replace('nats:', 'http:')).port;
+    const other = await mkdtemp(join(tmpdir(), 'mc-'));
+    try {
+      const child = start(['start', '--head', '--port', port], { MANTA_HOME: other });
+      const { code, err } = await finish(child);
+      expect(code).toBe(3);
+      expect(err).toContain(port);
+      await expect(stat(join(other, 'session.json'))).rejects.toThrowError('ENOENT');
+    } finally {
+      await rm(other, { recursive: true, force: true });
+    }
+  });
+
+  it('goes on where it was when the head was killed and is started again', async () => {
+    expect((await manta('start', '--head', '--port', '0')).code).toBe(0);
+    const before = await session();
+    const [node] = await mantaJson<NodeRow[]>('list', 'nodes');
+    process.kill(before.pids.head ?? 0, 'SIGKILL');
+    await gone([before.pids.head ?? 0]);
+    expect((await manta('status')).code).toBe(3);
+    expect((await manta('doctor')).out).toContain('its head has ended');
+
+    const again = await manta('start', '--head');
+    expect(again.code, again.err).toBe(0);
+    const after = await session();
+    expect(after).toMatchObject({ clusterId: before.clusterId, address: before.address });
+    expect(after.pids.nodes).toEqual(before.pids.nodes);
+    await waitFor(
+      async () => {
+        const nodes = await mantaJson<NodeRow[]>('list', 'nodes');
+        return (
+          nodes.length === 1 && nodes[0]?.nodeId === node?.nodeId && nodes[0]?.state === 'alive'
+        );
+      },
+      { timeoutMs: 15_000, describe: 'the same node alive again' },
+    );
+  });
+});
+
+describe('access', () => {
+  it('is refused without the right token, with an exit code of its own', async () => {
+    expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
+    const { address } = await session();
+    const wrong = await manta('status', '--address', address, '--token', 'wrong');
+    expect(wrong.code).toBe(4);
+    const child = start(['start', '--address', address, '--token', 'wrong'], {
+      MANTA_HOME: join(home, 'b'),
+    });
+    const node = await finish(child);
+    expect(node.code).toBe(4);
+  });
+});
+
+describe('manta start --block', () => {
+  it('ends everything on an interrupt', async () => {
+    const child = start(['start', '--head', '--port', '0', '--block']);
+    running.push(child);
+    const ended = finish(child);
+    await waitFor(mantaIsUp, { timeoutMs: 30_000, describe: 'a node that is alive' });
+    const { pids } = await session();
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(0);
+    for (const pid of [pids.head ?? 0, ...pids.nodes]) expect(isAlive(pid)).toBe(false);
+    await expect(stat(join(home, 'session.json'))).rejects.toThrowError('ENOENT');
+  });
+
+  it('leaves no process when it is killed', async () => {
+    const child = start(['start', '--head', '--port', '0', '--block']);
+    running.push(child);
+    const ended = finish(child);
+    await waitFor(mantaIsUp, { timeoutMs: 30_000, describe: 'a node that is alive' });
+    const { pids } = await session();
+    expect(pids.nodes).toHaveLength(1);
+    child.kill('SIGKILL');
+    await ended;
+    await gone([pids.head ?? 0, ...pids.nodes]);
+  });
+
+  async function mantaIsUp(): Promise<boolean> {
+    const { code, out } = await manta('list', 'nodes', '--json');
+    return code === 0 && (JSON.parse(out) as NodeRow[]).some((node) => node.state === 'alive');
+  }
+});

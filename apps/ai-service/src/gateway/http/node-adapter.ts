@@ -20,7 +20,9 @@ import {
   type HttpServer,
   type HttpServerOptions,
 } from './http-server.ts';
+import { NodeConnections } from './node-connections.ts';
 import { NodeWebSockets } from './node-web-sockets.ts';
+import { runHandler, splitTarget } from './run-handler.ts';
 import { Waiters } from './waiters.ts';
 
 /** What is left of a refused body is read and dropped for this long, so that the refusal is not lost in a reset. */
@@ -37,14 +39,17 @@ export async function listenNode(options: HttpServerOptions): Promise<HttpServer
     connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs, limits.requestTimeoutMs),
     noDelay: true,
   });
-  const state: ServerState = { closing: false };
+  const state: ServerState = { connections: new NodeConnections(server), closing: false };
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse, mustContinue: boolean) =>
-    serveRequest({ incoming, outgoing, mustContinue, options, limits, state, server });
+    serveRequest({ incoming, outgoing, mustContinue, options, limits, state });
   server.on('request', (incoming, outgoing) => serve(incoming, outgoing, false));
   server.on('checkContinue', (incoming, outgoing) => serve(incoming, outgoing, true));
   server.on('clientError', refuseMalformed);
   const sockets = new NodeWebSockets(options.upgrade, limits);
-  server.on('upgrade', (incoming, socket, head) => sockets.upgrade(incoming, socket, head));
+  server.on('upgrade', (incoming, socket, head) => {
+    state.connections.began(incoming.socket);
+    sockets.upgrade(incoming, socket, head);
+  });
   const host = options.host ?? '127.0.0.1';
   await listen(server, host, options.port);
   const { port } = server.address() as AddressInfo;
@@ -52,11 +57,12 @@ export async function listenNode(options: HttpServerOptions): Promise<HttpServer
   return {
     adapter: 'node',
     port,
-    close: (close) => (closed ??= closeServer(server, sockets, state, close?.graceMs ?? 10_000)),
+    close: (close) => (closed ??= closeServer(state, sockets, close?.graceMs ?? 10_000)),
   };
 }
 
 interface ServerState {
+  readonly connections: NodeConnections;
   closing: boolean;
 }
 
@@ -72,20 +78,18 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 }
 
 async function closeServer(
-  server: Server,
-  sockets: NodeWebSockets,
   state: ServerState,
+  sockets: NodeWebSockets,
   graceMs: number,
 ): Promise<void> {
   state.closing = true;
-  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  const ended = state.connections.close();
   let cut: NodeJS.Timeout | undefined;
   const graceOver = new Promise<void>((resolve) => (cut = setTimeout(resolve, graceMs)));
   await Promise.race([Promise.all([sockets.drain(), ended]), graceOver]);
   clearTimeout(cut);
   sockets.terminate();
-  server.closeAllConnections();
+  state.connections.cut();
   await ended;
 }
 
@@ -96,30 +100,21 @@ interface Exchange {
   options: HttpServerOptions;
   limits: HttpLimits;
   state: ServerState;
-  server: Server;
 }
 
 function serveRequest(exchange: Exchange): void {
-  const { incoming, outgoing, options, state, server } = exchange;
+  const { incoming, outgoing, options, state } = exchange;
+  const { socket } = incoming;
   const client = new ClientSignal();
   const request = new NodeRequest(exchange, client);
   const response = new NodeResponse(incoming, outgoing, state);
+  state.connections.began(socket);
   outgoing.on('close', () => {
     if (!outgoing.writableFinished) client.abort();
     response.released();
-    if (state.closing) server.closeIdleConnections();
+    state.connections.ended(socket);
   });
-  const failed = (error: unknown): void => {
-    if (!(error instanceof ClientGoneError)) options.onHandlerError(error);
-    if (response.started) response.destroy();
-    else response.send(500, {}, '');
-  };
-  try {
-    const result = options.handler(request, response);
-    if (result !== undefined) result.catch(failed);
-  } catch (error) {
-    failed(error);
-  }
+  runHandler(options, request, response);
 }
 
 class NodeRequest implements HttpRequest {
@@ -131,11 +126,10 @@ class NodeRequest implements HttpRequest {
   #body: Promise<Buffer> | undefined;
 
   constructor(exchange: Exchange, client: ClientSignal) {
-    const url = exchange.incoming.url ?? '/';
-    const mark = url.indexOf('?');
+    const { path, query } = splitTarget(exchange.incoming.url ?? '/');
     this.method = exchange.incoming.method ?? 'GET';
-    this.path = mark < 0 ? url : url.slice(0, mark);
-    this.query = mark < 0 ? '' : url.slice(mark + 1);
+    this.path = path;
+    this.query = query;
     this.#exchange = exchange;
     this.#client = client;
   }

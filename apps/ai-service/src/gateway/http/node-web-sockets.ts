@@ -7,6 +7,7 @@ import type {
   WebSocketConnection,
   WebSocketHandlers,
 } from './http-server.ts';
+import { splitTarget } from './run-handler.ts';
 import { Waiters } from './waiters.ts';
 import { type HeldSocket, WebSocketSet } from './web-socket-set.ts';
 
@@ -36,12 +37,9 @@ export class NodeWebSockets {
   upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
     if (this.#closing) return refuse(socket, 503, {}, '');
-    const url = incoming.url ?? '/';
-    const mark = url.indexOf('?');
     const decision = this.#decide({
       method: incoming.method ?? 'GET',
-      path: mark < 0 ? url : url.slice(0, mark),
-      query: mark < 0 ? '' : url.slice(mark + 1),
+      ...splitTarget(incoming.url ?? '/'),
       header: (name) => {
         const value = incoming.headers[name];
         return Array.isArray(value) ? value.join(', ') : value;

@@ -5,9 +5,9 @@ export interface HeldSocket {
   readonly handlers: WebSocketHandlers;
   /** Set when anything arrived since the last ping. */
   alive: boolean;
-  ping(): void;
+  ping(): unknown;
   close(code: number, reason: string): void;
-  terminate(): void;
+  terminate(): unknown;
 }
 
 /** The open sockets of one server: pings them, drops those that do not answer, and drains them at the end. */

@@ -122,7 +122,7 @@ function remoteMethod(
   return call;
 }
 
-export function isActorHandle(value: unknown): value is object {
+export function isActorHandle(value: unknown): boolean {
   return typeof value === 'object' && value !== null && TARGET in value;
 }
 

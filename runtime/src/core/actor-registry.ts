@@ -95,7 +95,7 @@ export class ActorRegistry {
     } finally {
       this.#core.callFinished();
       for (const { caller } of batch) {
-        caller.creating = false;
+        caller.created();
         if (caller.unfinishedCalls === 0) caller.onIdle?.();
       }
     }

@@ -16,6 +16,7 @@ import { ActorCall } from './actor-call.ts';
 import { deathError } from './actor-death.ts';
 import { failedDependency, prepareArguments, wireArguments, type PreparedArguments } from './arguments.ts';
 import { checkCallOptions, mayRetryException, recordOptions, type CallOptions } from './call-options.ts';
+import { explainSent, explainUnsent, inspectCall, type CallExplanation } from './call-explanation.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -211,9 +212,10 @@ export class ActorCaller {
       this.#head += 1;
       if (call.phase === 'queued') this.#send(call);
     }
-    if (this.#head === this.#queue.length) {
+    if (this.#head === this.#queue.length && this.#head > 0) {
       this.#queue = [];
       this.#head = 0;
+      this.#changed();
     }
   }
 
@@ -336,6 +338,7 @@ export class ActorCaller {
       this.#settleLost();
     }
     if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
+    this.#changed();
   }
 
   #connect(): void {
@@ -412,7 +415,7 @@ export class ActorCaller {
     this.#connection = undefined;
     this.#cancelTimer?.();
     this.#failAll(error);
-    for (const listener of this.#stateListeners.splice(0)) listener();
+    this.#changed();
   }
 
   /** The actor cannot be created at all (name taken, head unreachable). */
@@ -420,12 +423,51 @@ export class ActorCaller {
     if (this.#state !== 'dead') this.#die(error);
   }
 
-  // ── for ready(), explain() and handles ───────────────────────────────────────────────────────────────────
-  readonly #stateListeners: (() => void)[] = [];
+  // ── for ready(), stop(), explain() and handles ───────────────────────────────────────────────────────────
+  readonly #watchers = new Set<() => void>();
 
-  onDeath(listener: () => void): void {
-    if (this.#state === 'dead') listener();
-    else this.#stateListeners.push(listener);
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Calls back once, when the actor is alive or dead; the result stops the wait. */
+  onceAliveOrDead(settle: (error?: MantaError) => void): () => void {
+    return this.#once(
+      () => this.#state === 'dead' || this.#update?.state === 'alive',
+      () => settle(this.#deathError),
+    );
+  }
+
+  #once(condition: () => boolean, callback: () => void): () => void {
+    const check = (): void => {
+      if (!condition()) return;
+      this.#watchers.delete(check);
+      callback();
+    };
+    this.#watchers.add(check);
+    queueMicrotask(check);
+    return () => void this.#watchers.delete(check);
+  }
+
+  /** The head has answered the request to create the actor. */
+  registered(): Promise<void> {
+    return new Promise((resolve) => this.#once(() => !this.creating, resolve));
+  }
+
+  created(): void {
+    this.creating = false;
+    this.#changed();
+  }
+
+  /** Every call made so far is in the actor's mailbox, or has ended. */
+  async delivered(): Promise<void> {
+    await new Promise<void>((resolve) =>
+      this.#once(
+        () => this.#state === 'dead' || this.#unfinished === 0 || (this.#state === 'open' && this.#head === this.#queue.length),
+        resolve,
+      ),
+    );
+    if (this.#unfinished > 0 && this.#connection !== undefined) await inspectCall(this.#connection, 0);
   }
 
   onFinished(): void {
@@ -433,23 +475,20 @@ export class ActorCaller {
     if (this.#unfinished > 0) return;
     this.core.callFinished();
     this.onIdle?.();
+    this.#changed();
   }
 
-  /** What this side knows of a call that is not answered. */
-  describe(call: ActorCall): { state: string; since: number; reason: string } {
-    const what = `${this.className}.${call.method.name}`;
-    if (call.phase === 'waiting-for-dependencies') {
-      const pending = (call.values ?? []).filter((value) => !isPrimitive(value)).length;
-      return { state: call.phase, since: this.#waitingSince, reason: `${what} waits for up to ${pending} refs among its arguments.` };
-    }
-    if (call.phase === 'lost') {
-      return { state: 'lost', since: this.#waitingSince, reason: `The connection broke while ${what} ran; waiting for the head to say what became of the actor.` };
-    }
-    const reason =
-      call.phase === 'sent'
-        ? `${what} was sent to the actor and is not answered.`
-        : `${what} waits in this process: the actor is ${this.#update?.state ?? 'being registered'}, connection ${this.#state}.`;
-    return { state: call.phase, since: this.#waitingSince, reason };
+  /** What is known of a call that is not answered; asks the callee when it was sent. */
+  async explain(call: ActorCall): Promise<CallExplanation> {
+    const where = {
+      className: this.className,
+      actorId: this.actorId,
+      actorState: this.#update?.state ?? 'not registered yet',
+      connection: this.#state,
+      since: this.#waitingSince,
+    };
+    if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
+    return explainSent(call, where, await inspectCall(call.connection, call.number));
   }
 
   close(): void {

@@ -1,0 +1,79 @@
+import { isPrimitive } from '../objects/payload.ts';
+import type { ActorCall } from './actor-call.ts';
+import type { PeerConnection } from './peer-connection.ts';
+import { RECORD } from './records.ts';
+
+export interface CallExplanation {
+  state: string;
+  /** Milliseconds since the epoch. */
+  since: number;
+  reason: string;
+}
+
+export interface CallWhereabouts {
+  className: string;
+  actorId: string;
+  actorState: string;
+  connection: string;
+  since: number;
+}
+
+/** A callee that does not answer so long is busy: its event loop is blocked. */
+const INSPECT_TIMEOUT_MS = 1_000;
+
+/** What the callee knows of a call: 'running', 'queued', 'unknown', or undefined when it does not answer. */
+export function inspectCall(connection: PeerConnection, call: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const settle = (answer: string | undefined): void => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    const number = connection.expect({
+      onResult: (value) => settle(String(value)),
+      onFailure: () => settle(undefined),
+      onStream: () => settle(undefined),
+      onItem: () => settle(undefined),
+      onEnd: () => settle(undefined),
+      onLost: () => settle(undefined),
+    });
+    const timer = setTimeout(() => {
+      connection.forget(number);
+      settle(undefined);
+    }, INSPECT_TIMEOUT_MS);
+    connection.channel.send([RECORD.inspect, number, call]);
+  });
+}
+
+export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExplanation {
+  const what = `${where.className}.${call.method.name}`;
+  const { since } = where;
+  if (call.phase === 'waiting-for-dependencies') {
+    const pending = (call.values ?? []).filter((value) => !isPrimitive(value)).length;
+    return { state: call.phase, since, reason: `${what} waits for up to ${pending} refs among its arguments.` };
+  }
+  if (call.phase === 'lost') {
+    return {
+      state: call.phase,
+      since,
+      reason: `The connection broke while ${what} ran; the head is asked what became of actor ${where.actorId}.`,
+    };
+  }
+  return {
+    state: call.phase,
+    since,
+    reason: `${what} waits in this process: actor ${where.actorId} is ${where.actorState}, its connection ${where.connection}.`,
+  };
+}
+
+export function explainSent(call: ActorCall, where: CallWhereabouts, answer: string | undefined): CallExplanation {
+  const what = `${where.className}.${call.method.name}`;
+  if (answer === undefined) {
+    const reason = `${what} is at actor ${where.actorId}, whose event loop has not answered for ${INSPECT_TIMEOUT_MS} ms: it is busy.`;
+    return { state: 'running', since: where.since, reason };
+  }
+  const reason =
+    answer === 'running'
+      ? `${what} runs in actor ${where.actorId}.`
+      : `${what} is in the mailbox of actor ${where.actorId}, behind calls that run (maxConcurrency).`;
+  return { state: answer, since: where.since, reason };
+}

@@ -1,0 +1,134 @@
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
+import type { SdkSession } from './session.ts';
+import type { ActorOptions } from './types.ts';
+
+const GRACEFUL_SHUTDOWN_MS = 30_000;
+
+type Check = (value: unknown) => boolean;
+const isAmount: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
+const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
+const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
+const isText: Check = (value) => typeof value === 'string' && value !== '';
+const isFlag: Check = (value) => typeof value === 'boolean';
+const oneOf = (...choices: string[]): Check => (value) => choices.includes(value as string);
+const recordOf = (check: Check): Check => (value) =>
+  typeof value === 'object' && value !== null && Object.values(value).every(check);
+
+/** Every option with what it must be, in words and as a check. */
+const RULES: Record<keyof ActorOptions, [Check, string]> = {
+  cpus: [isAmount, 'a number of 0 or more'],
+  gpus: [
+    (value) => isAmount(value) && ((value as number) < 1 || Number.isInteger(value)),
+    'a share below 1, or a whole number of devices',
+  ],
+  memoryBytes: [isAmount, 'a number of bytes'],
+  resources: [recordOf(isAmount), 'a record of amounts'],
+  gpuMemoryBytes: [isWhole, 'a whole number of bytes'],
+  acceleratorType: [isText, 'the name of an accelerator'],
+  scheduling: [
+    (value) =>
+      value === 'hybrid' ||
+      value === 'spread' ||
+      (typeof value === 'object' && value !== null && isText((value as { nodeId?: unknown }).nodeId)),
+    "'hybrid', 'spread' or { nodeId, soft? }",
+  ],
+  labels: [recordOf(isText), 'a record of label expressions'],
+  schedulingTimeoutMs: [isWhole, 'a whole number of milliseconds'],
+  runtimeEnv: [(value) => typeof value === 'object' && value !== null, 'a runtime environment'],
+  name: [isText, 'a text'],
+  namespace: [isText, 'a text'],
+  getIfExists: [isFlag, 'true or false'],
+  lifetime: [oneOf('job', 'detached'), "'job' or 'detached'"],
+  isolation: [oneOf('process', 'thread', 'shared'), "'process', 'thread' or 'shared'"],
+  maxRestarts: [isLimit, '-1 (without end), 0 or more'],
+  maxTaskRetries: [isLimit, '-1 (without end), 0 or more'],
+  retryExceptions: [
+    (value) => typeof value === 'boolean' || (Array.isArray(value) && value.every(isText)),
+    'true, false or a list of error names',
+  ],
+  maxConcurrency: [isPositive, '1 or more'],
+  concurrencyGroups: [recordOf(isPositive), 'a record of limits of 1 or more'],
+  concurrencyGroupOf: [recordOf(isText), 'a record from method to group'],
+  maxPendingCalls: [isPositive, '1 or more'],
+  allowOutOfOrderExecution: [isFlag, 'true or false'],
+  gracefulShutdownMs: [isWhole, 'a whole number of milliseconds'],
+};
+
+/** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
+export function checkActorOptions(options: ActorOptions): ActorOptions {
+  for (const [name, value] of Object.entries(options)) {
+    const rule = RULES[name as keyof ActorOptions];
+    if (rule === undefined) {
+      throw new InvalidArgumentError(`Unknown actor option "${name}"; known: ${Object.keys(RULES).join(', ')}.`);
+    }
+    if (value !== undefined && !rule[0](value)) {
+      throw new InvalidArgumentError(`Actor option ${name} must be ${rule[1]}; got ${describe(value)}.`);
+    }
+  }
+  return options;
+}
+
+const describe = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value) ?? String(value));
+
+/** The complete internal form: every default is set here and nowhere else. */
+export function specFrom(
+  definition: { className: string; reference: ClassReference; methods: MethodEntry[] },
+  options: ActorOptions,
+  session: SdkSession,
+): ActorSpec {
+  checkTogether(options);
+  const env = { ...session.env, ...options.runtimeEnv?.env };
+  return {
+    actorId: session.core.options.mintId('actor'),
+    jobId: session.jobId,
+    ownerId: session.core.processId,
+    className: definition.className,
+    classReference: definition.reference,
+    methods: definition.methods,
+    encodedArgs: new Uint8Array(),
+    namespace: options.namespace ?? session.namespace,
+    name: options.name,
+    getIfExists: options.getIfExists,
+    lifetime: options.lifetime ?? 'job',
+    isolation: options.isolation ?? 'process',
+    maxRestarts: options.maxRestarts ?? 0,
+    maxTaskRetries: options.maxTaskRetries ?? 0,
+    retryExceptions: options.retryExceptions,
+    maxConcurrency: options.maxConcurrency ?? 1,
+    concurrencyGroups: options.concurrencyGroups,
+    concurrencyGroupOf: options.concurrencyGroupOf,
+    maxPendingCalls: options.maxPendingCalls,
+    allowOutOfOrderExecution: options.allowOutOfOrderExecution,
+    gracefulShutdownMs: options.gracefulShutdownMs ?? GRACEFUL_SHUTDOWN_MS,
+    env: Object.keys(env).length === 0 ? undefined : env,
+    demand: {
+      resources: {
+        cpus: options.cpus,
+        gpus: options.gpus,
+        memoryBytes: options.memoryBytes,
+        resources: options.resources,
+      },
+      gpuMemoryBytes: options.gpuMemoryBytes,
+      acceleratorType: options.acceleratorType,
+      labels: options.labels,
+      scheduling: options.scheduling,
+    },
+    schedulingTimeoutMs: options.schedulingTimeoutMs,
+  };
+}
+
+function checkTogether(options: ActorOptions): void {
+  if (options.getIfExists === true && options.name === undefined) {
+    throw new InvalidArgumentError('getIfExists needs a name.');
+  }
+  if (options.gpus !== undefined && options.gpuMemoryBytes !== undefined) {
+    throw new InvalidArgumentError('Ask for gpus or for gpuMemoryBytes, not for both.');
+  }
+  for (const [method, group] of Object.entries(options.concurrencyGroupOf ?? {})) {
+    if (options.concurrencyGroups?.[group] === undefined) {
+      throw new InvalidArgumentError(`concurrencyGroupOf.${method} names the group "${group}", which concurrencyGroups does not define.`);
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { hostContext, type RunningCall } from '@manta/runtime/actor/host-context';
+import { actorHandle, actorIdOf as idOfHandle, targetOf } from '@manta/runtime/core/actor-handle';
+import {
+  ActorNotFoundError,
+  GetTimeoutError,
+  InvalidArgumentError,
+} from '@manta/runtime/errors/errors';
+import { Acknowledgement, ActorLookupReply } from '@manta/runtime/wire/messages';
+import { currentSession } from './session.ts';
+import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';
+
+/**
+ * A handle of a named actor.
+ * @param options.namespace default: the namespace of this job.
+ * @throws ActorNotFoundError when no living actor has that name there.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the public contract: an actor of unknown class
+export async function getActor<A extends object = any>(
+  name: string,
+  options: { namespace?: string } = {},
+): Promise<ActorHandle<A>> {
+  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('getActor needs the name of an actor.');
+  const { core, namespace: ownNamespace } = currentSession();
+  const namespace = options.namespace ?? ownNamespace;
+  const head = await core.head();
+  const { actor } = await head.request(
+    'actor.lookup',
+    { processId: core.processId, namespace, name },
+    ActorLookupReply,
+  );
+  if (actor === undefined) {
+    throw new ActorNotFoundError(
+      `No living actor is called "${name}" in namespace "${namespace}". ` +
+        'See `manta list actors`; an actor of another job needs that job\'s namespace.',
+    );
+  }
+  const caller = core.actors.adoptDescription(actor);
+  return actorHandle(core, caller, actor.methods) as unknown as ActorHandle<A>;
+}
+
+/**
+ * Resolves when the actor is alive.
+ * @throws the error that ended it, or GetTimeoutError.
+ */
+export async function ready(handle: AnyActorHandle, options: { timeoutMs?: number } = {}): Promise<void> {
+  const { caller, core } = targetOf(handle);
+  core.callStarted();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const cancelTimer =
+        options.timeoutMs === undefined
+          ? undefined
+          : core.clock.after(options.timeoutMs, () =>
+              settle(new GetTimeoutError(`Actor ${caller.actorId} (${caller.className}) is not alive after ${options.timeoutMs} ms.`)),
+            );
+      const settle = (error?: Error): void => {
+        cancelTimer?.();
+        stopWatching();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const stopWatching = caller.onceAliveOrDead(settle);
+    });
+  } finally {
+    core.callFinished();
+  }
+}
+
+/** Immediate; running and queued calls fail. `restart: true` lets maxRestarts apply. */
+export async function kill(handle: AnyActorHandle, options: { restart?: boolean } = {}): Promise<void> {
+  const { caller, core } = targetOf(handle);
+  await caller.registered();
+  const head = await core.head();
+  await head.request('actor.kill', { actorId: caller.actorId, restart: options.restart }, Acknowledgement);
+}
+
+/** Graceful: after the calls queued so far; never restarted. */
+export async function stop(handle: AnyActorHandle): Promise<void> {
+  const { caller, core } = targetOf(handle);
+  await caller.registered();
+  await caller.delivered();
+  const head = await core.head();
+  await head.request('actor.stop', { actorId: caller.actorId }, Acknowledgement);
+}
+
+export function actorIdOf(handle: AnyActorHandle): string {
+  return idOfHandle(handle);
+}
+
+function runningCall(what: string): RunningCall {
+  const call = hostContext()?.currentCall();
+  if (call === undefined) throw new InvalidArgumentError(`${what} is for code that runs in an actor.`);
+  return call;
+}
+
+/** Where this code runs. @throws InvalidArgumentError outside of an actor. */
+export function runtimeContext(): RuntimeContext {
+  const call = runningCall('runtimeContext()');
+  const context = hostContext();
+  const { spec } = call;
+  return {
+    clusterId: context?.clusterId ?? '',
+    jobId: spec.jobId,
+    nodeId: context?.nodeId ?? '',
+    namespace: spec.namespace,
+    actorId: spec.actorId,
+    ...(spec.name === undefined ? {} : { actorName: spec.name }),
+    restarts: call.incarnation,
+    gpuIds: [...call.gpuIds],
+    assignedResources: assignedResources(spec.demand.resources),
+    get signal() {
+      return call.signal;
+    },
+  };
+}
+
+function assignedResources(amounts: RunningCall['spec']['demand']['resources']): Record<string, number> {
+  const { cpus, gpus, memoryBytes, resources } = amounts;
+  const named = { cpus, gpus, memoryBytes, ...resources };
+  return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, number] => entry[1] !== undefined));
+}
+
+/** A handle to the running actor itself. @throws InvalidArgumentError outside of an actor. */
+export function self<A extends object>(): ActorHandle<A> {
+  const { spec } = runningCall('self()');
+  const { core } = currentSession();
+  const caller = core.actors.hold(spec.actorId, spec.className);
+  return actorHandle(core, caller, spec.methods) as unknown as ActorHandle<A>;
+}
+
+/** Ends the running actor after this call; it is not restarted. @throws InvalidArgumentError outside of an actor. */
+export function exitActor(): never {
+  return runningCall('exitActor()').exitActor();
+}

@@ -1,0 +1,51 @@
+export { init, isInitialized, shutdown } from './init.ts';
+export { defineActor } from './define-actor.ts';
+export { actorIdOf, exitActor, getActor, kill, ready, runtimeContext, self, stop } from './actors.ts';
+export { cancel, free, get, put, wait } from './objects.ts';
+export {
+  availableResources,
+  clusterResources,
+  explain,
+  listActors,
+  listJobs,
+  listNodes,
+  listObjects,
+  type ActorInfo,
+  type GpuInfo,
+  type NodeInfo,
+} from './state.ts';
+export { ActorPool } from './actor-pool.ts';
+export { Queue } from './queue.ts';
+export type { DeathCause } from '@manta/runtime/errors/death-cause';
+export {
+  ActorDiedError,
+  ActorNotFoundError,
+  ActorUnavailableError,
+  AuthenticationError,
+  BackpressureError,
+  ClusterUnavailableError,
+  GetTimeoutError,
+  InfeasibleError,
+  InvalidArgumentError,
+  MantaError,
+  NameTakenError,
+  NodeDiedError,
+  ObjectFreedError,
+  ObjectLostError,
+  ObjectReconstructionFailedError,
+  ObjectStoreFullError,
+  OutOfMemoryError,
+  OwnerDiedError,
+  PlacementGroupRemovedError,
+  ProtocolError,
+  RuntimeEnvSetupError,
+  SchedulingTimeoutError,
+  SerializationError,
+  TaskCancelledError,
+  TaskError,
+  TaskTimeoutError,
+  WorkerCrashedError,
+} from '@manta/runtime/errors/errors';
+export { createLogger, type Logger } from '@manta/runtime/telemetry/logger';
+export { createMetrics, type Metrics } from '@manta/runtime/telemetry/metrics';
+export type * from './types.ts';

@@ -1,0 +1,208 @@
+import { randomBytes, randomFillSync } from 'node:crypto';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { hostContext } from '@manta/runtime/actor/host-context';
+import type { ChannelServer } from '@manta/runtime/channel/channel';
+import { listenChannels } from '@manta/runtime/channel/channel-server';
+import { machineId } from '@manta/runtime/channel/machine-id';
+import { createActorHandle } from '@manta/runtime/core/actor-handle';
+import { CoreProcess } from '@manta/runtime/core/core-process';
+import { discoverCluster, HeadClient } from '@manta/runtime/core/head-client';
+import { ClusterUnavailableError, InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
+import { createIdMint } from '@manta/runtime/ids';
+import { parseAddress } from '@manta/runtime/session/address';
+import { readSession } from '@manta/runtime/session/session-file';
+import { systemClock } from '@manta/runtime/time/clock';
+import { connectNats } from '@manta/runtime/transport/nats-transport';
+import type { Transport } from '@manta/runtime/transport/transport';
+import { Acknowledgement, JobStartReply, PROTOCOL_VERSION } from '@manta/runtime/wire/messages';
+import { subjectsOf } from '@manta/runtime/wire/subjects';
+import { ClusterProcess } from './cluster-process.ts';
+import { LivenessLink } from './liveness-link.ts';
+import { printJobLogs } from './job-logs.ts';
+import { createSessionDirectory, removeDeadSessions } from './session-directory.ts';
+import { currentSession, driverSessionOrUndefined, setDriverSession } from './session.ts';
+import type { ClusterInfo, InitOptions } from './types.ts';
+
+const DISCOVER_TIMEOUT_MS = 10_000;
+const mintId = createIdMint((bytes) => randomFillSync(bytes));
+
+/** What init() opened and shutdown() closes, last first. */
+let closers: (() => Promise<void> | void)[] = [];
+let starting: Promise<ClusterInfo> | undefined;
+
+/**
+ * Connects this process to a cluster as a driver, or starts a private one.
+ * In a module that a worker loads for its actor classes it never settles, so that the driver's part does not run there.
+ * @throws InvalidArgumentError when this process is connected already.
+ * @throws AuthenticationError when the token is wrong.
+ * @throws ClusterUnavailableError when no cluster answers at the address.
+ */
+export async function init(options: InitOptions = {}): Promise<ClusterInfo> {
+  const context = hostContext();
+  if (context !== undefined) {
+    if (context.currentCall() !== undefined) return currentSession().info;
+    context.reachedDriverPart();
+    return new Promise<never>(() => undefined);
+  }
+  if (driverSessionOrUndefined() !== undefined || starting !== undefined) {
+    throw new InvalidArgumentError('init() was called twice; call `await shutdown()` in between.');
+  }
+  starting = connect(options);
+  try {
+    return await starting;
+  } catch (error) {
+    await closeAll();
+    throw error;
+  } finally {
+    starting = undefined;
+  }
+}
+
+/** Ends this driver: its actors that are not detached, and a private cluster. Without init() it does nothing. */
+export async function shutdown(): Promise<void> {
+  const session = driverSessionOrUndefined();
+  if (session === undefined) return;
+  setDriverSession(undefined);
+  try {
+    const head = await session.core.head();
+    await head.request('job.end', { jobId: session.jobId, processId: session.core.processId }, Acknowledgement, 2_000);
+  } catch (error) {
+    // The head learns it from the closed liveness link.
+    session.core.warn('the end of the job could not be announced', error);
+  } finally {
+    await closeAll();
+  }
+}
+
+export function isInitialized(): boolean {
+  return driverSessionOrUndefined() !== undefined || hostContext()?.currentCall() !== undefined;
+}
+
+async function closeAll(): Promise<void> {
+  const steps = closers.reverse();
+  closers = [];
+  for (const step of steps) await step();
+}
+
+interface Target {
+  url: string;
+  token: string;
+  /** Where this driver may make its socket, when it is known to be on a machine of the cluster. */
+  socketDirectory?: string;
+}
+
+async function findCluster(options: InitOptions): Promise<Target> {
+  const address = options.address ?? (process.env['MANTA_ADDRESS'] || undefined);
+  if (address === undefined) return startPrivateCluster(options);
+  if (address === 'auto') {
+    const session = await readSession();
+    if (session === undefined) {
+      throw new ClusterUnavailableError("No cluster was started on this machine: run `manta start --head`, or call init() without an address.");
+    }
+    return { url: session.address, token: options.token ?? session.token };
+  }
+  const { url, token } = parseAddress(address);
+  const known = options.token ?? token ?? process.env['MANTA_TOKEN'] ?? (await readSession())?.token;
+  return { url, token: known ?? '' };
+}
+
+async function startPrivateCluster(options: InitOptions): Promise<Target> {
+  const directory = await createSessionDirectory();
+  const token = randomBytes(24).toString('hex');
+  const { cpus, gpus, memoryBytes, resources } = options;
+  const capacity = Object.fromEntries(
+    Object.entries({ cpus, gpus, memoryBytes, resources }).filter(([, value]) => value !== undefined),
+  );
+  const cluster = await ClusterProcess.start({ directory, token, head: {}, node: capacity });
+  closers.push(() => cluster.close());
+  void removeDeadSessions();
+  return { url: cluster.ready.url as string, token, socketDirectory: `${directory}/node/sockets` };
+}
+
+async function connect(options: InitOptions): Promise<ClusterInfo> {
+  const target = await findCluster(options);
+  const processId = mintId('process');
+  const transport = await connectNats({ servers: [target.url], token: target.token, name: `driver ${process.pid}` });
+  closers.push(() => transport.close());
+  const { clusterId, protocolVersion } = await discoverCluster(transport, DISCOVER_TIMEOUT_MS, systemClock);
+  if (protocolVersion !== PROTOCOL_VERSION) {
+    throw new ProtocolError(`The cluster speaks protocol ${protocolVersion}, this SDK ${PROTOCOL_VERSION}: use matching versions.`);
+  }
+  const jobId = mintId('job');
+  const namespace = options.namespace ?? `anonymous-${jobId}`;
+  const head = new HeadClient(transport, clusterId, systemClock);
+  const startJob = () =>
+    head.request(
+      'job.start',
+      { jobId, processId, pid: process.pid, hostname: hostname(), entrypoint: process.argv[1] ?? 'node', namespace },
+      JobStartReply,
+    );
+  const { home, dashboardUrl } = await startJob();
+  const core: CoreProcess = createCore(target, transport, clusterId, processId);
+  const homeSocket = home?.address.machineId === machineId() ? home.address.socketPath : undefined;
+  const server = await listenAsDriver(core, target, transport, homeSocket);
+  closers.push(() => server.close());
+  Object.assign(core.options.address, server.address);
+  closers.push(() => core.close());
+  const link = new LivenessLink({ core, startJob: async () => (await startJob()).home?.address });
+  await link.open(home?.address);
+  closers.push(() => link.close());
+  if (options.logToDriver !== false) transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
+
+  const info: ClusterInfo = {
+    clusterId,
+    jobId,
+    nodeId: home?.nodeId ?? '',
+    namespace,
+    address: target.url,
+    ...(dashboardUrl === undefined ? {} : { dashboardUrl }),
+  };
+  setDriverSession({ core, jobId, namespace, info, env: options.runtimeEnv?.env });
+  return info;
+}
+
+function createCore(
+  target: Target,
+  transport: Transport,
+  clusterId: CoreProcess['options']['clusterId'],
+  processId: CoreProcess['options']['processId'],
+): CoreProcess {
+  const core: CoreProcess = new CoreProcess({
+    clusterId,
+    processId,
+    role: 'driver',
+    machineId: machineId(),
+    token: target.token,
+    clock: systemClock,
+    mintId,
+    connectTransport: () => Promise.resolve(transport),
+    address: { processId, nodeId: undefined, machineId: machineId(), socketPath: undefined, tcp: undefined },
+    reviveHandle: (data) => createActorHandle(core, data),
+    warn: (message, error) => console.warn(`manta: ${message}:`, error instanceof Error ? error.message : error),
+  });
+  return core;
+}
+
+/** Others come to the driver for the objects it owns: by a socket on its node's machine, else through NATS. */
+function listenAsDriver(
+  core: CoreProcess,
+  target: Target,
+  transport: Transport,
+  homeSocket: string | undefined,
+): Promise<ChannelServer> {
+  const { clusterId, processId } = core.options;
+  const socketDirectory = target.socketDirectory ?? (homeSocket === undefined ? undefined : dirname(homeSocket));
+  return listenChannels({
+    processId,
+    role: 'driver',
+    machineId: machineId(),
+    ...(socketDirectory === undefined ? {} : { socketDirectory }),
+    nats: { transport, subject: subjectsOf(clusterId).processChannel(processId) },
+    token: target.token,
+    onChannel: (channel) => {
+      channel.onRecord((record) => void core.receiveObjectRecord(channel, record));
+      channel.onClose(() => core.objects.peerGone(channel.peer.processId));
+    },
+  });
+}

@@ -1,0 +1,57 @@
+import type { CoreProcess } from '@manta/runtime/core/core-process';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
+
+const RETRY_MS = 500;
+
+interface LinkOptions {
+  core: CoreProcess;
+  /** Announces the job again and gives the agent to link to; undefined when there is no node. */
+  startJob(): Promise<ProcessAddress | undefined>;
+}
+
+/**
+ * A connection to a node's agent that carries nothing: when this process dies, the kernel closes it, and the agent
+ * tells the head. A driver with a busy event loop keeps it. When the agent goes, another one is found.
+ */
+export class LivenessLink {
+  readonly #options: LinkOptions;
+  #closed = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  async open(address: ProcessAddress | undefined): Promise<void> {
+    const { core } = this.#options;
+    if (address === undefined) {
+      this.#retryLater();
+      return;
+    }
+    try {
+      const connection = await core.connect(address);
+      connection.onLost(() => this.#retryLater());
+    } catch (error) {
+      core.warn('no agent could be linked to; trying again', error);
+      this.#retryLater();
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return;
+    this.#options.core.clock.after(RETRY_MS, () => void this.#retry(), { unref: true });
+  }
+
+  async #retry(): Promise<void> {
+    if (this.#closed) return;
+    try {
+      await this.open(await this.#options.startJob());
+    } catch (error) {
+      this.#options.core.warn('no agent could be linked to; trying again', error);
+      this.#retryLater();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+}

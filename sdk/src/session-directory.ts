@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+const root = (): string => join(tmpdir(), `manta-${userInfo().uid}`);
+
+/**
+ * A new directory for the sockets and files of one private cluster. Its name starts with the process id of its user,
+ * so that what a killed one left can be found and removed.
+ */
+export async function createSessionDirectory(): Promise<string> {
+  const directory = join(root(), `${process.pid}-${randomBytes(4).toString('hex')}`);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Removes what sessions of dead processes left behind. */
+export async function removeDeadSessions(): Promise<void> {
+  const names = await readdir(root()).catch(() => []);
+  for (const name of names) {
+    const pid = Number(name.split('-')[0]);
+    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) await rm(join(root(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

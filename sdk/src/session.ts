@@ -1,0 +1,51 @@
+import { hostContext } from '@manta/runtime/actor/host-context';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import type { JobId } from '@manta/runtime/ids';
+import type { ClusterInfo } from './types.ts';
+
+/** What the functions of the SDK need of the process they run in. */
+export interface SdkSession {
+  core: CoreProcess;
+  jobId: JobId;
+  namespace: string;
+  info: ClusterInfo;
+  env: Record<string, string> | undefined;
+}
+
+let driverSession: SdkSession | undefined;
+
+export function setDriverSession(session: SdkSession | undefined): void {
+  driverSession = session;
+}
+
+export function driverSessionOrUndefined(): SdkSession | undefined {
+  return driverSession;
+}
+
+/**
+ * The session of this process: the driver's, or that of the actor whose code runs.
+ * @throws InvalidArgumentError before init() and after shutdown().
+ */
+export function currentSession(): SdkSession {
+  if (driverSession !== undefined) return driverSession;
+  const context = hostContext();
+  const call = context?.currentCall();
+  if (context === undefined || call === undefined) {
+    throw new InvalidArgumentError('Manta is not connected to a cluster: call `await init()` first.');
+  }
+  const { jobId, namespace } = call.spec;
+  return {
+    core: context.core,
+    jobId,
+    namespace,
+    env: undefined,
+    info: {
+      clusterId: context.clusterId,
+      jobId,
+      nodeId: context.nodeId,
+      namespace,
+      address: context.brokerAddress,
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
+import { ActorCall } from '@manta/runtime/rpc/actor-call';
+import {
+  Explanation,
+  StateActorsReply,
+  StateJobsReply,
+  StateNodesReply,
+  StateResourcesReply,
+  type ActorInfo,
+  type NodeInfo,
+} from '@manta/runtime/wire/messages';
+import { currentSession } from './session.ts';
+import type { AnyActorHandle, ObjectRef } from './types.ts';
+
+export type { ActorInfo, NodeInfo };
+export type GpuInfo = NodeInfo['gpus'][number];
+
+const PAGE = 5_000;
+
+/** Keys: `cpus`, `gpus`, `memoryBytes` and the names of custom resources. */
+export async function clusterResources(): Promise<Record<string, number>> {
+  return (await resources()).total;
+}
+
+export async function availableResources(): Promise<Record<string, number>> {
+  return (await resources()).available;
+}
+
+async function resources(): Promise<{ total: Record<string, number>; available: Record<string, number> }> {
+  const head = await currentSession().core.head();
+  return head.request('state.resources', {}, StateResourcesReply);
+}
+
+export async function listNodes(): Promise<NodeInfo[]> {
+  const head = await currentSession().core.head();
+  return (await head.request('state.nodes', {}, StateNodesReply)).nodes;
+}
+
+export async function listActors(
+  filter: Partial<Pick<ActorInfo, 'className' | 'name' | 'namespace' | 'state' | 'nodeId'>> = {},
+): Promise<ActorInfo[]> {
+  const head = await currentSession().core.head();
+  const actors: ActorInfo[] = [];
+  let after: string | undefined;
+  do {
+    const page = await head.request('state.actors', { ...filter, after, limit: PAGE }, StateActorsReply);
+    actors.push(...page.actors);
+    after = page.next;
+  } while (after !== undefined);
+  return actors;
+}
+
+export async function listJobs(): Promise<unknown[]> {
+  const head = await currentSession().core.head();
+  return (await head.request('state.jobs', {}, StateJobsReply)).jobs;
+}
+
+/** The objects of this process that others may ask for, and who keeps them. */
+export function listObjects(): Promise<unknown[]> {
+  const { core } = currentSession();
+  const objects = core.objects.table.entries().map(({ id, pins, borrowers, ref }) => ({
+    objectId: id,
+    ownerId: core.processId,
+    state: (['pending', 'ready', 'failed'] as const)[ref.state],
+    pins,
+    borrowers,
+  }));
+  return Promise.resolve(objects);
+}
+
+/**
+ * Why it is not there yet, in words and data: what it waits for, on which node, since when; for unplaced work, why not
+ * per node.
+ */
+export async function explain(
+  // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
+  what: ObjectRef<any> | AnyActorHandle,
+): Promise<{ state: string; since: number; reason: string; perNode?: Record<string, string> }> {
+  if (isActorHandle(what)) return explainActor(what);
+  if (!isObjectRef(what)) throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
+  return explainRef(what);
+}
+
+async function explainRef(what: AnyObjectRef): Promise<Answer> {
+  const now = Date.now();
+  if (what.state === REF_STATE.ready) return { state: 'ready', since: now, reason: 'The value is there.' };
+  if (what.state === REF_STATE.failed) {
+    return { state: 'failed', since: now, reason: `It failed: ${String(what.content)}` };
+  }
+  if (!(what instanceof ActorCall)) {
+    const owner = what.ownerId ?? 'this process';
+    return { state: 'pending', since: now, reason: `The value is made elsewhere; its owner is ${owner}.` };
+  }
+  const call = await what.caller.explain(what);
+  if (what.phase !== 'queued') return call;
+  const actor = await explainCaller(what.caller);
+  return {
+    ...call,
+    reason: `${call.reason} ${actor.reason}`,
+    ...(actor.perNode === undefined ? {} : { perNode: actor.perNode }),
+  };
+}
+
+type Answer = { state: string; since: number; reason: string; perNode?: Record<string, string> };
+
+function explainActor(handle: unknown): Promise<Answer> {
+  return explainCaller(targetOf(handle).caller);
+}
+
+async function explainCaller(caller: ActorCall['caller']): Promise<Answer> {
+  const { deathError } = caller;
+  if (deathError !== undefined) return { state: 'dead', since: caller.madeAt, reason: deathError.message };
+  if (caller.creating) {
+    return { state: 'registering', since: caller.madeAt, reason: 'The head has not answered the request to create it.' };
+  }
+  const head = await currentSession().core.head();
+  const { perNode, ...answer } = await head.request('actor.explain', { actorId: caller.actorId }, Explanation, 5_000);
+  return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
+}

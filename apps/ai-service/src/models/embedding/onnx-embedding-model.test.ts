@@ -1,48 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { USE_LITE } from '../catalog.ts';
 import { OnnxEmbeddingModel } from './onnx-embedding-model.ts';
-import { UnigramTokenizer, type UnigramVocabulary } from './unigram-tokenizer.ts';
 
 const PASSWORD = 'How do I reset my password?';
-const PASSWORD_IDS = [728, 64, 16, 137, 1383, 69, 5969, 54];
-
-const vocabulary = JSON.parse(readFileSync(USE_LITE.vocabularyFile, 'utf8')) as UnigramVocabulary;
-const tokenizer = new UnigramTokenizer(vocabulary);
-
-describe('unigram tokenizer', () => {
-  test('cuts a sentence as SentencePiece does', () => {
-    expect(tokenizer.encode(PASSWORD, 128)).toEqual(PASSWORD_IDS);
-  });
-
-  test('takes runs of white space and its ends as nothing more than word borders', () => {
-    expect(tokenizer.encode(`\n  ${PASSWORD.replaceAll(' ', ' \t\n')}  `, 128)).toEqual(
-      PASSWORD_IDS,
-    );
-  });
-
-  test('normalises compatibility characters', () => {
-    expect(tokenizer.encode('ﬁne ｆｕｌｌ', 128)).toEqual(tokenizer.encode('fine full', 128));
-  });
-
-  test('joins the pieces back to the text', () => {
-    const text = 'Internationalization of unbelievable electroencephalographs';
-    const pieces = tokenizer.encode(text, 128).map((id) => vocabulary[id]?.[0]);
-    expect(pieces.join('').replaceAll('▁', ' ').trim()).toBe(text);
-  });
-
-  test('makes one unknown piece of a run of unknown characters', () => {
-    const ids = tokenizer.encode('good 🐳🐋🐳 day', 128);
-    expect(ids.filter((id) => id === 0)).toHaveLength(1);
-    expect(ids.at(-1)).toBe(tokenizer.encode('day', 128)[0]);
-  });
-
-  test('stops at the limit, in words and inside a word of any length', () => {
-    const words = tokenizer.encode('whale '.repeat(500), 128);
-    expect(words).toEqual(tokenizer.encode('whale '.repeat(500), 1000).slice(0, 128));
-    expect(tokenizer.encode('x'.repeat(1_000_000), 128)).toHaveLength(128);
-  });
-});
 
 describe('use-lite', () => {
   let model: OnnxEmbeddingModel;
@@ -100,12 +60,14 @@ describe('use-lite', () => {
     expect(vectors.every((value) => Number.isFinite(value))).toBe(true);
   });
 
-  test('refuses no text, an empty text and too many texts, saying which', async () => {
+  test('refuses no text, an empty one, a value that is none and too many, saying which', async () => {
     await expect(model.embed([])).rejects.toMatchObject({
       name: 'ModelInputError',
       param: 'input',
     });
     await expect(model.embed(['a', ''])).rejects.toMatchObject({ param: 'input[1]' });
+    const numbers = [7] as unknown as string[];
+    await expect(model.embed(numbers)).rejects.toMatchObject({ param: 'input[0]' });
     await expect(model.embed(Array.from({ length: 2049 }, () => 'a'))).rejects.toThrow(
       /2049.*2048/,
     );

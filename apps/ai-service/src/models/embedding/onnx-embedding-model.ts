@@ -83,8 +83,11 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
         'input',
       );
     }
-    const empty = inputs.findIndex((text) => text === '');
-    if (empty >= 0) throw new ModelInputError(`Text ${empty} is empty`, `input[${empty}]`);
+    for (const [index, text] of inputs.entries()) {
+      if (typeof text === 'string' && text !== '') continue;
+      const what = text === '' ? 'is empty' : 'is not text';
+      throw new ModelInputError(`Text ${index} ${what}`, `input[${index}]`);
+    }
   }
 
   async #runBatch(sequences: readonly TokenSequence[]): Promise<Float32Array> {

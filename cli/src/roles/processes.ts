@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Context } from '../context.ts';
 import { pause } from '../context.ts';
@@ -12,19 +13,31 @@ export const ROLE_MARK = 'role-process.js';
 export async function isRole(pid: number): Promise<boolean> {
   try {
     const { stdout } = await run('ps', ['-o', 'args=', '-p', String(pid)]);
-    return stdout.includes(ROLE_MARK);
+    return stdout.includes(ROLE_MARK) && isAlive(pid);
   } catch {
     // ps ends with 1 when there is no such process.
     return false;
   }
 }
 
-export function isAlive(pid: number): boolean {
+/** False also for a process that has ended and only waits for its parent to notice. */
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  return !hasEnded(pid);
+}
+
+function hasEnded(pid: number): boolean {
+  try {
+    const facts = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The state follows the program's name, which stands in brackets and may hold brackets.
+    return facts.slice(facts.lastIndexOf(')') + 2).startsWith('Z');
+  } catch {
+    // Not Linux, or gone between the two looks, which the next one sees.
+    return false;
   }
 }
 

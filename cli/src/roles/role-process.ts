@@ -2,6 +2,7 @@
  * The process of one role: takes its configuration from the command that started it, serves until TERM, ends in order.
  */
 import { startHead } from '@manta/head/main';
+import { createLogger, type Logger } from '@manta/runtime/telemetry/logger';
 import { startNode } from '@manta/worker/main';
 import type { HeadRole, NodeRole, RoleAnswer, RoleConfiguration } from './role-protocol.ts';
 
@@ -12,16 +13,22 @@ interface RunningRole {
   close(): Promise<void>;
 }
 
-async function startHeadRole({ role, ...settings }: HeadRole): Promise<RunningRole> {
-  const head = await startHead(settings);
+async function startHeadRole(
+  { role, ...settings }: HeadRole,
+  logger: Logger,
+): Promise<RunningRole> {
+  const head = await startHead({ ...settings, logger });
   return {
     answer: { type: 'ready', role, clusterId: head.clusterId, url: head.url },
     close: () => head.close(),
   };
 }
 
-async function startNodeRole({ role, ...settings }: NodeRole): Promise<RunningRole> {
-  const node = await startNode(settings);
+async function startNodeRole(
+  { role, ...settings }: NodeRole,
+  logger: Logger,
+): Promise<RunningRole> {
+  const node = await startNode({ ...settings, logger });
   return {
     answer: { type: 'ready', role, nodeId: node.nodeId },
     closed: node.closed,
@@ -34,21 +41,26 @@ function answer(message: RoleAnswer): void {
 }
 
 async function serve({ settings, endWithParent }: RoleConfiguration): Promise<void> {
+  const logger = createLogger({ name: settings.role });
   const running = await (settings.role === 'head'
-    ? startHeadRole(settings)
-    : startNodeRole(settings));
+    ? startHeadRole(settings, logger)
+    : startNodeRole(settings, logger));
   let closing: Promise<void> | undefined;
-  const end = (): void => {
-    closing ??= running.close().then(
+  const end = (reason: string): void => {
+    if (closing) return;
+    logger.info({ reason }, 'ending');
+    closing = running.close().then(
       () => process.exit(0),
       (error: unknown) => fail(error),
     );
   };
   void running.closed?.then(() => process.exit(0));
-  process.on('SIGTERM', end);
+  process.on('SIGTERM', () => end('asked to by a signal'));
   // In the foreground Ctrl-C reaches the whole group; the command then ends its roles one after the other.
   process.on('SIGINT', () => {});
-  if (endWithParent) process.on('disconnect', end);
+  if (endWithParent) process.on('disconnect', () => end('the command that started it has ended'));
+  const { type: _type, ...facts } = running.answer;
+  logger.info(facts, 'ready');
   answer(running.answer);
 }
 

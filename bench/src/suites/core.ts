@@ -19,4 +19,4 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
 }
 
 /** `ray microbenchmark`, as far as there is something to measure, and what creating actors costs. */
-export const coreSuite: Suite = { name: 'core', run };
+export const coreSuite: Suite = { run };

@@ -110,4 +110,4 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
 }
 
 /** What the AI service's HTTP route adds to a direct call of the same model actor: one client, one request at a time. */
-export const gatewaySuite: Suite = { name: 'gateway', run };
+export const gatewaySuite: Suite = { run };

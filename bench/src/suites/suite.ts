@@ -13,6 +13,5 @@ export interface SuiteSettings {
 }
 
 export interface Suite {
-  name: string;
   run(settings: SuiteSettings): Promise<Row[]>;
 }

@@ -109,10 +109,43 @@ describe('what cannot be sent', () => {
     ).toBe(thrown);
   });
 
-  it('refuses an endless sparse array', () => {
-    const error = refusal(Object.assign([], { length: 2 ** 32 - 1 }));
-    expect(error.path).toMatch(/^args\[\d+\]$/);
-    expect(error.message).toMatch(/larger than 1000000 bytes/);
+  it('refuses more objects or elements than the receiver takes', () => {
+    const sparse = refusal(Object.assign([], { length: 2 ** 32 - 1 }));
+    expect(sparse.path).toBe('args');
+    expect(sparse.message).toMatch(/more than \d+ elements; send typed arrays/);
+
+    const strict = createValueCodec({
+      revive: () => undefined,
+      limits: { valueObjects: 20, valueElements: 40 },
+    });
+    const make = (length: number, element: (index: number) => unknown): unknown =>
+      Array.from({ length }, (_, index) => element(index));
+    const record = (length: number): unknown =>
+      Object.fromEntries(Array.from({ length }, (_, index) => [index, index]));
+    const fitting = [
+      make(19, () => ({})),
+      make(19, () => 1n << 99n),
+      make(4, () => new Error('e')),
+      make(40, () => 'text'),
+      record(20),
+      make(10_000, (index) => index),
+    ];
+    const tooLarge = [
+      make(20, () => ({})),
+      make(20, () => 1n << 99n),
+      make(20, () => '\ud800'),
+      make(20, () => new Date(0)),
+      make(5, () => new Error('e')),
+      make(41, () => 'text'),
+      record(21),
+    ];
+    for (const value of fitting) {
+      expect(strict.decode(strict.encode(value, 'args').bytes)).toEqual(value);
+    }
+    for (const value of tooLarge) {
+      expect(() => strict.encode(value, 'args')).toThrow(/would have more than/);
+      expect(() => strict.decode(codec.encode(value, 'args').bytes)).toThrow(/than permitted/);
+    }
   });
 
   it('names the root that it was given', () => {

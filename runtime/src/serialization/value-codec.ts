@@ -2,7 +2,8 @@ import { LIMITS } from '../wire/limits.ts';
 import type { Transferable } from './transferable.ts';
 import { Unsendable } from './unsendable.ts';
 import { ValueReader, type Revive } from './value-reader.ts';
-import { ValueWriter, type WriterLimits } from './value-writer.ts';
+import type { ValueLimits } from './value-format.ts';
+import { ValueWriter } from './value-writer.ts';
 
 export interface EncodedValue {
   bytes: Uint8Array;
@@ -41,14 +42,16 @@ export interface ValueCodecOptions {
   revive: Revive;
   /** False: refs and handles cannot be sent. Default true. */
   acceptsTransferables?: boolean;
-  /** Defaults: `LIMITS.valueDepth`, `LIMITS.frameBytes`. */
-  limits?: Partial<WriterLimits>;
+  /** Defaults: those of `LIMITS`; `valueBytes` is `LIMITS.frameBytes`. */
+  limits?: Partial<ValueLimits>;
 }
 
 export function createValueCodec(options: ValueCodecOptions): ValueCodec {
-  const limits: WriterLimits = {
+  const limits: ValueLimits = {
     valueDepth: LIMITS.valueDepth,
     valueBytes: LIMITS.frameBytes,
+    valueObjects: LIMITS.valueObjects,
+    valueElements: LIMITS.valueElements,
     ...options.limits,
   };
   const acceptsTransferables = options.acceptsTransferables ?? true;
@@ -69,7 +72,7 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
     decode(bytes) {
       const reader = readers.take();
       try {
-        return reader.decode(bytes, limits.valueDepth);
+        return reader.decode(bytes, limits);
       } finally {
         readers.giveBack(reader);
       }

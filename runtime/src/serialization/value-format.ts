@@ -116,3 +116,17 @@ export const KIND_OF_CLASS_NAME: ReadonlyMap<string, ObjectKind> = new Map<strin
 export function holdsTransferables(bytes: Uint8Array): boolean {
   return ((bytes[0] ?? 0) & TRANSFERABLES_FLAG) !== 0;
 }
+
+/** What one value may be; both sides hold it to the same. */
+export interface ValueLimits {
+  /** Levels of nesting. */
+  valueDepth: number;
+  /** Size of the message; checked when it is written. */
+  valueBytes: number;
+  /** Arrays, objects, maps… and bigints and strings of the extended forms; an error counts as four. */
+  valueObjects: number;
+  /** Elements of arrays and sets, and two for each entry of objects and maps. */
+  valueElements: number;
+}
+
+export const ERROR_OBJECTS = 4;

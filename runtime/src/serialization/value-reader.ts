@@ -4,10 +4,12 @@ import { readErrorRecord } from './error-record.ts';
 import type { TransferKind } from './transferable.ts';
 import {
   BINARY_KINDS,
+  ERROR_OBJECTS,
   EXTENSION,
   REFERENCES_FLAG,
   TRANSFERABLES_FLAG,
   VALUE_FORMAT_VERSION,
+  type ValueLimits,
 } from './value-format.ts';
 
 export type Revive = (kind: TransferKind, data: unknown) => unknown;
@@ -23,6 +25,7 @@ const UNFINISHED: unique symbol = Symbol('unfinished');
 export class ValueReader extends ByteReader {
   private depth = 0;
   private depthMax = 0;
+  private objectBudget = 0;
   /** Elements that may still be declared: each takes a byte at least. */
   private elementBudget = 0;
   /** Only kept when the header says that references occur. */
@@ -36,11 +39,12 @@ export class ValueReader extends ByteReader {
   }
 
   /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
-  decode(bytes: Uint8Array, depthMax: number): unknown {
+  decode(bytes: Uint8Array, limits: ValueLimits): unknown {
     this.open(bytes, 1);
     this.depth = 0;
-    this.depthMax = depthMax;
-    this.elementBudget = bytes.length;
+    this.depthMax = limits.valueDepth;
+    this.objectBudget = limits.valueObjects;
+    this.elementBudget = Math.min(bytes.length, limits.valueElements);
     try {
       const header = bytes[0] ?? 0;
       if (
@@ -205,6 +209,7 @@ export class ValueReader extends ByteReader {
 
   private readDate(): Date {
     const date = new Date(this.dataView().getFloat64(this.take(8)));
+    this.countObjects(1);
     this.remember(date);
     return date;
   }
@@ -242,6 +247,7 @@ export class ValueReader extends ByteReader {
       case EXTENSION.url:
         return this.whole(() => new URL(this.readText()));
       case EXTENSION.error:
+        this.countObjects(ERROR_OBJECTS - 1);
         return readErrorRecord(this);
       case EXTENSION.ref:
         return this.readTransferable('ref');
@@ -343,11 +349,17 @@ export class ValueReader extends ByteReader {
 
   private reserve(elements: number): void {
     this.elementBudget -= elements;
-    if (this.elementBudget < 0) throw this.malformed('more elements than bytes');
+    if (this.elementBudget < 0) throw this.malformed('more elements than bytes, or than permitted');
   }
 
   private enter(): void {
     if (++this.depth > this.depthMax)
       throw this.malformed(`nested deeper than ${this.depthMax} levels`);
+    this.countObjects(1);
+  }
+
+  private countObjects(count: number): void {
+    this.objectBudget -= count;
+    if (this.objectBudget < 0) throw this.malformed('more objects than permitted');
   }
 }

@@ -12,6 +12,7 @@ import {
   whyUnsendable,
 } from './unsendable.ts';
 import {
+  ERROR_OBJECTS,
   EXTENSION,
   KIND_OF_CLASS_NAME,
   KIND_OF_PROTOTYPE,
@@ -19,15 +20,12 @@ import {
   TRANSFERABLES_FLAG,
   VALUE_FORMAT_VERSION,
   type ObjectKind,
+  type ValueLimits,
 } from './value-format.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import { OutputBuffer } from './value-output.ts';
 
-export interface WriterLimits {
-  valueDepth: number;
-  valueBytes: number;
-}
-
+const NO_LIMITS: ValueLimits = { valueDepth: 0, valueBytes: 0, valueObjects: 0, valueElements: 0 };
 /** Arrays of at least so many elements are tried as blocks of numbers. */
 const PACKED_ARRAY_MIN = 16;
 /** Below this a string is written byte by byte, as long as it is ASCII. */
@@ -42,13 +40,17 @@ export class ValueWriter {
   private readonly numbers = new ObjectNumbers();
   private hasReferences = false;
   private depth = 0;
-  private limits: WriterLimits = { valueDepth: 0, valueBytes: 0 };
+  private objectBudget = 0;
+  private elementBudget = 0;
+  private limits: ValueLimits = NO_LIMITS;
   private acceptsTransferables = true;
 
   /** @throws Unsendable, and whatever else user code throws. The writer is ready for the next value either way. */
-  encode(value: unknown, limits: WriterLimits, acceptsTransferables: boolean): Uint8Array {
+  encode(value: unknown, limits: ValueLimits, acceptsTransferables: boolean): Uint8Array {
     const { output } = this;
     this.limits = limits;
+    this.objectBudget = limits.valueObjects;
+    this.elementBudget = limits.valueElements;
     this.acceptsTransferables = acceptsTransferables;
     this.transferables = [];
     this.hasReferences = false;
@@ -96,6 +98,7 @@ export class ValueWriter {
     const { output } = this;
     if (text.length < SHORT_STRING_MAX && output.asciiString(text)) return;
     if (isWellFormed(text)) return output.utf8String(text);
+    this.countObjects(1);
     output.extensionHeader(EXTENSION.utf16, text.length * 2);
     output.utf16(text);
   }
@@ -122,12 +125,13 @@ export class ValueWriter {
   writeLenientArray(array: readonly unknown[]): void {
     if (this.writeReferenceIfKnown(array)) return;
     this.enter();
-    this.output.arrayHeader(array.length);
+    this.arrayHeader(array.length);
     for (let index = 0; index < array.length; index++) this.writeLenient(() => array[index]);
     this.depth--;
   }
 
   mapHeader(size: number): void {
+    this.countElements(size * 2);
     this.output.mapHeader(size);
   }
 
@@ -144,6 +148,22 @@ export class ValueWriter {
         `it is nested deeper than ${this.limits.valueDepth} levels; send a flatter value`,
       );
     }
+    this.countObjects(1);
+  }
+
+  private countObjects(count: number): void {
+    this.objectBudget -= count;
+    if (this.objectBudget < 0) throw tooMany(this.limits.valueObjects, 'objects');
+  }
+
+  private countElements(count: number): void {
+    this.elementBudget -= count;
+    if (this.elementBudget < 0) throw tooMany(this.limits.valueElements, 'elements');
+  }
+
+  private arrayHeader(length: number): void {
+    this.countElements(length);
+    this.output.arrayHeader(length);
   }
 
   /** Numbers the object when it is new. */
@@ -176,7 +196,7 @@ export class ValueWriter {
     }
     const { length } = array;
     if (length >= PACKED_ARRAY_MIN && this.output.packedNumbers(array)) return;
-    this.output.arrayHeader(length);
+    this.arrayHeader(length);
     let index = 0;
     try {
       for (; index < length; index++) this.write(array[index]);
@@ -188,7 +208,7 @@ export class ValueWriter {
   private writePlain(object: Record<string, unknown>): void {
     const keys = Object.keys(object);
     const { length } = keys;
-    this.output.mapHeader(length);
+    this.mapHeader(length);
     let index = 0;
     try {
       for (; index < length; index++) {
@@ -218,7 +238,10 @@ export class ValueWriter {
   private writeKnown(value: object, prototype: object): void {
     const kind = KIND_OF_PROTOTYPE.get(prototype);
     if (kind !== undefined) return this.writeKind(value, kind);
-    if (types.isNativeError(value) || value instanceof Error) return writeErrorRecord(this, value);
+    if (types.isNativeError(value) || value instanceof Error) {
+      this.countObjects(ERROR_OBJECTS - 1);
+      return writeErrorRecord(this, value);
+    }
     const foreignKind = kindFromOtherRealm(value, prototype);
     if (foreignKind === undefined) throw new Unsendable(whyUnsendable(value));
     if (foreignKind === 'plain') return this.writePlain(value as Record<string, unknown>);
@@ -254,7 +277,7 @@ export class ValueWriter {
   private writeMap(map: Map<unknown, unknown>): void {
     this.writeExtension(EXTENSION.map, () => {
       const entries = [...Map.prototype.entries.call(map)] as [unknown, unknown][];
-      this.output.mapHeader(entries.length);
+      this.mapHeader(entries.length);
       for (const [index, [key, value]] of entries.entries()) {
         this.writePart(key, () => keySegment(index));
         this.writePart(value, () => mapValueSegment(key, index));
@@ -265,7 +288,7 @@ export class ValueWriter {
   private writeSet(set: Set<unknown>): void {
     this.writeExtension(EXTENSION.set, () => {
       const members = [...(Set.prototype.values.call(set) as Iterable<unknown>)];
-      this.output.arrayHeader(members.length);
+      this.arrayHeader(members.length);
       for (const [index, member] of members.entries())
         this.writePart(member, () => memberSegment(index));
     });
@@ -284,11 +307,17 @@ export class ValueWriter {
     const isNegative = value < 0n;
     const digits = (isNegative ? -value : value).toString(16);
     const magnitude = Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, 'hex');
+    this.countObjects(1);
     this.output.extensionHeader(EXTENSION.bigint, 1 + magnitude.length);
     this.output.byte(isNegative ? 1 : 0);
     this.output.raw(magnitude);
   }
 }
+
+const tooMany = (max: number, what: string): Unsendable =>
+  new Unsendable(
+    `the value would have more than ${max} ${what}; send typed arrays, a ref, or several smaller values`,
+  );
 
 // In every Node.js we run on, but not yet in the library types of our target.
 const isWellFormed = (text: string): boolean =>

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
 import { createLogger } from './logger.ts';
@@ -66,7 +67,7 @@ describe('logger', () => {
 });
 
 describe('readable lines', () => {
-  const plain = (line: string) => readableLine(line).replaceAll(/\u001B\[\d+m/g, '');
+  const plain = (line: string) => stripVTControlCharacters(readableLine(line));
 
   it('show time, level, name, message, fields and stack', () => {
     const { destination, lines } = collect();

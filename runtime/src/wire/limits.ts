@@ -13,6 +13,12 @@ export const LIMITS = {
   frameSegments: 4_096,
   /** Nesting of a value. */
   valueDepth: 512,
+  /**
+   * Objects, and elements of collections, of one value. A byte on the wire can become a hundred in memory: these keep
+   * a hostile message of `frameBytes` from exhausting the heap. Typed arrays and arrays of numbers count as one.
+   */
+  valueObjects: 4 * 1024 * 1024,
+  valueElements: 24 * 1024 * 1024,
   /** Calls that one process may have unanswered on one channel before the callee stops reading from it. */
   mailboxCalls: 100_000,
   mailboxBytes: 256 * 1024 * 1024,

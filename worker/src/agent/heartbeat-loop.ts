@@ -82,7 +82,9 @@ export class HeartbeatLoop {
     while (!this.stopped) {
       try {
         const name = `heartbeat ${this.identity.nodeId}`;
-        this.transport = await connectNats({ servers: natsUrl.split(','), token, name });
+        const transport = await connectNats({ servers: natsUrl.split(','), token, name });
+        if (this.stopped) return await transport.close();
+        this.transport = transport;
         this.answerPings();
         this.beat();
         return;

@@ -7,6 +7,8 @@ import type {
   HeartbeatToAgent,
 } from './heartbeat-protocol.ts';
 
+const STOP_TIMEOUT_MS = 1_000;
+
 export interface HeartbeatOptions {
   /** Compiled entry of the thread. */
   entryFile: URL;
@@ -42,7 +44,9 @@ export class HeartbeatThread {
     this.closing = true;
     const exited = once(this.worker, 'exit');
     this.post({ type: 'stop' });
+    const deadline = setTimeout(() => void this.worker.terminate(), STOP_TIMEOUT_MS);
     await exited;
+    clearTimeout(deadline);
   }
 
   private start(): Worker {

@@ -46,6 +46,10 @@ async function addNode(options: Partial<NodeOptions> = {}): Promise<RunningNode>
   return node;
 }
 
+async function until(condition: () => unknown, timeoutMs = 10_000): Promise<void> {
+  await waitFor(condition, { timeoutMs, describe: String(condition) });
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -67,18 +71,18 @@ describe('a node', () => {
       'manta/accelerator-type': 'T4',
     });
     expect(existsSync(registration?.address.socketPath ?? '')).toBe(true);
-    await waitFor(() => head.heartbeats.length >= 2);
+    await until(() => head.heartbeats.length >= 2);
     expect(await head.ping(node.nodeId)).toBe(registration?.sessionId);
   });
 
   it('beats and answers pings while its event loop is busy', async () => {
     const node = await addNode({ poolSize: 0 });
-    await waitFor(() => head.heartbeats.length >= 1);
+    await until(() => head.heartbeats.length >= 1);
     // The fake head shares this loop, so what arrived meanwhile is counted afterwards.
     const before = head.heartbeats.length;
-    const until = Date.now() + 600;
-    while (Date.now() < until);
-    await waitFor(() => head.heartbeats.length >= before + 8);
+    const busyUntil = Date.now() + 600;
+    while (Date.now() < busyUntil);
+    await until(() => head.heartbeats.length >= before + 8);
     expect(await head.ping(node.nodeId)).toBe(head.registrations[0]?.sessionId);
   });
 });
@@ -88,11 +92,11 @@ describe('actors', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid ?? 0;
     expect(isAlive(pid)).toBe(true);
     await head.command(node.nodeId, endCommand(spec, 'kill'));
-    await waitFor(() => head.eventsOf('process-ended').length === 1);
+    await until(() => head.eventsOf('process-ended').length === 1);
     expect(head.events.map(({ type }) => type)).toEqual(['actor-started', 'actor-ended', 'process-ended']);
     expect(head.eventsOf('actor-ended')[0]).toMatchObject({
       actorId: spec.actorId,
@@ -106,11 +110,11 @@ describe('actors', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await Promise.all([1, 2, 3].map(() => head.command(node.nodeId, startCommand(spec))));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
     await head.command(node.nodeId, endCommand(spec, 'stop'));
-    await waitFor(() => head.eventsOf('actor-ended').length === 1);
+    await until(() => head.eventsOf('actor-ended').length === 1);
     await head.command(node.nodeId, startCommand(spec), startCommand(testSpec('Ok')));
-    await waitFor(() => head.eventsOf('actor-started').length === 2);
+    await until(() => head.eventsOf('actor-started').length === 2);
     expect(head.eventsOf('actor-started')[1]?.actor.actorId).not.toBe(spec.actorId);
   });
 
@@ -123,7 +127,7 @@ describe('actors', () => {
     });
     const specs = ['Crash', 'Broken', 'HeapFull'].map((className) => testSpec(className));
     await head.command(node.nodeId, ...specs.map((spec) => startCommand(spec)));
-    await waitFor(() => head.eventsOf('actor-ended').length === 3, { timeoutMs: 20_000 });
+    await until(() => head.eventsOf('actor-ended').length === 3, 20_000);
     const ended = specs.map(({ actorId }) =>
       head.eventsOf('actor-ended').find((event) => event.actorId === actorId),
     );
@@ -138,14 +142,14 @@ describe('actors', () => {
     const spec = testSpec('Parent');
     await head.command(node.nodeId, startCommand(spec));
     let child = 0;
-    await waitFor(async () => {
+    await until(async () => {
       const reply = decodeControl(NodeLogsReply, await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }));
       child = Number(/child (\d+)/.exec(reply.text ?? '')?.[1] ?? 0);
       return child > 0;
     });
     expect(isAlive(child)).toBe(true);
     await head.command(node.nodeId, endCommand(spec, 'kill'));
-    await waitFor(() => !isAlive(child));
+    await until(() => !isAlive(child));
   });
 
   it('share hosts within a job: two per job, and one for its threads', async () => {
@@ -154,7 +158,7 @@ describe('actors', () => {
     const shared = Array.from({ length: 10 }, () => testSpec('Ok', 'shared', job));
     const threads = Array.from({ length: 3 }, () => testSpec('Ok', 'thread', job));
     await head.command(node.nodeId, ...[...shared, ...threads].map((spec) => startCommand(spec)));
-    await waitFor(() => head.eventsOf('actor-started').length === 13);
+    await until(() => head.eventsOf('actor-started').length === 13);
     const pidsOf = (specs: { actorId: string }[]): Set<number> =>
       new Set(
         head
@@ -170,9 +174,9 @@ describe('actors', () => {
     const node = await addNode();
     const spec = testSpec('Stubborn');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
     await head.command(node.nodeId, endCommand(spec, 'stop'));
-    await waitFor(() => head.eventsOf('actor-ended').length === 1, { timeoutMs: 10_000 });
+    await until(() => head.eventsOf('actor-ended').length === 1, 10_000);
     expect(head.eventsOf('actor-ended')[0]?.cause.kind).toBe('stopped');
   });
 });
@@ -182,10 +186,10 @@ describe('the head', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
     head.epoch = 'epoch-2';
     head.announceStart();
-    await waitFor(() => head.registrations.length === 2);
+    await until(() => head.registrations.length === 2);
     expect(head.registrations[1]?.actors).toMatchObject([{ actorId: spec.actorId, incarnation: 0 }]);
     expect(head.registrations[1]?.sessionId).toBe(head.registrations[0]?.sessionId);
   });
@@ -194,18 +198,18 @@ describe('the head', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid ?? 0;
     const before = node.nodeId;
     head.deadNodes.add(before);
     head.announceStart();
-    await waitFor(() => node.nodeId !== before && head.registrations.at(-1)?.nodeId === node.nodeId);
+    await until(() => node.nodeId !== before && head.registrations.at(-1)?.nodeId === node.nodeId);
     expect(head.registrations.at(-1)?.actors).toEqual([]);
-    await waitFor(() => !isAlive(pid));
-    await waitFor(() => head.heartbeats.at(-1)?.nodeId === node.nodeId);
+    await until(() => !isAlive(pid));
+    await until(() => head.heartbeats.at(-1)?.nodeId === node.nodeId);
     // The new node works.
     await head.command(node.nodeId, startCommand(testSpec('Ok')));
-    await waitFor(() => head.eventsOf('actor-started').length === 2);
+    await until(() => head.eventsOf('actor-started').length === 2);
   });
 
   it('gets reports again until it takes them, each once and in order', async () => {
@@ -213,9 +217,9 @@ describe('the head', () => {
     head.refusesReports = true;
     const specs = [testSpec('Ok', 'shared'), testSpec('Exit', 'shared')];
     await head.command(node.nodeId, ...specs.map((spec) => startCommand(spec)));
-    await waitFor(() => head.registrations.length >= 2);
+    await until(() => head.registrations.length >= 2);
     head.refusesReports = false;
-    await waitFor(() => head.events.length === 3);
+    await until(() => head.events.length === 3);
     expect(head.events.filter(({ type }) => type === 'actor-ended')).toHaveLength(1);
   });
 });
@@ -226,15 +230,15 @@ describe('partition', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
-    await waitFor(() => head.heartbeats.length >= 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.heartbeats.length >= 1);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid ?? 0;
     node.partition();
-    await waitFor(() => !isAlive(pid));
+    await until(() => !isAlive(pid));
     expect(head.eventsOf('actor-ended')).toEqual([]);
     await expect(head.ping(node.nodeId)).rejects.toThrow();
     node.heal();
-    await waitFor(() => head.eventsOf('actor-ended').length === 1);
+    await until(() => head.eventsOf('actor-ended').length === 1);
     expect(head.eventsOf('actor-ended')[0]?.cause.kind).toBe('node-died');
   });
 
@@ -243,14 +247,14 @@ describe('partition', () => {
     const node = await addNode();
     const spec = testSpec('Ok');
     await head.command(node.nodeId, startCommand(spec));
-    await waitFor(() => head.eventsOf('actor-started').length === 1);
-    await waitFor(() => head.heartbeats.length >= 1);
+    await until(() => head.eventsOf('actor-started').length === 1);
+    await until(() => head.heartbeats.length >= 1);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid ?? 0;
     const { port } = broker;
     await head.close();
     await broker.close();
     const back = Date.now() + 1_500;
-    await waitFor(() => Date.now() > back);
+    await until(() => Date.now() > back);
     broker = await startBroker({ port, token: TOKEN });
     head = await FakeHead.start(broker.url, TOKEN);
     expect(isAlive(pid)).toBe(true);
@@ -268,9 +272,9 @@ describe('logs', () => {
     await head.command(node.nodeId, startCommand(spec));
     const lines = (stream: string): string[] =>
       entries.filter((entry) => entry.stream === stream).flatMap((entry) => entry.lines);
-    await waitFor(() => lines('stdout').length >= 2 && lines('stderr').length >= 1);
+    await until(() => lines('stdout').length >= 2 && lines('stderr').length >= 1);
     await head.command(node.nodeId, endCommand(spec, 'kill'));
-    await waitFor(() => lines('stdout').length === 3);
+    await until(() => lines('stdout').length === 3);
     expect(lines('stdout')).toEqual(['first line', 'second line', 'no line break']);
     expect(lines('stderr')).toEqual(['a complaint']);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid;
@@ -285,7 +289,7 @@ describe('the end of a node', () => {
     const node = await addNode({ poolSize: 2 });
     const specs = [testSpec('Stubborn'), testSpec('Ok', 'shared'), testSpec('Busy')];
     await head.command(node.nodeId, ...specs.map((spec) => startCommand(spec)));
-    await waitFor(() => head.eventsOf('actor-started').length === 3);
+    await until(() => head.eventsOf('actor-started').length === 3);
     const pids = head.eventsOf('actor-started').map(({ actor }) => actor.pid);
     await node.close();
     expect(pids.filter(isAlive)).toEqual([]);

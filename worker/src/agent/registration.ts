@@ -49,6 +49,8 @@ export class Registration {
 
   request(): void {
     this.again = true;
+    // There is news: the wait after a failed attempt ends too.
+    this.cancelWait?.();
     if (!this.running) void this.run();
   }
 
@@ -89,11 +91,13 @@ export class Registration {
 
   private wait(): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.options.clock.after(this.backoff.next(), resolve);
-      this.cancelWait = () => {
+      const finish = (): void => {
+        this.cancelWait = undefined;
         cancel();
         resolve();
       };
+      const cancel = this.options.clock.after(this.backoff.next(), finish);
+      this.cancelWait = finish;
     });
   }
 }

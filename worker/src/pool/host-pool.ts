@@ -25,6 +25,7 @@ const HOST_START_TIMEOUT_MS = 30_000;
 const EMPTY_HOST_KEPT_MS = 10_000;
 /** A host whose last actor is over ends by itself in this time, or is killed. */
 const HOST_END_GRACE_MS = 1_000;
+const REFILL_DELAY_MS = 10;
 
 export interface HostPoolOptions {
   settings: PoolSettings;
@@ -63,6 +64,8 @@ export class HostPool {
   private readonly state: PoolState;
   private readonly hosts = new Map<ProcessId, HostEntry>();
   private readonly mintHostId: () => ProcessId;
+  /** Hosts that the pool counts as starting, and how to call their start off. */
+  private readonly unspawned = new Map<ProcessId, () => void>();
   private oomKills = readOomKills();
   private partitioned = false;
   private onAllGone: (() => void) | undefined;
@@ -122,10 +125,16 @@ export class HostPool {
   }
 
   private apply(effects: readonly PoolEffect[]): void {
+    this.applyEach(effects);
+    if (this.state.waiting.size === 0) return;
+    for (const hostId of [...this.unspawned.keys()]) this.spawnNow(hostId);
+  }
+
+  private applyEach(effects: readonly PoolEffect[]): void {
     for (const effect of effects) {
       switch (effect.type) {
         case 'spawn':
-          this.spawn(effect.hostId, effect.isolation);
+          this.spawnSoon(effect.hostId, effect.isolation);
           break;
         case 'start':
           this.start(effect.hostId, effect.actorKeys);
@@ -141,6 +150,22 @@ export class HostPool {
           break;
       }
     }
+  }
+
+  /** A host that only fills the pool up may be made a little later; not so when an actor waits for it. */
+  private spawnSoon(hostId: ProcessId, isolation: Isolation): void {
+    if (isolation !== 'process') {
+      this.spawn(hostId, isolation);
+      return;
+    }
+    // Making a process stops this one for milliseconds: first let out what it has just said.
+    const cancel = this.options.clock.after(REFILL_DELAY_MS, () => this.spawnNow(hostId));
+    this.unspawned.set(hostId, cancel);
+  }
+
+  private spawnNow(hostId: ProcessId): void {
+    this.unspawned.get(hostId)?.();
+    if (this.unspawned.delete(hostId)) this.spawn(hostId, 'process');
   }
 
   private spawn(hostId: ProcessId, isolation: Isolation): void {
@@ -176,6 +201,8 @@ export class HostPool {
   }
 
   private stop(hostId: ProcessId): void {
+    this.unspawned.get(hostId)?.();
+    if (this.unspawned.delete(hostId)) this.step({ type: 'exited', hostId });
     const entry = this.hosts.get(hostId);
     if (entry === undefined) return;
     // A 'process' host ends by itself after its actor; the others have to be told.

@@ -75,7 +75,10 @@ async function open(
     clock: systemClock,
     store,
     logger: options.logger ?? silentLogger,
-    settings: options.failureDetectionMs === undefined ? {} : { failureDetectionMs: options.failureDetectionMs },
+    settings:
+      options.failureDetectionMs === undefined
+        ? {}
+        : { failureDetectionMs: options.failureDetectionMs },
     onFatal: options.onFatal ?? rethrow,
   });
   await server.start();
@@ -115,7 +118,9 @@ async function identify(
 ): Promise<{ clusterId: ClusterId; epoch: string }> {
   const meta = new Map(store?.load('meta'));
   const clusterId =
-    options.clusterId ?? parseId('cluster', meta.get('clusterId')) ?? createIdMint(getRandomValues)('cluster');
+    options.clusterId ??
+    parseId('cluster', meta.get('clusterId')) ??
+    createIdMint(getRandomValues)('cluster');
   const starts = Number(meta.get('starts') ?? 0) + 1;
   const epoch = `${starts}.${randomBytes(6).toString('hex')}`;
   store?.put('meta', 'clusterId', clusterId);

@@ -8,7 +8,11 @@ export type Fit = 'now' | 'later' | 'never';
 /** Does the node pass every filter but free room? */
 function admits(node: NodeView, demand: CompiledDemand): boolean {
   if (node.state === 'dead' || node.state === 'draining') return false;
-  if (demand.affinity !== undefined && !demand.affinity.soft && demand.affinity.nodeId !== node.nodeId) {
+  if (
+    demand.affinity !== undefined &&
+    !demand.affinity.soft &&
+    demand.affinity.nodeId !== node.nodeId
+  ) {
     return false;
   }
   for (const requirement of demand.labels) {
@@ -31,7 +35,8 @@ export function describeRefusal(node: NodeView, demand: CompiledDemand): string 
     return `is not the wanted node ${affinity.nodeId}`;
   }
   const unmet = demand.labels.filter((requirement) => !meetsRequirement(requirement, node.labels));
-  if (unmet.length > 0) return unmet.map((requirement) => describeUnmet(requirement, node.labels)).join('; ');
+  if (unmet.length > 0)
+    return unmet.map((requirement) => describeUnmet(requirement, node.labels)).join('; ');
   const shortfall = node.resources.describeShortfall(demand);
   if (shortfall.length > 0) return shortfall.join('; ');
   return describeState(node);

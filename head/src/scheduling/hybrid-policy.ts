@@ -9,7 +9,10 @@ const PACK_UNTIL = 0.5;
  * The default: pack, then spread. Work without GPUs keeps off GPU nodes while others have room; what needs nothing
  * goes where the fewest actors are, for its true cost is its process.
  */
-export function chooseHybrid(fitting: readonly NodeView[], demand: CompiledDemand): NodeView | undefined {
+export function chooseHybrid(
+  fitting: readonly NodeView[],
+  demand: CompiledDemand,
+): NodeView | undefined {
   const candidates = demand.gpu.deviceCount > 0 ? fitting : withoutGpusIfAny(fitting);
   const isBetter = isEmptyDemand(demand) ? hasFewerActors : isBetterHybrid;
   let best: NodeView | undefined;

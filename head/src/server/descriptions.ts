@@ -67,7 +67,9 @@ export function nodeInfoOf(node: NodeEntry): NodeInfo {
     state: node.state,
     ...(reason === undefined ? {} : { reason }),
     resources: total,
-    available: isDead ? Object.fromEntries(Object.keys(total).map((key) => [key, 0])) : resources.plainFree(),
+    available: isDead
+      ? Object.fromEntries(Object.keys(total).map((key) => [key, 0]))
+      : resources.plainFree(),
     labels: { ...node.labels },
     gpus: resources.gpus.devices().map(({ device, freeShare }) => ({
       index: device.index,

@@ -32,8 +32,10 @@ function explainPlaced(cluster: Cluster, record: ActorRecord): string {
   if (state === 'dead') return deathCause?.message ?? 'It ended.';
   if (placement === undefined) return 'It waits for a node.';
   const node = cluster.nodes.get(placement.nodeId);
-  const name = node === undefined ? placement.nodeId : `${node.record.registration.name} (${node.nodeId})`;
-  const doubt = node?.state === 'suspect' ? `, which is suspect: ${node.reason ?? 'unknown reason'}` : '';
+  const name =
+    node === undefined ? placement.nodeId : `${node.record.registration.name} (${node.nodeId})`;
+  const doubt =
+    node?.state === 'suspect' ? `, which is suspect: ${node.reason ?? 'unknown reason'}` : '';
   if (placement.incarnation !== record.incarnation) {
     return `It waits for node ${name}${doubt} to confirm the end of its former life: ${deathCause?.message ?? ''}`;
   }

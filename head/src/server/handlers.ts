@@ -47,7 +47,10 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'node.report': (context, payload) => {
     const message = decodeControl(messages.NodeReport, payload);
     if (!reportEvents(context.cluster, message, context.now)) {
-      throw new RefusedError('NodeDiedError', `node ${message.nodeId} is not registered in this session`);
+      throw new RefusedError(
+        'NodeDiedError',
+        `node ${message.nodeId} is not registered in this session`,
+      );
     }
     return ACKNOWLEDGEMENT;
   },
@@ -75,7 +78,10 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     const home = findHome(cluster, message.hostname);
     if (home !== undefined) {
       const { processId } = message;
-      cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
+      cluster.deadlines.add(now + cluster.settings.driverLinkMs, {
+        kind: 'driver-link',
+        processId,
+      });
     }
     return { clusterId, epoch, home };
   },
@@ -120,7 +126,11 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'actor.stop': (context, payload) => {
     const { actorId } = decodeControl(messages.ActorStop, payload);
     const cause = causeOf('stopped', 'stop() was called.');
-    context.cluster.stepActor(knownActor(context.cluster, actorId), { type: 'stop', cause }, context.now);
+    context.cluster.stepActor(
+      knownActor(context.cluster, actorId),
+      { type: 'stop', cause },
+      context.now,
+    );
     return ACKNOWLEDGEMENT;
   },
   'actor.explain': (context, payload) => {
@@ -165,7 +175,8 @@ function createOne(context: HandlerContext, spec: messages.ActorSpec): object {
     return { error: { name, message } };
   }
   if (result.outcome === 'existing') return { existing: actorDescriptionOf(result.entry.record) };
-  if (result.outcome === 'refused') return { error: { name: result.errorName, message: result.message } };
+  if (result.outcome === 'refused')
+    return { error: { name: result.errorName, message: result.message } };
   return {};
 }
 
@@ -191,7 +202,8 @@ function findHome(
 function knownActor(cluster: Cluster, text: string) {
   const actorId = parseId('actor', text);
   const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
-  if (entry === undefined) throw new RefusedError('ActorNotFoundError', `there is no actor ${text}`);
+  if (entry === undefined)
+    throw new RefusedError('ActorNotFoundError', `there is no actor ${text}`);
   return entry;
 }
 
@@ -228,7 +240,10 @@ function indexAfter(ids: readonly string[], after: string | undefined): number {
 
 const FILTER_KEYS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
 
-function matches(info: messages.ActorInfo, filter: InferOutput<typeof messages.StateActors>): boolean {
+function matches(
+  info: messages.ActorInfo,
+  filter: InferOutput<typeof messages.StateActors>,
+): boolean {
   return FILTER_KEYS.every((key) => filter[key] === undefined || filter[key] === info[key]);
 }
 

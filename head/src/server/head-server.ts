@@ -3,7 +3,12 @@ import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
-import { Heartbeat, NodePingReply, PROTOCOL_VERSION, type NodeCommand } from '@manta/runtime/wire/messages';
+import {
+  Heartbeat,
+  NodePingReply,
+  PROTOCOL_VERSION,
+  type NodeCommand,
+} from '@manta/runtime/wire/messages';
 import {
   DISCOVER_SUBJECT,
   HEAD_OPERATIONS,
@@ -11,7 +16,11 @@ import {
   type HeadOperation,
   type Subjects,
 } from '@manta/runtime/wire/subjects';
-import { detectionTimes, FailureDetector, type DetectionTimes } from '../health/failure-detector.ts';
+import {
+  detectionTimes,
+  FailureDetector,
+  type DetectionTimes,
+} from '../health/failure-detector.ts';
 import type { DetectorEffect } from '../health/failure-detector.ts';
 import type { StateStore } from '../store/state-store.ts';
 import { Cluster, DEFAULT_CLUSTER_SETTINGS, type ClusterSettings } from '../tables/cluster.ts';
@@ -126,7 +135,9 @@ export class HeadServer {
 
   #onDiscover(reply: ((payload: Uint8Array) => void) | undefined): void {
     const { clusterId, epoch, clock } = this.#options;
-    reply?.(encodeControl({ clusterId, protocolVersion: PROTOCOL_VERSION, epoch, now: clock.now() }));
+    reply?.(
+      encodeControl({ clusterId, protocolVersion: PROTOCOL_VERSION, epoch, now: clock.now() }),
+    );
   }
 
   #onMessage(
@@ -147,7 +158,8 @@ export class HeadServer {
 
   #answer(operation: string, payload: Uint8Array): Uint8Array {
     try {
-      if (!isOperation(operation)) throw new RefusedError('ProtocolError', `no operation ${operation}`);
+      if (!isOperation(operation))
+        throw new RefusedError('ProtocolError', `no operation ${operation}`);
       this.counters.requests.set(operation, (this.counters.requests.get(operation) ?? 0) + 1);
       const { clusterId, epoch, clock } = this.#options;
       const { heartbeatIntervalMs, fencingTimeoutMs } = this.times;
@@ -187,7 +199,11 @@ export class HeadServer {
     try {
       const { nodeId, sessionId } = decodeControl(Heartbeat, payload);
       const node = this.cluster.nodes.get(nodeId);
-      if (node?.isRegistered && node.record.registration.sessionId === sessionId && node.state !== 'dead') {
+      if (
+        node?.isRegistered &&
+        node.record.registration.sessionId === sessionId &&
+        node.state !== 'dead'
+      ) {
         this.#heard(nodeId);
       } else this.#askToRegister();
     } catch (error) {
@@ -212,11 +228,16 @@ export class HeadServer {
     if (this.#isClosed) return;
     const { transport, clock, epoch } = this.#options;
     this.#lastHeadStartedAt = clock.now();
-    if (transport.status === 'connected') transport.publish(this.#subjects.headStarted, encodeControl({ epoch }));
+    if (transport.status === 'connected')
+      transport.publish(this.#subjects.headStarted, encodeControl({ epoch }));
     if (repeats === 0) return;
-    this.#cancels[1] = clock.after(HEAD_STARTED_INTERVAL_MS, () => this.#announceStart(repeats - 1), {
-      unref: true,
-    });
+    this.#cancels[1] = clock.after(
+      HEAD_STARTED_INTERVAL_MS,
+      () => this.#announceStart(repeats - 1),
+      {
+        unref: true,
+      },
+    );
   }
 
   #tick(): void {
@@ -250,14 +271,17 @@ export class HeadServer {
     const { transport } = this.#options;
     const subject = this.#subjects.node(nodeId, 'ping');
     const sessionId = this.cluster.nodes.get(nodeId)?.record.registration.sessionId;
-    transport.request(subject, encodeControl({}), { timeoutMs: this.times.pingTimeoutMs }).then(
-      (reply) => {
-        if (this.#isClosed) return;
-        if (decodeControl(NodePingReply, reply).sessionId === sessionId) this.#heard(nodeId);
-      },
-      // No answer is the answer: the detector goes on counting.
-      () => undefined,
-    ).catch((error: unknown) => this.#countInvalid('ping', String(error)));
+    transport
+      .request(subject, encodeControl({}), { timeoutMs: this.times.pingTimeoutMs })
+      .then(
+        (reply) => {
+          if (this.#isClosed) return;
+          if (decodeControl(NodePingReply, reply).sessionId === sessionId) this.#heard(nodeId);
+        },
+        // No answer is the answer: the detector goes on counting.
+        () => undefined,
+      )
+      .catch((error: unknown) => this.#countInvalid('ping', String(error)));
   }
 
   #scheduleTurn(): void {
@@ -278,7 +302,8 @@ export class HeadServer {
     const announcements = this.#encodeAnnouncements(effects);
     const release = () => {
       for (const answer of answers) answer();
-      for (const [subject, payload] of announcements) this.#options.transport.publish(subject, payload);
+      for (const [subject, payload] of announcements)
+        this.#options.transport.publish(subject, payload);
       this.#carryOut(effects);
     };
     this.#writeThen(effects, release);
@@ -359,7 +384,15 @@ export class HeadServer {
       const { transport, clock, epoch } = this.#options;
       const subject = this.#subjects.node(nodeId, 'commands');
       const timeoutMs = Math.max(1_000, this.times.pingTimeoutMs);
-      outbox = new NodeOutbox({ nodeId, subject, epoch, transport, clock, logger: this.#logger, timeoutMs });
+      outbox = new NodeOutbox({
+        nodeId,
+        subject,
+        epoch,
+        transport,
+        clock,
+        logger: this.#logger,
+        timeoutMs,
+      });
       this.#outboxes.set(nodeId, outbox);
     }
     outbox.send(commands);

@@ -9,7 +9,11 @@ export interface MetricsEndpoint {
 }
 
 /** Serves what Prometheus scrapes. @throws when the port is taken. */
-export async function serveMetrics(head: HeadServer, host: string, port: number): Promise<MetricsEndpoint> {
+export async function serveMetrics(
+  head: HeadServer,
+  host: string,
+  port: number,
+): Promise<MetricsEndpoint> {
   const server = createServer((request, response) => answer(head, request, response));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

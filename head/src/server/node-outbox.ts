@@ -79,7 +79,9 @@ export class NodeOutbox {
 
   async #request(commands: readonly NodeCommand[]): Promise<void> {
     const { transport, subject, epoch, timeoutMs } = this.#options;
-    const reply = await transport.request(subject, encodeControl({ epoch, commands }), { timeoutMs });
+    const reply = await transport.request(subject, encodeControl({ epoch, commands }), {
+      timeoutMs,
+    });
     decodeControl(Acknowledgement, reply);
   }
 
@@ -87,7 +89,8 @@ export class NodeOutbox {
     let bytes = 0;
     const batch: NodeCommand[] = [];
     for (const command of this.#queue) {
-      bytes += COMMAND_BYTES + (command.type === 'start-actor' ? command.spec.encodedArgs.length : 0);
+      bytes +=
+        COMMAND_BYTES + (command.type === 'start-actor' ? command.spec.encodedArgs.length : 0);
       if (batch.length > 0 && (bytes > BYTES_MAX || batch.length >= COMMANDS_MAX)) break;
       batch.push(command);
     }
@@ -98,7 +101,10 @@ export class NodeOutbox {
     if (this.#isClosed) return;
     const { clock, logger, nodeId } = this.#options;
     const level = MantaError.is(error, 'ClusterUnavailableError') ? 'debug' : 'warn';
-    logger[level]({ nodeId, error: String(error), retryMs: this.#retryMs }, 'node did not take its commands');
+    logger[level](
+      { nodeId, error: String(error), retryMs: this.#retryMs },
+      'node did not take its commands',
+    );
     this.#cancelRetry = clock.after(
       this.#retryMs,
       () => {

@@ -35,8 +35,17 @@ export function saveEffects(cluster: Cluster, store: StateStore, effects: Effect
     if (job !== undefined) store.put('jobs', jobId, job);
   }
   for (const jobId of effects.forgottenJobs) store.delete('jobs', jobId);
-  const parts = [effects.newActors, effects.savedActors, effects.forgottenActors, effects.savedNodes];
-  parts.push(effects.forgottenNodes as never, effects.savedJobs as never, effects.forgottenJobs as never);
+  const parts = [
+    effects.newActors,
+    effects.savedActors,
+    effects.forgottenActors,
+    effects.savedNodes,
+  ];
+  parts.push(
+    effects.forgottenNodes as never,
+    effects.savedJobs as never,
+    effects.forgottenJobs as never,
+  );
   return parts.some((part) => part.size > 0);
 }
 
@@ -48,7 +57,8 @@ export function recoverCluster(cluster: Cluster, store: StateStore, now: number)
   recoverNodes(cluster, store, now);
   recoverJobs(cluster, store);
   const actors = recoverActors(cluster, store, now);
-  if (actors.length > 0) cluster.deadlines.add(now + cluster.settings.recoveryMs, { kind: 'recovered' });
+  if (actors.length > 0)
+    cluster.deadlines.add(now + cluster.settings.recoveryMs, { kind: 'recovered' });
 }
 
 function recoverNodes(cluster: Cluster, store: StateStore, now: number): void {

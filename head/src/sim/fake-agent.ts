@@ -113,14 +113,21 @@ export class FakeAgent {
 
   #listen(): void {
     const { transport } = this.#options;
-    const commands = transport.subscribe(this.#subjects.node(this.nodeId, 'commands'), (payload, _subject, reply) => {
-      if (this.isDead) return;
-      for (const command of decodeControl(NodeCommands, payload).commands) this.#obey(command);
-      reply?.(encodeControl({ ok: true }));
-    });
-    const ping = transport.subscribe(this.#subjects.node(this.nodeId, 'ping'), (_payload, _subject, reply) => {
-      if (!this.isDead) reply?.(encodeControl({ nodeId: this.nodeId, sessionId: this.#sessionId }));
-    });
+    const commands = transport.subscribe(
+      this.#subjects.node(this.nodeId, 'commands'),
+      (payload, _subject, reply) => {
+        if (this.isDead) return;
+        for (const command of decodeControl(NodeCommands, payload).commands) this.#obey(command);
+        reply?.(encodeControl({ ok: true }));
+      },
+    );
+    const ping = transport.subscribe(
+      this.#subjects.node(this.nodeId, 'ping'),
+      (_payload, _subject, reply) => {
+        if (!this.isDead)
+          reply?.(encodeControl({ nodeId: this.nodeId, sessionId: this.#sessionId }));
+      },
+    );
     this.#unsubscribes.push(
       () => commands.unsubscribe(),
       () => ping.unsubscribe(),
@@ -139,7 +146,15 @@ export class FakeAgent {
     if (known !== undefined && known.incarnation >= incarnation) return;
     this.commands.push(command);
     const address = this.addressOf(this.#options.mint('process'));
-    const actor = { actorId: spec.actorId, incarnation, address, pid: 1, spec, gpuIndexes, isStarted: false };
+    const actor = {
+      actorId: spec.actorId,
+      incarnation,
+      address,
+      pid: 1,
+      spec,
+      gpuIndexes,
+      isStarted: false,
+    };
     this.living.set(spec.actorId, actor);
     this.#options.clock.after(this.#options.startMs?.() ?? 1, () => this.#finishStart(actor));
   }
@@ -158,7 +173,8 @@ export class FakeAgent {
   #beat(): void {
     const { clock, transport } = this.#options;
     if (this.isDead) return;
-    if (clock.now() - this.#lastContactAt > this.#fencingTimeoutMs && this.living.size > 0) this.#fence();
+    if (clock.now() - this.#lastContactAt > this.#fencingTimeoutMs && this.living.size > 0)
+      this.#fence();
     if (transport.status !== 'connected') return;
     this.#sequence++;
     const { nodeId } = this;
@@ -179,22 +195,29 @@ export class FakeAgent {
     if (this.#isReporting || !this.#isRegistered || this.isDead) return;
     if (this.#events.length === 0 && !isKeepAlive) return;
     this.#isReporting = true;
+    let isTaken = false;
     const events = this.#events.slice(0, 1_000);
     try {
       const { nodeId } = this;
-      const report = { nodeId, sessionId: this.#sessionId, firstSequence: this.#firstSequence, events };
+      const report = {
+        nodeId,
+        sessionId: this.#sessionId,
+        firstSequence: this.#firstSequence,
+        events,
+      };
       const reply = await this.#request('node.report', report);
       if (reply === 'refused') this.#register();
       else {
         this.#events.splice(0, events.length);
         this.#firstSequence += events.length;
+        isTaken = true;
       }
     } catch {
       // Sent again with the next beat.
     } finally {
       this.#isReporting = false;
     }
-    if (this.#isRegistered && events.length > 0 && this.#events.length > 0) void this.#sendReports();
+    if (isTaken && this.#events.length > 0) void this.#sendReports();
   }
 
   #register(): void {
@@ -225,9 +248,13 @@ export class FakeAgent {
     };
     let payload: Uint8Array;
     try {
-      payload = await transport.request(this.#subjects.head('node.register'), encodeControl(message), {
-        timeoutMs: 1_000,
-      });
+      payload = await transport.request(
+        this.#subjects.head('node.register'),
+        encodeControl(message),
+        {
+          timeoutMs: 1_000,
+        },
+      );
     } catch {
       return;
     }

@@ -16,7 +16,7 @@ import * as v from 'valibot';
 export class FakeProcess {
   readonly processId: ProcessId;
   readonly jobId: JobId;
-  /** The newest update of each actor, and all of them in order of arrival. */
+  /** The newest update of each actor, and all that were news in order of arrival. */
   readonly newest: Map<ActorId, ActorUpdate> = new Map();
   readonly history: ActorUpdate[] = [];
   readonly held = new Set<ActorId>();
@@ -33,7 +33,10 @@ export class FakeProcess {
     transport.subscribe(this.#subjects.processUpdates(this.processId), (payload) => {
       for (const update of decodeControl(ActorUpdates, payload).updates) this.#take(update);
     });
-    transport.subscribe(this.#subjects.headStarted, () => void this.holdAgain().catch(() => undefined));
+    transport.subscribe(
+      this.#subjects.headStarted,
+      () => void this.holdAgain().catch(() => undefined),
+    );
   }
 
   spec(changes: Partial<ActorSpec> = {}): ActorSpec {
@@ -67,11 +70,14 @@ export class FakeProcess {
     const subject = this.#subjects.head(operation);
     const reply = await this.#transport.request(subject, encodeControl(message), { timeoutMs });
     const decoded = decodeControl(v.unknown(), reply);
-    if (v.is(ErrorReply, decoded)) throw new Error(`${decoded.error.name}: ${decoded.error.message}`);
+    if (v.is(ErrorReply, decoded))
+      throw new Error(`${decoded.error.name}: ${decoded.error.message}`);
     return v.parse(schema, decoded);
   }
 
-  async create(specs: readonly ActorSpec[]): Promise<v.InferOutput<typeof ActorCreateReply>['results']> {
+  async create(
+    specs: readonly ActorSpec[],
+  ): Promise<v.InferOutput<typeof ActorCreateReply>['results']> {
     for (const { actorId } of specs) this.held.add(actorId);
     return (await this.ask('actor.create', { specs }, ActorCreateReply)).results;
   }
@@ -79,7 +85,11 @@ export class FakeProcess {
   /** Says again what it holds, as every process does when a head has started. */
   async holdAgain(): Promise<void> {
     const actorIds = [...this.held];
-    const { actors } = await this.ask('actor.hold', { processId: this.processId, actorIds }, ActorHoldReply);
+    const { actors } = await this.ask(
+      'actor.hold',
+      { processId: this.processId, actorIds },
+      ActorHoldReply,
+    );
     for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
   }
 
@@ -93,8 +103,9 @@ export class FakeProcess {
   }
 
   #take(update: ActorUpdate): void {
-    this.history.push(update);
     const known = this.newest.get(update.actorId);
-    if (known === undefined || known.revision < update.revision) this.newest.set(update.actorId, update);
+    if (known !== undefined && known.revision >= update.revision) return;
+    this.newest.set(update.actorId, update);
+    this.history.push(update);
   }
 }

@@ -51,7 +51,7 @@ export class SimClock implements Clock {
   }
 
   async #runDue(): Promise<void> {
-    for (let timer = this.#timers.takeDue(this.#now); timer !== undefined; ) {
+    for (let timer = this.#timers.takeDue(this.#now); timer !== undefined;) {
       if (!timer.isCancelled) {
         timer.callback();
         await settle();

@@ -14,7 +14,10 @@ export interface SimWorldOptions {
   readonly settings?: Partial<ClusterSettings>;
   readonly store?: StateStore;
   /** Asked for every delivery. */
-  readonly fault?: (delivery: MemoryDelivery, random: SeededRandom) => 'deliver' | 'drop' | { delayMs: number };
+  readonly fault?: (
+    delivery: MemoryDelivery,
+    random: SeededRandom,
+  ) => 'deliver' | 'drop' | { delayMs: number };
 }
 
 /** The real head among fake agents and drivers, on simulated time and a faulty bus: a run is a function of its seed. */
@@ -97,7 +100,8 @@ export class SimWorld {
       if (condition()) return;
       await this.clock.advance(10);
     }
-    if (!condition()) throw new Error(`not within ${withinMs} simulated ms: ${condition.toString()}`);
+    if (!condition())
+      throw new Error(`not within ${withinMs} simulated ms: ${condition.toString()}`);
   }
 
   /** Waits for a promise while simulated time passes. */

@@ -27,7 +27,8 @@ class LmdbStore implements StateStore {
       maxDbs: STORE_TABLES.length,
       overlappingSync: true,
     });
-    const openTable = (name: StoreTable) => this.#root.openDB<Buffer, string>({ name, encoding: 'binary' });
+    const openTable = (name: StoreTable) =>
+      this.#root.openDB<Buffer, string>({ name, encoding: 'binary' });
     this.#tables = new Map(STORE_TABLES.map((name) => [name, openTable(name)]));
   }
 

@@ -1,6 +1,11 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
-import type { ActorSpec, ActorState, NodeCommand, ProcessAddress } from '@manta/runtime/wire/messages';
+import type {
+  ActorSpec,
+  ActorState,
+  NodeCommand,
+  ProcessAddress,
+} from '@manta/runtime/wire/messages';
 
 /** Where one incarnation was put. It stands until the node confirmed that incarnation's end, or is dead itself. */
 export interface Placement {
@@ -46,7 +51,12 @@ export type ActorEvent =
   | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
   | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
   | { type: 'stop'; cause: DeathCause }
-  | { type: 'unschedulable'; cause: DeathCause; errorName: string; perNode: Record<string, string> };
+  | {
+      type: 'unschedulable';
+      cause: DeathCause;
+      errorName: string;
+      perNode: Record<string, string>;
+    };
 
 export type ActorEffect =
   /** Write it down. */
@@ -78,7 +88,9 @@ export function createActorRecord(spec: ActorSpec, now: number): ActorRecord {
 
 /** Waits for a place: living, and no incarnation of it is left anywhere. */
 export function isQueued(record: ActorRecord): boolean {
-  return (record.state === 'pending' || record.state === 'restarting') && record.placement === undefined;
+  return (
+    (record.state === 'pending' || record.state === 'restarting') && record.placement === undefined
+  );
 }
 
 /**
@@ -196,8 +208,13 @@ function onPlacementOver(
   record.address = undefined;
   record.pid = undefined;
   if (record.state === 'dead') effects.push({ type: 'save' });
-  else if (record.incarnation !== placement.incarnation) effects.push({ type: 'save' }, { type: 'enqueue' });
-  else if (record.stopping !== undefined || FINAL_CAUSES.has(cause.kind) || !hasRestartsLeft(record)) {
+  else if (record.incarnation !== placement.incarnation)
+    effects.push({ type: 'save' }, { type: 'enqueue' });
+  else if (
+    record.stopping !== undefined ||
+    FINAL_CAUSES.has(cause.kind) ||
+    !hasRestartsLeft(record)
+  ) {
     if (encodedError !== undefined) record.encodedError = encodedError;
     effects.push(...die(record, cause, now));
   } else {
@@ -224,7 +241,8 @@ function onKillToRestart(
 ): ActorEffect[] {
   const { placement } = record;
   if (record.state === 'dead' || placement?.incarnation !== record.incarnation) return [];
-  if (record.stopping !== undefined || !hasRestartsLeft(record)) return onKill(record, event.cause, now);
+  if (record.stopping !== undefined || !hasRestartsLeft(record))
+    return onKill(record, event.cause, now);
   beginRestart(record, event.cause, now, event.counts);
   return [
     { type: 'save' },
@@ -237,7 +255,8 @@ function onKillToRestart(
 function onStop(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
   if (record.state === 'dead' || record.stopping !== undefined) return [];
   const { placement } = record;
-  if (placement === undefined || placement.incarnation !== record.incarnation) return die(record, cause, now);
+  if (placement === undefined || placement.incarnation !== record.incarnation)
+    return die(record, cause, now);
   record.stopping = cause;
   return [{ type: 'save' }, stopCommand(record, placement.nodeId, cause)];
 }

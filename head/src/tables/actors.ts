@@ -21,10 +21,18 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
     return { outcome: 'created' };
   }
   if (cluster.processes.hasEnded(ownerId)) {
-    return { outcome: 'refused', errorName: 'OwnerDiedError', message: `process ${ownerId} has ended` };
+    return {
+      outcome: 'refused',
+      errorName: 'OwnerDiedError',
+      message: `process ${ownerId} has ended`,
+    };
   }
   if (spec.getIfExists && name === undefined) {
-    return { outcome: 'refused', errorName: 'InvalidArgumentError', message: 'getIfExists needs a name' };
+    return {
+      outcome: 'refused',
+      errorName: 'InvalidArgumentError',
+      message: 'getIfExists needs a name',
+    };
   }
   const existing = name === undefined ? undefined : cluster.actors.named(namespace, name);
   if (existing !== undefined) {

@@ -112,7 +112,10 @@ export class Cluster {
 
   /** Takes what a placed actor needs of its node. */
   reserve(entry: ActorEntry, node: NodeEntry, gpuIndexes: readonly number[]): void {
-    node.reservations.set(entry.record.spec.actorId, node.resources.reserve(entry.demand, gpuIndexes));
+    node.reservations.set(
+      entry.record.spec.actorId,
+      node.resources.reserve(entry.demand, gpuIndexes),
+    );
   }
 
   command(nodeId: NodeId, command: NodeCommand): void {

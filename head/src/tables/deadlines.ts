@@ -76,7 +76,10 @@ function endUnlinkedDriver(cluster: Cluster, { processId }: Of<'driver-link'>, n
 function endUnreturnedNode(cluster: Cluster, deadline: Of<'node-return'>, now: number): void {
   if (cluster.nodes.get(deadline.nodeId)?.isRegistered !== false) return;
   if (!deadline.isLast) {
-    cluster.deadlines.add(now + cluster.settings.failureDetectionMs / 10, { ...deadline, isLast: true });
+    cluster.deadlines.add(now + cluster.settings.failureDetectionMs / 10, {
+      ...deadline,
+      isLast: true,
+    });
     return;
   }
   const reason = 'it did not report to the restarted head in time';
@@ -87,7 +90,11 @@ function endUnreturnedNode(cluster: Cluster, deadline: Of<'node-return'>, now: n
 function moveFromDrained(cluster: Cluster, { nodeId }: Of<'node-drained'>, now: number): void {
   const node = cluster.nodes.get(nodeId);
   if (node?.record.draining === undefined) return;
-  const cause = causeOf('node-died', `Node ${nodeId} was drained: ${node.record.draining}.`, nodeId);
+  const cause = causeOf(
+    'node-died',
+    `Node ${nodeId} was drained: ${node.record.draining}.`,
+    nodeId,
+  );
   for (const actorId of [...node.reservations.keys()]) {
     const entry = cluster.actors.get(actorId);
     if (entry === undefined) continue;

@@ -62,7 +62,9 @@ export function createNodeRecord(registration: NodeRegistration, now: number): N
 export function stepNode(record: NodeRecord, event: NodeEvent, now: number): NodeEffect[] {
   if (record.state === 'dead') {
     if (event.type !== 'registered') return [];
-    return [{ type: 'refuse', reason: `it was declared dead: ${record.reason ?? 'unknown reason'}` }];
+    return [
+      { type: 'refuse', reason: `it was declared dead: ${record.reason ?? 'unknown reason'}` },
+    ];
   }
   switch (event.type) {
     case 'registered':
@@ -84,9 +86,15 @@ export function stepNode(record: NodeRecord, event: NodeEvent, now: number): Nod
   }
 }
 
-function onRegistered(record: NodeRecord, registration: NodeRegistration, now: number): NodeEffect[] {
+function onRegistered(
+  record: NodeRecord,
+  registration: NodeRegistration,
+  now: number,
+): NodeEffect[] {
   if (JSON.stringify(record.registration.capacity) !== JSON.stringify(registration.capacity)) {
-    return [{ type: 'refuse', reason: 'its capacity changed: a node keeps what it registered with' }];
+    return [
+      { type: 'refuse', reason: 'its capacity changed: a node keeps what it registered with' },
+    ];
   }
   const isNewSession = record.registration.sessionId !== registration.sessionId;
   record.registration = registration;
@@ -101,7 +109,12 @@ function settle(record: NodeRecord, now: number): NodeEffect[] {
   return [{ type: 'usable' }];
 }
 
-function setState(record: NodeRecord, state: NodeState, reason: string | undefined, now: number): void {
+function setState(
+  record: NodeRecord,
+  state: NodeState,
+  reason: string | undefined,
+  now: number,
+): void {
   if (record.state !== state) record.stateSince = now;
   record.state = state;
   record.reason = reason;

@@ -29,7 +29,8 @@ export class NodeEntry implements NodeView {
     return this.record.state;
   }
   get reason(): string | undefined {
-    if (!this.isRegistered && this.record.state !== 'dead') return 'has not reported since the head started';
+    if (!this.isRegistered && this.record.state !== 'dead')
+      return 'has not reported since the head started';
     return this.record.reason;
   }
   get labels(): Readonly<Record<string, string>> {

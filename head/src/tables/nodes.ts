@@ -1,6 +1,10 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId } from '@manta/runtime/ids';
-import type { HostedActor, NodeEvent as ReportedEvent, NodeRegister } from '@manta/runtime/wire/messages';
+import type {
+  HostedActor,
+  NodeEvent as ReportedEvent,
+  NodeRegister,
+} from '@manta/runtime/wire/messages';
 import { startCommand } from './actor-machine.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf, type Cluster } from './cluster.ts';
@@ -14,7 +18,11 @@ export interface RegistrationAnswer {
 }
 
 /** A node says what it has and what runs there: tables and node agree afterwards. */
-export function registerNode(cluster: Cluster, message: NodeRegister, now: number): RegistrationAnswer {
+export function registerNode(
+  cluster: Cluster,
+  message: NodeRegister,
+  now: number,
+): RegistrationAnswer {
   const { actors, drivers, ...registration } = message;
   let node = cluster.nodes.get(message.nodeId);
   if (node === undefined) {
@@ -38,7 +46,11 @@ export function registerNode(cluster: Cluster, message: NodeRegister, now: numbe
 /** The agent process is another one: the processes of the former one are gone. */
 function forgetSession(cluster: Cluster, node: NodeEntry, now: number): void {
   node.lastSequence = -1;
-  const cause = causeOf('process-died', `The agent of node ${node.nodeId} was started anew.`, node.nodeId);
+  const cause = causeOf(
+    'process-died',
+    `The agent of node ${node.nodeId} was started anew.`,
+    node.nodeId,
+  );
   for (const processId of [...node.processes]) unwatchProcess(cluster, processId, cause, now);
   node.processes.clear();
 }
@@ -119,7 +131,13 @@ function reportStarted(cluster: Cluster, nodeId: NodeId, actor: HostedActor, now
   const { incarnation, address, pid } = actor;
   if (entry === undefined) {
     const cause = causeOf('killed', 'The head does not know this actor.', nodeId);
-    cluster.command(nodeId, { type: 'end-actor', actorId: actor.actorId, incarnation, how: 'kill', cause });
+    cluster.command(nodeId, {
+      type: 'end-actor',
+      actorId: actor.actorId,
+      incarnation,
+      how: 'kill',
+      cause,
+    });
     return;
   }
   const { placement } = entry.record;
@@ -135,11 +153,17 @@ function reportStarted(cluster: Cluster, nodeId: NodeId, actor: HostedActor, now
  */
 export function reportEvents(
   cluster: Cluster,
-  report: { nodeId: NodeId; sessionId: string; firstSequence: number; events: readonly ReportedEvent[] },
+  report: {
+    nodeId: NodeId;
+    sessionId: string;
+    firstSequence: number;
+    events: readonly ReportedEvent[];
+  },
   now: number,
 ): boolean {
   const node = cluster.nodes.get(report.nodeId);
-  if (node?.record.registration.sessionId !== report.sessionId || node.record.state === 'dead') return false;
+  if (node?.record.registration.sessionId !== report.sessionId || node.record.state === 'dead')
+    return false;
   let sequence = report.firstSequence;
   for (const event of report.events) {
     if (sequence > node.lastSequence) {
@@ -198,7 +222,11 @@ function loseNode(cluster: Cluster, node: NodeEntry, reason: string, now: number
   cluster.effects.lostNodes.add(nodeId);
   cluster.effects.commands.delete(nodeId);
   cluster.schedulingIsDue = true;
-  const cause = causeOf('node-died', `Node ${node.record.registration.name} (${nodeId}) died: ${reason}.`, nodeId);
+  const cause = causeOf(
+    'node-died',
+    `Node ${node.record.registration.name} (${nodeId}) died: ${reason}.`,
+    nodeId,
+  );
   for (const actorId of [...node.reservations.keys()]) {
     const entry = cluster.actors.get(actorId);
     if (entry !== undefined) cluster.stepActor(entry, { type: 'node-lost', nodeId, cause }, now);

@@ -6,7 +6,11 @@ import { stepJob, type JobRecord } from './job-table.ts';
 import type { ProcessEntry } from './process-table.ts';
 
 /** A process holds handles of these actors. Ids that are not known are passed over. */
-export function holdActors(cluster: Cluster, processId: ProcessId, actorIds: readonly ActorId[]): void {
+export function holdActors(
+  cluster: Cluster,
+  processId: ProcessId,
+  actorIds: readonly ActorId[],
+): void {
   const process = cluster.processes.mention(processId);
   if (process === undefined) return;
   process.isSeen = true;
@@ -54,7 +58,8 @@ export function ownActor(cluster: Cluster, entry: ActorEntry): void {
   const { ownerId, actorId } = entry.record.spec;
   const owner = cluster.processes.mention(ownerId);
   if (owner === undefined) return;
-  if (entry.record.spec.lifetime === 'job' && entry.record.state !== 'dead') owner.owned.add(actorId);
+  if (entry.record.spec.lifetime === 'job' && entry.record.state !== 'dead')
+    owner.owned.add(actorId);
 }
 
 /** A node says that it watches this process. */
@@ -87,11 +92,17 @@ export function unwatchProcess(
   if (process === undefined) return;
   process.nodeId = undefined;
   if (process.kind === 'host') endProcess(cluster, processId, cause, now);
-  else cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
+  else
+    cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
 }
 
 /** All that it owned dies, all that it held is released; a driver's job is over. */
-export function endProcess(cluster: Cluster, processId: ProcessId, cause: DeathCause, now: number): void {
+export function endProcess(
+  cluster: Cluster,
+  processId: ProcessId,
+  cause: DeathCause,
+  now: number,
+): void {
   const process = cluster.processes.end(processId);
   if (process === undefined) return;
   if (process.nodeId !== undefined) cluster.nodes.get(process.nodeId)?.processes.delete(processId);
@@ -100,7 +111,11 @@ export function endProcess(cluster: Cluster, processId: ProcessId, cause: DeathC
     const entry = cluster.actors.get(actorId);
     if (entry === undefined) continue;
     const ownerDied = causeOf('owner-died', `${what} that created it is gone: ${cause.message}`);
-    cluster.stepActor(entry, { type: 'kill', cause: ownerDied, restart: false, counts: false }, now);
+    cluster.stepActor(
+      entry,
+      { type: 'kill', cause: ownerDied, restart: false, counts: false },
+      now,
+    );
   }
   releaseActors(cluster, processId, process.held, now);
   if (process.jobId !== undefined) endJobOf(cluster, process.jobId, now);
@@ -124,13 +139,15 @@ export function startJob(cluster: Cluster, record: JobRecord): void {
 /** The driver says that its job is done. */
 export function endJob(cluster: Cluster, jobId: JobId, processId: ProcessId, now: number): void {
   const job = cluster.jobs.get(jobId);
-  if (job?.processId === processId && stepJob(job, { type: 'ended' }, now)) cluster.effects.savedJobs.add(jobId);
+  if (job?.processId === processId && stepJob(job, { type: 'ended' }, now))
+    cluster.effects.savedJobs.add(jobId);
   endProcess(cluster, processId, causeOf('exited', 'its job ended'), now);
 }
 
 function endJobOf(cluster: Cluster, jobId: JobId, now: number): void {
   const job = cluster.jobs.get(jobId);
-  if (job !== undefined && stepJob(job, { type: 'driver-lost' }, now)) cluster.effects.savedJobs.add(jobId);
+  if (job !== undefined && stepJob(job, { type: 'driver-lost' }, now))
+    cluster.effects.savedJobs.add(jobId);
   killOrphansOfJob(cluster, jobId, now);
 }
 
@@ -141,7 +158,10 @@ function killOrphansOfJob(cluster: Cluster, jobId: JobId, now: number): void {
     if (spec.jobId !== jobId || spec.lifetime !== 'job' || entry.record.state === 'dead') continue;
     const owner = cluster.processes.get(spec.ownerId);
     if (owner?.nodeId !== undefined || owner?.kind === 'driver') continue;
-    const cause = causeOf('owner-died', 'Its job is over, and the process that created it is not known any more.');
+    const cause = causeOf(
+      'owner-died',
+      'Its job is over, and the process that created it is not known any more.',
+    );
     cluster.stepActor(entry, { type: 'kill', cause, restart: false, counts: false }, now);
   }
 }

@@ -51,7 +51,11 @@ function failQueue(cluster: Cluster, queue: ShapeQueue, now: number): void {
     const message = `It may run on node ${nodeId} only, and that node is dead.`;
     const cause = causeOf('unschedulable', message, nodeId);
     const perNode = { ...queue.refusal?.perNode, [nodeId]: 'is dead' };
-    cluster.stepActor(entry, { type: 'unschedulable', cause, errorName: 'InfeasibleError', perNode }, now);
+    cluster.stepActor(
+      entry,
+      { type: 'unschedulable', cause, errorName: 'InfeasibleError', perNode },
+      now,
+    );
   }
 }
 

@@ -15,7 +15,9 @@ const LARGEST_AMOUNT = 100_000_000;
  */
 export function toFixedPoint(amount: number, what: string): Fixed {
   if (!(amount >= 0 && amount <= LARGEST_AMOUNT)) {
-    throw new InvalidArgumentError(`${what} must be between 0 and ${LARGEST_AMOUNT}, not ${amount}`);
+    throw new InvalidArgumentError(
+      `${what} must be between 0 and ${LARGEST_AMOUNT}, not ${amount}`,
+    );
   }
   if (amount === 0) return 0;
   return Math.max(1, Math.round(amount * FIXED_ONE));

@@ -1,7 +1,13 @@
 import { assert } from '../assert.ts';
 import { InvalidArgumentError } from '../errors/errors.ts';
 import type { GpuDevice } from '../wire/messages.ts';
-import { FIXED_ONE, formatBytes, formatFixedPoint, toFixedPoint, type Fixed } from './fixed-point.ts';
+import {
+  FIXED_ONE,
+  formatBytes,
+  formatFixedPoint,
+  toFixedPoint,
+  type Fixed,
+} from './fixed-point.ts';
 
 /** What somebody wants of GPUs: a share or an amount of memory of ONE device, or whole devices. */
 export interface GpuDemand {
@@ -184,7 +190,9 @@ function grantOn(device: GpuDevice, demand: GpuDemand): GpuGrant {
       ? demand.share
       : Math.max(1, Math.floor((demand.memoryBytes / Math.max(1, device.memoryBytes)) * FIXED_ONE));
   const memoryBytes =
-    demand.memoryBytes > 0 ? demand.memoryBytes : Math.floor((demand.share / FIXED_ONE) * device.memoryBytes);
+    demand.memoryBytes > 0
+      ? demand.memoryBytes
+      : Math.floor((demand.share / FIXED_ONE) * device.memoryBytes);
   return { index: device.index, share, memoryBytes };
 }
 

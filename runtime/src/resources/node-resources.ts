@@ -62,7 +62,8 @@ export class NodeResources {
   /** Why it does not fit, in words; empty when it does. */
   describeShortfall(demand: ResourceDemand): string[] {
     const phrases = describeShortfall(demand.set, this.free, this.total);
-    if (this.gpus.choose(demand.gpu) === undefined) phrases.push(this.gpus.describeShortfall(demand.gpu));
+    if (this.gpus.choose(demand.gpu) === undefined)
+      phrases.push(this.gpus.describeShortfall(demand.gpu));
     return phrases;
   }
 

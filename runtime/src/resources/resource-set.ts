@@ -1,6 +1,12 @@
 import { assert } from '../assert.ts';
 import { InvalidArgumentError } from '../errors/errors.ts';
-import { formatBytes, formatFixedPoint, fromFixedPoint, toFixedPoint, type Fixed } from './fixed-point.ts';
+import {
+  formatBytes,
+  formatFixedPoint,
+  fromFixedPoint,
+  toFixedPoint,
+  type Fixed,
+} from './fixed-point.ts';
 
 /** Everything that is one pool per node. GPUs are not here: they are devices (gpu-vector.ts). */
 export interface ResourceSet {
@@ -22,14 +28,18 @@ export function resourceSetOf(amounts: PlainAmounts): ResourceSet {
   const custom = new Map<string, Fixed>();
   for (const [name, amount] of Object.entries(amounts.resources ?? {})) {
     if (RESERVED_NAMES.has(name)) {
-      throw new InvalidArgumentError(`resources.${name} is not a custom resource: pass ${name} beside resources`);
+      throw new InvalidArgumentError(
+        `resources.${name} is not a custom resource: pass ${name} beside resources`,
+      );
     }
     const value = toFixedPoint(amount, `resources.${name}`);
     if (value > 0) custom.set(name, value);
   }
   const memoryBytes = Math.ceil(amounts.memoryBytes ?? 0);
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 0) {
-    throw new InvalidArgumentError(`memoryBytes must be a whole number of bytes, not ${amounts.memoryBytes}`);
+    throw new InvalidArgumentError(
+      `memoryBytes must be a whole number of bytes, not ${amounts.memoryBytes}`,
+    );
   }
   return { cpus: toFixedPoint(amounts.cpus ?? 0, 'cpus'), memoryBytes, custom };
 }
@@ -48,16 +58,25 @@ export function containsSet(whole: ResourceSet, part: ResourceSet): boolean {
 }
 
 /** What is missing, one phrase per resource: `needs 2 CPUs, 0.5 of 4 free`. */
-export function describeShortfall(demand: ResourceSet, free: ResourceSet, total: ResourceSet): string[] {
+export function describeShortfall(
+  demand: ResourceSet,
+  free: ResourceSet,
+  total: ResourceSet,
+): string[] {
   const phrases: string[] = [];
   if (demand.cpus > free.cpus) {
     const unit = demand.cpus === 10_000 ? 'CPU' : 'CPUs';
     const left = demand.cpus > total.cpus ? 'has' : `${formatFixedPoint(free.cpus)} of`;
-    phrases.push(`needs ${formatFixedPoint(demand.cpus)} ${unit}, ${phraseEnd(left, formatFixedPoint(total.cpus))}`);
+    phrases.push(
+      `needs ${formatFixedPoint(demand.cpus)} ${unit}, ${phraseEnd(left, formatFixedPoint(total.cpus))}`,
+    );
   }
   if (demand.memoryBytes > free.memoryBytes) {
-    const left = demand.memoryBytes > total.memoryBytes ? 'has' : `${formatBytes(free.memoryBytes)} of`;
-    phrases.push(`needs ${formatBytes(demand.memoryBytes)} memory, ${phraseEnd(left, formatBytes(total.memoryBytes))}`);
+    const left =
+      demand.memoryBytes > total.memoryBytes ? 'has' : `${formatBytes(free.memoryBytes)} of`;
+    phrases.push(
+      `needs ${formatBytes(demand.memoryBytes)} memory, ${phraseEnd(left, formatBytes(total.memoryBytes))}`,
+    );
   }
   for (const [name, amount] of demand.custom) {
     const freeAmount = free.custom.get(name) ?? 0;
@@ -138,7 +157,10 @@ function usedShare(free: number, total: number): number {
 
 /** Keys as people see them: `cpus`, `memoryBytes` and the names of custom resources. */
 export function plainAmountsOf(set: ResourceSet): Record<string, number> {
-  const plain: Record<string, number> = { cpus: fromFixedPoint(set.cpus), memoryBytes: set.memoryBytes };
+  const plain: Record<string, number> = {
+    cpus: fromFixedPoint(set.cpus),
+    memoryBytes: set.memoryBytes,
+  };
   for (const [name, amount] of set.custom) plain[name] = fromFixedPoint(amount);
   return plain;
 }

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type BenchCommand, parseCommandLine, usage } from './command-line.ts';
 import { describeMachine } from './harness/machine.ts';
 import { quickTiming, rayTiming } from './harness/timeit.ts';
+import { checkSteadiness } from './limits/steadiness.ts';
 import { requirePeers, runPeer } from './peers/peer.ts';
 import { renderChart } from './report/chart.ts';
 import { formatQuantity } from './report/number-format.ts';
@@ -37,12 +38,14 @@ async function run(command: BenchCommand): Promise<Report> {
   requirePeers(command.peers);
   const settings = settingsOf(command);
   let rows: Row[] = [];
+  const steadiness = [await checkSteadiness('before manta', settings.timing)];
   for (const [name, load] of Object.entries(suites)) {
     if (!command.suites.includes(name)) continue;
     const suite = await load();
     rows.push(...(await suite.run(settings)));
   }
   if (rows.length === 0) throw new Error(`No row matches ${String(command.rows)}.`);
+  steadiness.push(await checkSteadiness('after manta', settings.timing));
   // One after another, never at the same time as ours or as each other.
   for (const peer of command.peers) {
     const report = await runPeer(peer, {
@@ -51,8 +54,9 @@ async function run(command: BenchCommand): Promise<Report> {
       settleMs: settings.timing.settleMs,
     });
     rows = withPeer(rows, peer, report);
+    steadiness.push(await checkSteadiness(`after ${peer}`, settings.timing));
   }
-  return { machine: describeMachine(), quick: command.quick, rows };
+  return { machine: describeMachine(), quick: command.quick, steadiness, rows };
 }
 
 async function main(): Promise<void> {

@@ -43,5 +43,9 @@ export const sampleReport: Report = {
     date: '2026-01-02T03:04:05.000Z',
   },
   quick: false,
+  steadiness: [
+    { when: 'before manta', syncPerSecond: 15_000, batchedPerSecond: 1_700_000 },
+    { when: 'after manta', syncPerSecond: 14_000, batchedPerSecond: 1_650_000 },
+  ],
   rows,
 };

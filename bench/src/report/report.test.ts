@@ -112,6 +112,18 @@ describe('the table', () => {
     expect(creation).toContain('52.0×');
   });
 
+  test('shows the bare echo through the run and warns when the machine was not the same', () => {
+    expect(lines[3]).toBe(
+      'bare echo per second, one at a time and in batches: before manta 15.0 k and 1.70 M, after manta 14.0 k and 1.65 M',
+    );
+    expect(lines[4]).toBe('');
+    const later = { when: 'after ray', syncPerSecond: 70_000, batchedPerSecond: 1_700_000 };
+    const unsteady = { ...sampleReport, steadiness: [...sampleReport.steadiness, later] };
+    expect(renderTable(unsteady)).toContain(
+      'UNSTEADY MACHINE: the bare echo itself varied by 5.00×',
+    );
+  });
+
   test('a quick run says that it means nothing', () => {
     const table = renderTable({ ...sampleReport, quick: true });
     expect(table).toContain('QUICK RUN');

@@ -19,10 +19,19 @@ export interface Row {
   peers: Record<string, PeerValue>;
 }
 
+/** The bare echo at one moment of the run. */
+export interface SteadinessCheck {
+  when: string;
+  syncPerSecond: number;
+  batchedPerSecond: number;
+}
+
 export interface Report {
   machine: Machine;
   /** True for a run with tiny counts, whose figures mean nothing. */
   quick: boolean;
+  /** The bare echo before and after each system's part of the run. */
+  steadiness: SteadinessCheck[];
   rows: Row[];
 }
 
@@ -54,4 +63,14 @@ export function withPeer(rows: readonly Row[], peer: string, report: PeerReport)
     const value = { value: theirs.value, sd: theirs.sd, version: report.version };
     return { ...row, peers: { ...row.peers, [peer]: value } };
   });
+}
+
+/** Largest rate over smallest, of the worse of the two kinds; 1 is a perfectly steady machine. */
+export function unsteadiness(checks: readonly SteadinessCheck[]): number {
+  const spreadOf = (rates: readonly number[]): number =>
+    rates.length === 0 ? 1 : Math.max(...rates) / Math.min(...rates);
+  return Math.max(
+    spreadOf(checks.map((check) => check.syncPerSecond)),
+    spreadOf(checks.map((check) => check.batchedPerSecond)),
+  );
 }

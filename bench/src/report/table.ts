@@ -1,6 +1,6 @@
 import { judge } from './goals.ts';
 import { formatQuantity, formatRatio } from './number-format.ts';
-import { type Report, type Row, ratioTo } from './report.ts';
+import { type Report, type Row, ratioTo, unsteadiness } from './report.ts';
 
 /** A table for the terminal: our figure, the limit and each peer, with how many times better ours is. */
 export function renderTable(report: Report): string {
@@ -12,7 +12,8 @@ export function renderTable(report: Report): string {
     ...report.rows.map((row) => cellsOf(row, peers, report.quick)),
   ];
   const table = alignColumns(lines);
-  return [machineLine(report), ...peerVersions(report.rows, peers), '', ...table].join('\n');
+  const facts = [machineLine(report), ...peerVersions(report.rows, peers)];
+  return [...facts, ...steadinessLines(report), '', ...table].join('\n');
 }
 
 function cellsOf(row: Row, peers: readonly string[], quick: boolean): string[] {
@@ -63,4 +64,23 @@ export function peerVersions(rows: readonly Row[], peers: readonly string[]): st
     const version = rows.find((row) => row.peers[peer] !== undefined)?.peers[peer]?.version;
     return `${peer} ${version ?? ''}`.trimEnd();
   });
+}
+
+/** Above this the ratios to peers say more about the neighbours than about the systems. */
+const unsteadyFrom = 1.3;
+
+function steadinessLines({ steadiness, quick }: Report): string[] {
+  if (quick || steadiness.length === 0) return [];
+  const checks = steadiness.map(
+    ({ when, syncPerSecond, batchedPerSecond }) =>
+      `${when} ${formatQuantity(syncPerSecond)} and ${formatQuantity(batchedPerSecond)}`,
+  );
+  const lines = [`bare echo per second, one at a time and in batches: ${checks.join(', ')}`];
+  const spread = unsteadiness(steadiness);
+  if (spread >= unsteadyFrom) {
+    lines.push(
+      `UNSTEADY MACHINE: the bare echo itself varied by ${formatRatio(spread)} during the run; do not trust ratios to peers`,
+    );
+  }
+  return lines;
 }

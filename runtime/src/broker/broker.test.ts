@@ -73,6 +73,15 @@ describe('startBroker', () => {
     expect(broker.stats()).toMatchObject({ subscriptionsOpen: 0, connectionsTotal: 1 });
   });
 
+  it('keeps no subscription that has had all its messages', async () => {
+    const broker = await started();
+    const client = await ready(broker);
+    client.send('SUB a 1\r\nPUB a 0\r\n\r\nPUB a 0\r\n\r\nUNSUB 1 1\r\n');
+    client.send('SUB a 2\r\nUNSUB 2 1\r\nPUB a 0\r\n\r\n');
+    await client.sync();
+    expect(broker.stats()).toMatchObject({ subscriptionsOpen: 0, messagesOut: 3 });
+  });
+
   it('counts and logs what it refuses, by reason', async () => {
     const warnings: Record<string, unknown>[] = [];
     const logger = {
@@ -125,7 +134,8 @@ describe('startBroker', () => {
     slow.socket.resume();
     await slow.untilClosed();
     expect(slow.errors()).toEqual(["'Slow Consumer'"]);
-    expect(broker.stats()).toMatchObject({ connectionsOpen: 1, subscriptionsOpen: 0 });
+    await waitFor(() => broker.stats().connectionsOpen === 1, { describe: 'it is forgotten' });
+    expect(broker.stats().subscriptionsOpen).toBe(0);
     expect(broker.stats().publisherStalls).toBeGreaterThan(0);
     await publisher.sync();
   });

@@ -140,6 +140,8 @@ describe('Parser', () => {
     ['PUB a 999999999\r\n', 'payload-too-large'],
     ['PUB a 1\r\nxx\r\n', 'malformed'],
     ['PUB a 1\r\nx\n\r', 'malformed'],
+    ['PUB a 1\r\nxx\n', 'malformed'],
+    ['PUB a 1\r\nx\rx', 'malformed'],
     ['HPUB a 1\r\n', 'malformed'],
     ['HPUB a 2 1\r\nx\r\n', 'malformed'],
     ['SUB a\r\n', 'malformed'],

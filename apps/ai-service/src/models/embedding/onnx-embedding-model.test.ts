@@ -32,7 +32,7 @@ describe('use-lite', () => {
   test('gives each text of a mixed batch the vector it gets alone', async () => {
     const texts = Array.from(
       { length: 70 },
-      (_, index) => `${'whale ship '.repeat(index)}number ${index}`,
+      (_, index) => `${'whale ship '.repeat(2 * index)}number ${index}`,
     );
     const together = await vectorsOf(texts);
     for (const [index, text] of texts.entries()) {

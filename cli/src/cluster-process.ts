@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { startHead, type RunningHead } from '@manta/head/main';
+import { startBroker, type Broker } from '@manta/runtime/broker/broker';
 import { parseId } from '@manta/runtime/ids';
 import type { ClusterProcessConfiguration } from '@manta/sdk/internal/cluster-process';
 import { startNode, type RunningNode } from '@manta/worker/main';
@@ -13,6 +14,7 @@ import { startNode, type RunningNode } from '@manta/worker/main';
  * to descriptor 3. When stdin closes, the parent is gone or wants an end: everything stops, and nothing is left.
  */
 interface Parts {
+  broker: RestartableBroker | undefined;
   head: RunningHead | undefined;
   node: RunningNode | undefined;
 }
@@ -22,8 +24,31 @@ const answers = createWriteStream('', { fd: 3 });
 answers.on('error', () => undefined);
 const answer = (message: unknown): void => void answers.write(`${JSON.stringify(message)}\n`);
 
+/** A broker that can go away and come back at the same port. */
+class RestartableBroker {
+  readonly #port: number;
+  readonly #token: string;
+  #running: Broker | undefined;
+
+  constructor(port: number, token: string) {
+    this.#port = port;
+    this.#token = token;
+  }
+
+  async start(): Promise<void> {
+    this.#running ??= await startBroker({ host: '127.0.0.1', port: this.#port, token: this.#token });
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.close();
+    this.#running = undefined;
+  }
+}
+
 async function start(configuration: ClusterProcessConfiguration): Promise<Parts> {
   const { directory, token } = configuration;
+  const broker = configuration.broker && new RestartableBroker(configuration.broker.port, token);
+  await broker?.start();
   const head =
     configuration.head === undefined ? undefined : await startConfiguredHead(configuration);
   const natsUrl = configuration.node?.natsUrl ?? head?.url;
@@ -37,7 +62,7 @@ async function start(configuration: ClusterProcessConfiguration): Promise<Parts>
           directory: join(directory, 'node'),
         });
   answer({ ready: { clusterId: head?.clusterId, url: head?.url, nodeId: node?.nodeId } });
-  return { head, node };
+  return { broker, head, node };
 }
 
 function startConfiguredHead({ head, token }: ClusterProcessConfiguration): Promise<RunningHead> {
@@ -47,7 +72,9 @@ function startConfiguredHead({ head, token }: ClusterProcessConfiguration): Prom
 }
 
 async function execute(parts: Parts, command: string, argument: unknown): Promise<unknown> {
-  const { node } = parts;
+  const { broker, node } = parts;
+  if (command === 'stop-broker') return broker?.stop();
+  if (command === 'start-broker') return broker?.start();
   if (node === undefined) throw new Error(`this process runs no node to ${command}`);
   switch (command) {
     case 'drain':
@@ -59,17 +86,16 @@ async function execute(parts: Parts, command: string, argument: unknown): Promis
     case 'heal':
       node.heal();
       return null;
-    case 'node-id':
-      return node.nodeId;
     default:
       throw new Error(`unknown command ${command}`);
   }
 }
 
-async function stop({ head, node }: Parts, directory: string): Promise<void> {
+async function stop({ broker, head, node }: Parts, directory: string): Promise<void> {
   try {
     await node?.close();
     await head?.close();
+    await broker?.stop();
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -99,7 +125,7 @@ async function main(): Promise<void> {
       );
   });
   const end = (): void => {
-    const running = parts ?? Promise.resolve({ head: undefined, node: undefined });
+    const running = parts ?? Promise.resolve({ broker: undefined, head: undefined, node: undefined });
     void running
       .then((all) => stop(all, configuration?.directory ?? ''))
       .then(

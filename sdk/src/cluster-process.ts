@@ -9,6 +9,8 @@ export interface ClusterProcessConfiguration {
   /** For sockets, logs and caches; removed when the process ends. */
   directory: string;
   token: string;
+  /** A broker apart from the head, which can be stopped and started. */
+  broker?: { port: number };
   head?: {
     clusterId?: string;
     port?: number;
@@ -23,6 +25,7 @@ export interface ClusterProcessConfiguration {
     name?: string;
     cpus?: number;
     gpus?: number;
+    simulatedGpus?: { count: number; memoryBytes: number; model: string };
     memoryBytes?: number;
     resources?: Record<string, number>;
     labels?: Record<string, string>;
@@ -37,7 +40,7 @@ export interface ClusterProcessReady {
   nodeId?: string;
 }
 
-export type ClusterCommand = 'drain' | 'partition' | 'heal' | 'node-id';
+export type ClusterCommand = 'drain' | 'partition' | 'heal' | 'stop-broker' | 'start-broker';
 
 const PROGRAM = '@manta/cli/cluster-process';
 const START_TIMEOUT_MS = 30_000;

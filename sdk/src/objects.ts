@@ -1,6 +1,6 @@
 import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef, ObjectRef as RuntimeRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
-import { isPrimitive, Payload } from '@manta/runtime/objects/payload';
+import { isPrimitive } from '@manta/runtime/objects/payload';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
 import { currentSession } from './session.ts';
@@ -17,7 +17,7 @@ export function put<T>(value: T): ObjectRef<T> {
     ref.resolve(value);
   } else {
     const { bytes, transferables } = core.codec.encode(value, 'value');
-    ref.resolve(new Payload(bytes, transferables));
+    ref.resolve(core.keepPayload(bytes, transferables));
   }
   return ref;
 }
@@ -43,10 +43,10 @@ export function get<const T extends readonly ObjectRef<any>[]>(
  * The value of a ref, or the values of a list in its order.
  * @throws the error of the first ref that fails; GetTimeoutError after `timeoutMs` (0 asks once).
  */
-export function get(what: unknown, options: { timeoutMs?: number } = {}): Promise<unknown> {
+export async function get(what: unknown, options: { timeoutMs?: number } = {}): Promise<unknown> {
   const isList = Array.isArray(what);
   const refs = refsOf(isList ? what : [what], 'get()');
-  if (refs.length === 0) return Promise.resolve([]);
+  if (refs.length === 0) return [];
   return new Promise((resolve, reject) => {
     const core = coreOf(refs);
     let missing = refs.length;
@@ -108,12 +108,12 @@ function timeoutError(refs: readonly AnyObjectRef[], missing: number, timeoutMs:
  * as ready. Resolves when so many are ready, or after `timeoutMs`.
  * @throws InvalidArgumentError for duplicates, items that are no refs, or a numReturns that cannot be reached.
  */
-export function wait<T>(
+export async function wait<T>(
   refs: readonly ObjectRef<T>[],
   options: { numReturns?: number; timeoutMs?: number; fetchLocal?: boolean } = {},
 ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
   const list = refsOf(refs, 'wait()');
-  if (list.length === 0) return Promise.resolve({ ready: [], pending: [] });
+  if (list.length === 0) return { ready: [], pending: [] };
   const numReturns = options.numReturns ?? 1;
   if (new Set(list).size !== list.length) throw new InvalidArgumentError('wait() was given the same ref twice.');
   if (!Number.isInteger(numReturns) || numReturns < 1 || numReturns > list.length) {

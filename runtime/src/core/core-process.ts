@@ -55,6 +55,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handleCounts = new Map<ActorCaller, number>();
+  readonly #keptPayloads = new FinalizationRegistry<readonly Transferable[]>((pins) => this.unpin(pins));
   #pendingWork = 0;
   #keepAlive: NodeJS.Timeout | undefined;
   #closed = false;
@@ -147,7 +148,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   /** Refs inside a received value are borrowed at once, and as long as it lives. */
-  receivePayload(bytes: Uint8Array): Payload {
+  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload {
     if (!holdsTransferables(bytes)) return new Payload(bytes);
     const found: Transferable[] = [];
     const collector = createValueCodec({
@@ -157,8 +158,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
         return revived;
       },
     });
-    collector.decode(bytes);
+    this.objects.receivingFrom(sender, () => collector.decode(bytes));
     return new Payload(bytes, found);
+  }
+
+  /** A value kept here (put): the refs inside stay exported until it is collected. */
+  keepPayload(bytes: Uint8Array, transferables: readonly Transferable[]): Payload {
+    const payload = new Payload(bytes, transferables);
+    if (transferables.length > 0) this.#keptPayloads.register(payload, transferables);
+    return payload;
   }
 
   decode(payload: Payload): unknown {
@@ -169,6 +177,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     if (ref.owner !== undefined) return { id: ref.id as ObjectId, owner: ref.owner };
     this.objects.table.pin(ref);
     return { id: ref.id as ObjectId, owner: this.address };
+  }
+
+  lend(pins: readonly Transferable[], borrower: ProcessId): void {
+    this.objects.lendAll(pins, borrower);
   }
 
   unpin(pins: readonly Transferable[]): void {

@@ -1,11 +1,12 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { OwnerDiedError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { parseId, type ObjectId, type ProcessId } from '../ids.ts';
-import { ObjectRef, REF_STATE, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
+import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import { ObjectTable } from '../objects/object-table.ts';
 import { Payload } from '../objects/payload.ts';
 import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '../rpc/records.ts';
+import type { Transferable } from '../serialization/transferable.ts';
 import { decodeError, encodeError } from '../serialization/error-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
@@ -15,7 +16,7 @@ interface ExchangeCore {
   readonly clock: Clock;
   readonly address: ProcessAddress;
   connect(address: ProcessAddress): Promise<PeerConnection>;
-  receivePayload(bytes: Uint8Array): Payload;
+  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload;
   callStarted(): void;
   callFinished(): void;
 }
@@ -31,11 +32,13 @@ export class ObjectExchange {
   readonly table = new ObjectTable();
   readonly #core: ExchangeCore;
   /** Borrowed refs by id: one ref per object in this process, so that it is fetched once. */
-  readonly #borrowed = new Map<ObjectId, WeakRef<AnyObjectRef>>();
+  readonly #borrowed = new Map<ObjectId, { ref: WeakRef<AnyObjectRef>; received: number }>();
+  /** Who sent the value that is being decoded now. */
+  #sender: ProcessId | undefined;
   readonly #fetching = new Set<AnyObjectRef>();
-  readonly #releases = new Map<ProcessAddress, ObjectId[]>();
+  readonly #releases = new Map<ProcessAddress, Set<ObjectId>>();
   readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(({ id, owner }) => {
-    if (this.#borrowed.get(id)?.deref() === undefined) this.#scheduleRelease(id, owner);
+    if (this.#borrowed.get(id)?.ref.deref() === undefined) this.#scheduleRelease(id, owner);
   });
 
   constructor(core: ExchangeCore) {
@@ -43,20 +46,40 @@ export class ObjectExchange {
   }
 
   // ── borrower ─────────────────────────────────────────────────────────────────────────────────────────────
+  /** Decodes something that `sender` sent: what it lends us of its own needs no announcement. */
+  receivingFrom<T>(sender: ProcessId, decode: () => T): T {
+    this.#sender = sender;
+    try {
+      return decode();
+    } finally {
+      this.#sender = undefined;
+    }
+  }
+
   revive(id: ObjectId, owner: ProcessAddress): AnyObjectRef {
     if (owner.processId === this.#core.address.processId) return this.table.find(id);
-    const known = this.#borrowed.get(id)?.deref();
-    if (known !== undefined) return known;
+    const known = this.#borrowed.get(id);
+    const knownRef = known?.ref.deref();
+    const ref = knownRef ?? this.#newBorrowed(id, owner);
+    const isDelivery = this.#sender !== undefined || knownRef === undefined;
+    this.#borrowed.set(id, { ref: new WeakRef(ref), received: (known?.received ?? 0) + (isDelivery ? 1 : 0) });
+    if (isDelivery && this.#sender !== owner.processId) this.#announce(ref, id, owner);
+    return ref;
+  }
+
+  #newBorrowed(id: ObjectId, owner: ProcessAddress): AnyObjectRef {
     const ref: AnyObjectRef = new ObjectRef<unknown>(this.#core.runtime);
     ref.objectId = id;
     ref.owner = owner;
-    this.#borrowed.set(id, new WeakRef(ref));
     this.#collected.register(ref, { id, owner });
+    return ref;
+  }
+
+  #announce(ref: AnyObjectRef, id: ObjectId, owner: ProcessAddress): void {
     this.#core.connect(owner).then(
       (connection) => connection.channel.send([RECORD.borrow, [id]]),
       (error: unknown) => ref.reject(ownerGone(id, owner, error)),
     );
-    return ref;
   }
 
   fetch(ref: AnyObjectRef): void {
@@ -70,7 +93,9 @@ export class ObjectExchange {
     const reply: PendingReply = {
       onResult: (value) => {
         done();
-        ref.resolve(value instanceof Uint8Array ? this.#core.receivePayload(value) : (value as string));
+        ref.resolve(
+          value instanceof Uint8Array ? this.#core.receivePayload(value, owner.processId) : (value as string),
+        );
       },
       onFailure: (encodedError) => {
         done();
@@ -91,22 +116,27 @@ export class ObjectExchange {
   }
 
   #scheduleRelease(id: ObjectId, owner: ProcessAddress): void {
-    this.#borrowed.delete(id);
     const batch = this.#releases.get(owner);
     if (batch !== undefined) {
-      batch.push(id);
+      batch.add(id);
       return;
     }
-    this.#releases.set(owner, [id]);
+    this.#releases.set(owner, new Set([id]));
     this.#core.clock.after(RELEASE_DELAY_MS, () => this.#sendReleases(owner), { unref: true });
   }
 
   #sendReleases(owner: ProcessAddress): void {
-    const ids = (this.#releases.get(owner) ?? []).filter((id) => this.#borrowed.get(id)?.deref() === undefined);
+    const released: [ObjectId, number][] = [];
+    for (const id of this.#releases.get(owner) ?? []) {
+      const known = this.#borrowed.get(id);
+      if (known === undefined || known.ref.deref() !== undefined) continue;
+      this.#borrowed.delete(id);
+      released.push([id, known.received]);
+    }
     this.#releases.delete(owner);
-    if (ids.length === 0) return;
+    if (released.length === 0) return;
     this.#core.connect(owner).then(
-      (connection) => connection.channel.send([RECORD.release, ids]),
+      (connection) => connection.channel.send([RECORD.release, released]),
       () => undefined, // The owner is gone, and its objects with it.
     );
   }
@@ -122,11 +152,16 @@ export class ObjectExchange {
         for (const id of idsOf(record[1])) this.table.borrow(id, channel.peer.processId);
         return true;
       case RECORD.release:
-        for (const id of idsOf(record[1])) this.table.release(id, channel.peer.processId);
+        for (const [id, times] of releasesOf(record[1])) this.table.release(id, channel.peer.processId, times);
         return true;
       default:
         return false;
     }
+  }
+
+  /** The refs of ours in a value that goes to `borrower`. */
+  lendAll(transferables: readonly Transferable[], borrower: ProcessId): void {
+    for (const item of transferables) if (isObjectRef(item) && item.owner === undefined) this.table.lend(item, borrower);
   }
 
   peerGone(processId: ProcessId): void {
@@ -136,7 +171,12 @@ export class ObjectExchange {
   #answerFetch(channel: Channel, call: number, id: unknown): void {
     try {
       const ref = this.table.find(objectId(id));
-      ref.addWaiter({ settled: (settled) => sendContent(channel, call, settled) });
+      ref.addWaiter({
+        settled: (settled) => {
+          if (settled.content instanceof Payload) this.lendAll(settled.content.transferables, channel.peer.processId);
+          sendContent(channel, call, settled);
+        },
+      });
     } catch (error) {
       channel.send([RECORD.failure, call, encodeError(error)]);
     }
@@ -168,6 +208,15 @@ function objectId(value: unknown): ObjectId {
 function idsOf(value: unknown): ObjectId[] {
   if (!Array.isArray(value)) throw new ProtocolError('A record about objects without a list of ids.');
   return value.map(objectId);
+}
+
+function releasesOf(value: unknown): [ObjectId, number][] {
+  if (!Array.isArray(value)) throw new ProtocolError('A release without a list.');
+  return value.map((entry: unknown) => {
+    const [id, times] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    if (typeof times !== 'number') throw new ProtocolError('A release without a count.');
+    return [objectId(id), times];
+  });
 }
 
 function noStream(): never {

@@ -7,7 +7,8 @@ interface Export {
   ref: AnyObjectRef;
   /** Values under way, or kept here, that contain the ref. */
   pins: number;
-  borrowers: Set<ProcessId>;
+  /** How often each process was given the ref and has not given it back. */
+  borrowers: Map<ProcessId, number>;
 }
 
 /** A freed or dropped id is remembered a while, so that a late question gets the right answer. */
@@ -26,7 +27,7 @@ export class ObjectTable {
     const id = ref.id as ObjectId;
     const entry = this.#exports.get(id);
     if (entry !== undefined) entry.pins += 1;
-    else this.#exports.set(id, { ref, pins: 1, borrowers: new Set() });
+    else this.#exports.set(id, { ref, pins: 1, borrowers: new Map() });
   }
 
   unpin(ref: AnyObjectRef): void {
@@ -37,14 +38,26 @@ export class ObjectTable {
     this.#dropUnused(id, entry);
   }
 
-  borrow(id: ObjectId, borrower: ProcessId): void {
-    this.#exports.get(id)?.borrowers.add(borrower);
+  /** The ref goes to that process: it counts as a borrower from now on, before the message has arrived. */
+  lend(ref: AnyObjectRef, borrower: ProcessId): void {
+    const id = ref.id as ObjectId;
+    if (!this.#exports.has(id)) this.#exports.set(id, { ref, pins: 0, borrowers: new Map() });
+    this.borrow(id, borrower);
   }
 
-  release(id: ObjectId, borrower: ProcessId): void {
+  /** A process that got the ref from another borrower says so. */
+  borrow(id: ObjectId, borrower: ProcessId): void {
+    const borrowers = this.#exports.get(id)?.borrowers;
+    borrowers?.set(borrower, (borrowers.get(borrower) ?? 0) + 1);
+  }
+
+  /** `times`: how often it had received the ref when it let go; what was sent since then still counts. */
+  release(id: ObjectId, borrower: ProcessId, times: number): void {
     const entry = this.#exports.get(id);
     if (entry === undefined) return;
-    entry.borrowers.delete(borrower);
+    const left = (entry.borrowers.get(borrower) ?? 0) - times;
+    if (left > 0) entry.borrowers.set(borrower, left);
+    else entry.borrowers.delete(borrower);
     this.#dropUnused(id, entry);
   }
 

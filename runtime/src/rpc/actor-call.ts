@@ -1,4 +1,5 @@
 import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
+import type { ProcessId } from '../ids.ts';
 import { ObjectRef } from '../objects/object-ref.ts';
 import { Payload, type Primitive } from '../objects/payload.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -57,9 +58,16 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
   onResult(value: unknown): void {
+    let content: Primitive | Payload;
+    try {
+      content = this.#contentOf(value);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     this.finish();
     if (this.stream !== undefined) this.stream.finish();
-    this.resolve(this.#contentOf(value));
+    this.resolve(content);
   }
 
   onFailure(encodedError: Uint8Array, ran: boolean): void {
@@ -96,7 +104,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
 
   #contentOf(value: unknown): Primitive | Payload {
     if (!(value instanceof Uint8Array)) return value as Primitive;
-    return this.caller.core.receivePayload(value);
+    return this.caller.core.receivePayload(value, this.connection?.channel.peer.processId as ProcessId);
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ import {
   MantaError,
   TaskError,
 } from '../errors/errors.ts';
-import type { ActorId } from '../ids.ts';
+import type { ActorId, ProcessId } from '../ids.ts';
 import { isPrimitive, type Payload } from '../objects/payload.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
 import { decodeError } from '../serialization/error-codec.ts';
@@ -35,7 +35,9 @@ export interface CallerCore {
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
-  receivePayload(bytes: Uint8Array): Payload;
+  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload;
+  /** The refs of ours in a value that goes to `borrower`. */
+  lend(pins: readonly Transferable[], borrower: ProcessId): void;
   unpin(pins: readonly Transferable[]): void;
   /** One more / one fewer call under way: keeps the process alive meanwhile. */
   callStarted(): void;
@@ -247,6 +249,7 @@ export class ActorCaller {
       call.fail(failed.error);
       return;
     }
+    if (call.pins !== undefined) this.core.lend(call.pins, connection.channel.peer.processId);
     const { args, segments, segmentArguments } = wireArguments(values);
     const options = recordOptions(call.options, segmentArguments);
     connection.channel.send([RECORD.call, this.#port, call.number, call.method.number, args, options], segments);

@@ -25,6 +25,7 @@ export function prepareArguments(args: readonly unknown[], codec: ValueCodec): P
     } else if (isObjectRef(arg)) {
       prepared.values.push(arg);
       if (arg.state === REF_STATE.pending) prepared.dependencies.push(arg);
+      else if (arg.content instanceof Payload) prepared.pins.push(...arg.content.transferables);
     } else {
       const { bytes, transferables } = codec.encode(arg, `args[${index}]`);
       prepared.values.push(new Payload(bytes, transferables));

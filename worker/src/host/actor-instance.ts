@@ -1,8 +1,8 @@
 import type { ActorConstructor } from '@manta/runtime/actor/host-context';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { ActorDiedError, ActorUnavailableError, InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
-import { taskErrorFrom } from '@manta/runtime/serialization/error-codec';
+import { taskErrorFrom, type FailedCall } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallContext } from './call-context.ts';
@@ -20,7 +20,7 @@ export interface InstanceOptions {
   spec: ActorSpec;
   incarnation: number;
   gpuIds: string[];
-  codec: ValueCodec;
+  core: CoreProcess;
   clock: Clock;
   context: CallContext;
   /** The actor is over, by its own doing. */
@@ -58,7 +58,7 @@ export class ActorInstance {
 
   /** Runs the constructor. @throws whatever it throws. */
   construct(actorClass: ActorConstructor): void {
-    const args = this.#options.codec.decode(this.spec.encodedArgs) as never[];
+    const args = this.#options.core.codec.decode(this.spec.encodedArgs) as never[];
     const call = { ...this.#constructorCall() };
     this.#object = this.#options.context.run(call as unknown as IncomingCall, this.#exclusive, () => new actorClass(...args)) as Record<
       string,
@@ -110,7 +110,7 @@ export class ActorInstance {
 
   /** True when the call has ended within this turn. */
   #runOne(call: IncomingCall): boolean {
-    const { context, codec } = this.#options;
+    const { context, core } = this.#options;
     call.running = true;
     let result: unknown;
     try {
@@ -123,7 +123,7 @@ export class ActorInstance {
     }
     if (typeof result !== 'object' || result === null) {
       context.leave();
-      call.reply(result, codec);
+      call.reply(result, core);
       return true;
     }
     if (isThenable(result)) {
@@ -165,7 +165,7 @@ export class ActorInstance {
 
   #reply(call: IncomingCall, value: unknown): void {
     try {
-      call.reply(value, this.#options.codec);
+      call.reply(value, this.#options.core);
     } catch (error) {
       call.fail(error);
     }
@@ -176,9 +176,9 @@ export class ActorInstance {
   }
 
   async #sendStream(call: IncomingCall, iterable: AsyncIterable<unknown> | Iterable<unknown>): Promise<void> {
-    const { codec, context } = this.#options;
+    const { core, context } = this.#options;
     try {
-      await context.run(call, this.#exclusive, () => runStream(call, iterable, codec));
+      await context.run(call, this.#exclusive, () => runStream(call, iterable, core));
       call.endStream();
     } catch (error) {
       if (this.#isExit(error)) call.endStream(this.#exitError());
@@ -191,8 +191,8 @@ export class ActorInstance {
     else call.fail(taskErrorFrom(error, this.#failedCall(call)));
   }
 
-  #failedCall(call: IncomingCall): { method: string; actorId: string } {
-    return { method: `${this.spec.className}.${call.methodName}`, actorId: this.spec.actorId };
+  #failedCall(call: IncomingCall): FailedCall {
+    return { method: call.methodName, className: this.spec.className, actorId: this.spec.actorId };
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -92,7 +92,7 @@ export class CallServer {
     }
     const options = record[5] as CallRecordOptions | null | undefined;
     try {
-      decodeArguments(args, options, record[6], segments, this.#core.codec);
+      this.#decode(args, options, record[6], segments);
     } catch (error) {
       this.#channel.send([RECORD.refused, number, encodeError(error)]);
       return;
@@ -105,6 +105,22 @@ export class CallServer {
     }
     instance.receive(call);
     if (!call.answered) this.#track(call);
+  }
+
+  #decode(
+    args: unknown[],
+    options: CallRecordOptions | null | undefined,
+    firstSegment: unknown,
+    segments: readonly Uint8Array[],
+  ): void {
+    for (const arg of args) {
+      if (typeof arg !== 'object' || (arg === null && options == null)) continue;
+      const { codec, objects } = this.#core;
+      objects.receivingFrom(this.#channel.peer.processId, () =>
+        decodeArguments(args, options, firstSegment, segments, codec),
+      );
+      return;
+    }
   }
 
   #track(call: IncomingCall): void {

@@ -109,7 +109,7 @@ export class HostRuntime {
         spec,
         incarnation,
         gpuIds: gpuIndexes.map(String),
-        codec: this.#core.codec,
+        core: this.#core,
         clock: systemClock,
         context: this.#context,
         onEnded: (cause) => this.#ended(instance, cause),

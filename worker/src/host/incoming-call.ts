@@ -1,6 +1,6 @@
 import type { RunningCall } from '@manta/runtime/actor/host-context';
 import type { Channel } from '@manta/runtime/channel/channel';
-import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { isPrimitive } from '@manta/runtime/objects/payload';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
@@ -72,13 +72,13 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.onCredit?.(0);
   }
 
-  reply(value: unknown, codec: ValueCodec): void {
+  reply(value: unknown, core: CoreProcess): void {
     if (this.answered) return;
     if (isPrimitive(value)) {
       this.#answer([RECORD.result, this.number, value]);
       return;
     }
-    const { bytes } = codec.encode(value, 'result');
+    const bytes = this.#encode(value, core, 'result');
     if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.#answer([RECORD.result, this.number, bytes]);
     else this.#answer([RECORD.resultSegment, this.number], [bytes]);
   }
@@ -108,12 +108,22 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.channel.send([RECORD.stream, this.number]);
   }
 
-  sendItem(value: unknown, codec: ValueCodec): void {
+  /** Refs of ours in the value are lent to the caller as they leave. */
+  #encode(value: unknown, core: CoreProcess, path: string): Uint8Array {
+    const { bytes, transferables } = core.codec.encode(value, path);
+    if (transferables.length > 0) {
+      core.lend(transferables, this.channel.peer.processId);
+      core.unpin(transferables);
+    }
+    return bytes;
+  }
+
+  sendItem(value: unknown, core: CoreProcess): void {
     if (isPrimitive(value)) {
       this.channel.send([RECORD.item, this.number, value]);
       return;
     }
-    const { bytes } = codec.encode(value, 'item');
+    const bytes = this.#encode(value, core, 'item');
     if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.channel.send([RECORD.item, this.number, bytes]);
     else this.channel.send([RECORD.itemSegment, this.number], [bytes]);
   }

@@ -1,6 +1,6 @@
 import { TaskCancelledError } from '@manta/runtime/errors/errors';
 import { DEFAULT_BUFFERED_ITEMS } from '@manta/runtime/rpc/records';
-import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
 import type { IncomingCall } from './incoming-call.ts';
 
 type Stream = AsyncIterable<unknown> | Iterable<unknown>;
@@ -16,7 +16,7 @@ export function isStream(value: unknown): value is Stream {
  * Sends the items as they come, at most as many ahead of the consumer as it granted. When the caller cancels, the
  * generator's `return` runs, so its `finally` blocks do.
  */
-export async function runStream(call: IncomingCall, stream: Stream, codec: ValueCodec): Promise<void> {
+export async function runStream(call: IncomingCall, stream: Stream, core: CoreProcess): Promise<void> {
   let credit = call.maxBufferedItems ?? DEFAULT_BUFFERED_ITEMS;
   let wake: (() => void) | undefined;
   call.onCredit = (items) => {
@@ -26,7 +26,7 @@ export async function runStream(call: IncomingCall, stream: Stream, codec: Value
   call.startStream();
   for await (const item of stream) {
     if (call.cancelled) break;
-    call.sendItem(item, codec);
+    call.sendItem(item, core);
     credit -= 1;
     while (credit <= 0 && !call.cancelled) {
       await new Promise<void>((resolve) => {

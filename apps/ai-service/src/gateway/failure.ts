@@ -1,3 +1,4 @@
+import { MantaError } from '@manta/sdk';
 import { findModelInputError } from '../models/errors.ts';
 import { ClientGoneError, HttpError } from './http/http-server.ts';
 import { RequestError } from './request-error.ts';
@@ -57,20 +58,14 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof ClientGoneError) return failure(499, error.message);
   const input = findModelInputError(error);
   if (input !== undefined) return failure(400, input.message, input.param);
-  if (isMantaError(error)) return mantaFailure(error);
+  if (MantaError.is(error)) return mantaFailure(error as MantaError);
   return failure(
     500,
     'the service failed to answer; its log has the details under this request id',
   );
 }
 
-type MantaErrorLike = Error & { code: string };
-
-function isMantaError(error: unknown): error is MantaErrorLike {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('MANTA_');
-}
-
-function mantaFailure(error: MantaErrorLike): Failure {
+function mantaFailure(error: MantaError): Failure {
   const status = hasName(error, 'ModelEngineError')
     ? 503
     : (STATUS_OF_MANTA_ERROR[error.name] ?? 500);

@@ -1,58 +1,55 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { createMetrics, type Metrics } from '@manta/sdk';
 
+/** From half a millisecond, an embedding that is in the cache of everything, to ten minutes, a long generation. */
 const SECONDS_BUCKETS = [
-  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 120, 600,
+  0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 120, 600,
 ];
+const OVERHEAD_BUCKETS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.1];
 
 /** The gateway's counters. Labels are routes and models that exist, never what a client sent: the set stays small. */
 export class GatewayMetrics {
-  readonly registry: Registry;
-  readonly #requests: Counter<'route' | 'method' | 'status'>;
-  readonly #seconds: Histogram<'route'>;
-  readonly #overhead: Histogram<'route'>;
-  readonly #ongoing: Gauge;
-  readonly #sockets: Gauge;
-  readonly #tokens: Counter<'model' | 'kind'>;
+  readonly #metrics: Metrics;
+  readonly #requests;
+  readonly #seconds;
+  readonly #overhead;
+  readonly #ongoing;
+  readonly #sockets;
+  readonly #tokens;
 
-  constructor(registry = new Registry()) {
-    const registers = [registry];
-    this.registry = registry;
-    this.#requests = new Counter({
-      name: 'manta_gateway_requests_total',
+  constructor(metrics: Metrics = createMetrics('manta_gateway', { processMetrics: true })) {
+    this.#metrics = metrics;
+    this.#requests = metrics.counter({
+      name: 'requests_total',
       help: 'Requests answered; status 499: the client left first',
-      labelNames: ['route', 'method', 'status'],
-      registers,
+      labels: ['route', 'method', 'status'],
     });
-    this.#seconds = new Histogram({
-      name: 'manta_gateway_request_duration_seconds',
+    this.#seconds = metrics.histogram({
+      name: 'request_duration_seconds',
       help: 'From the request head to the end of the answer',
-      labelNames: ['route'],
+      labels: ['route'],
       buckets: SECONDS_BUCKETS,
-      registers,
     });
-    this.#overhead = new Histogram({
-      name: 'manta_gateway_overhead_seconds',
+    this.#overhead = metrics.histogram({
+      name: 'overhead_seconds',
       help: 'Time until the answer began, without the time that the model took',
-      labelNames: ['route'],
-      buckets: [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.1],
-      registers,
+      labels: ['route'],
+      buckets: OVERHEAD_BUCKETS,
     });
-    this.#ongoing = new Gauge({
-      name: 'manta_gateway_requests_ongoing',
-      help: 'Requests being served',
-      registers,
-    });
-    this.#sockets = new Gauge({
-      name: 'manta_gateway_websockets_open',
-      help: 'WebSockets that are open',
-      registers,
-    });
-    this.#tokens = new Counter({
-      name: 'manta_gateway_tokens_total',
+    this.#ongoing = metrics.gauge({ name: 'requests_ongoing', help: 'Requests being served' });
+    this.#sockets = metrics.gauge({ name: 'websockets_open', help: 'WebSockets that are open' });
+    this.#tokens = metrics.counter({
+      name: 'tokens_total',
       help: 'Tokens that models read (prompt) and wrote (completion)',
-      labelNames: ['model', 'kind'],
-      registers,
+      labels: ['model', 'kind'],
     });
+  }
+
+  get contentType(): string {
+    return this.#metrics.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#metrics.text();
   }
 
   requestBegan(): void {

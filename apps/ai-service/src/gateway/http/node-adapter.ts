@@ -256,7 +256,7 @@ class NodeResponse implements HttpResponse {
 
 /** What node's parser refused: too large a head, a request that came too slowly, or no HTTP at all. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const { bytesWritten = 0 } = socket as Socket;
+  const { bytesWritten } = socket as Socket;
   if (!socket.writable || bytesWritten > 0) {
     socket.destroy();
     return;

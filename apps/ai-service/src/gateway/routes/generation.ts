@@ -154,6 +154,6 @@ async function* merge<T>(
   } finally {
     // One failure is reported; the others, and those of leaving, would tell nobody anything.
     void Promise.allSettled(pending.values());
-    void Promise.allSettled(iterators.map((iterator) => iterator.return?.()));
+    void Promise.allSettled(iterators.map(async (iterator) => iterator.return?.()));
   }
 }

@@ -67,7 +67,7 @@ function probeRoutes({ registry, metrics, openMetrics }: RouteContext): Route[] 
       failureFormat,
       methods: {
         GET: async (exchange) => {
-          exchange.send(200, await metrics.registry.metrics(), metrics.registry.contentType);
+          exchange.send(200, await metrics.text(), metrics.contentType);
         },
       },
     },

@@ -39,7 +39,8 @@ export function newTensorArray(datatype: ArrayDatatype, length: number): TensorA
 /** The bytes as elements, little-endian; without a copy where they are aligned. */
 export function tensorArrayOver(datatype: ArrayDatatype, bytes: Uint8Array): TensorArray {
   const array = ARRAY_OF[datatype];
-  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  // Not `slice`: of a Buffer it is a view.
+  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new array(
     aligned.buffer as ArrayBuffer,
     aligned.byteOffset,

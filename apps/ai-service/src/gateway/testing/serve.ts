@@ -44,11 +44,11 @@ export async function serveGateway(
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const url = `http://127.0.0.1:${server.port}`;
-  const withKey = (path: string, init: RequestInit = {}): Promise<Response> =>
-    fetch(url + path, {
-      ...init,
-      headers: { authorization: `Bearer ${TEST_KEY}`, ...init.headers },
-    });
+  const withKey = (path: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${TEST_KEY}`);
+    return fetch(url + path, { ...init, headers });
+  };
   return {
     url,
     port: server.port,

@@ -1,10 +1,12 @@
-import { type ActorHandle, getActor, init, listActors, shutdown } from '@manta/sdk';
+import { pathToFileURL } from 'node:url';
+import { type ActorClass, type ActorHandle, init, shutdown } from '@manta/sdk';
 import { quantile, standardDeviation } from '../harness/statistics.ts';
 import type { Row } from '../report/report.ts';
+import { repositoryPath } from '../repository.ts';
 import { embeddingsClient, startService, type Service } from './gateway-service.ts';
 import type { Suite, SuiteSettings } from './suite.ts';
 
-const modelId = 'local/use-lite';
+const modelName = 'use-lite';
 const text = 'The quick brown fox jumps over the lazy dog.';
 
 /** What the suite needs of the model's actor. */
@@ -34,7 +36,7 @@ async function sample(
   actor: ActorHandle<EmbeddingActor>,
   settings: SuiteSettings,
 ): Promise<Samples> {
-  const client = embeddingsClient(service, { model: modelId, input: text });
+  const client = embeddingsClient(service, { model: `local/${modelName}`, input: text });
   const overHttp = (): Promise<unknown> => client.request();
   const direct = async (): Promise<unknown> => actor.embed([text]);
   const count = settings.quick ? 10 : 500;
@@ -83,15 +85,16 @@ function rowsOf({ http, direct }: Samples): Row[] {
   });
 }
 
-/** A handle to the replica that the service started, found by what the cluster knows of it. */
-async function findModelActor(): Promise<ActorHandle<EmbeddingActor>> {
-  const actors = await listActors({ state: 'alive' });
-  const found = actors.find(({ name }) => name?.includes('use-lite'));
-  if (found?.name === undefined) {
-    const names = actors.map(({ name, className }) => name ?? className).join(', ');
-    throw new Error(`No named actor of ${modelId} in the service's cluster; there are: ${names}`);
-  }
-  return getActor<EmbeddingActor>(found.name, { namespace: found.namespace });
+/**
+ * A replica of our own beside the service's, of the same class with the same model: the service's replicas have no
+ * name to find them by. The class is the service's built file, as a node would load it; nothing of it is linked here.
+ */
+async function createModelActor(): Promise<ActorHandle<EmbeddingActor>> {
+  const file = pathToFileURL(repositoryPath('apps/ai-service/dist/models/model-actors.js')).href;
+  const { EmbeddingModelActor } = (await import(file)) as {
+    EmbeddingModelActor: ActorClass<EmbeddingActor, [modelName: string]>;
+  };
+  return EmbeddingModelActor.options({ cpus: 1 }).create(modelName);
 }
 
 async function run(settings: SuiteSettings): Promise<Row[]> {
@@ -100,7 +103,7 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
   await using service = await startService();
   await init({ address: service.clusterAddress });
   try {
-    const rows = rowsOf(await sample(service, await findModelActor(), settings));
+    const rows = rowsOf(await sample(service, await createModelActor(), settings));
     const wanted = rows.filter((row) => settings.wants(row.name));
     for (const row of wanted) settings.onRow(row);
     return wanted;
@@ -109,5 +112,5 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
   }
 }
 
-/** What the AI service's HTTP route adds to a direct call of the same model actor: one client, one request at a time. */
+/** What the AI service's HTTP route adds to a direct call of such a model actor: one client, one request at a time. */
 export const gatewaySuite: Suite = { run };

@@ -114,6 +114,18 @@ describe('startBroker', () => {
     expect(JSON.stringify(warnings)).not.toContain('wrong');
   });
 
+  it('blames no client for the time in which this process itself was busy', async () => {
+    const broker = await started({ token: 'secret', limits: { authTimeoutMs: 50 } });
+    const client = await RawNatsClient.connect(address(broker));
+    cleanUps.push(() => client.close());
+    await waitFor(() => client.all('INFO').length > 0, { describe: 'INFO' });
+    client.send(connectLine({ auth_token: 'secret' }));
+    const busyUntil = performance.now() + 100;
+    while (performance.now() < busyUntil);
+    await client.sync();
+    expect(broker.stats().authenticationTimeouts).toBe(0);
+  });
+
   it('drops a slow consumer with a reason, slows its publisher down before that, and counts both', async () => {
     const broker = await started({
       limits: { maxPendingBytes: 1024 * 1024, maxPayloadBytes: 65_536 },

@@ -97,14 +97,21 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   }
 
   async listen(): Promise<void> {
-    const { port = 0 } = this.#options;
+    const { port = 0, logger } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => {
+      // Stays for good: an accept that fails later, for want of file descriptors, must not end the process.
+      this.#server.on('error', (cause) => {
         const message = `The broker cannot listen at ${this.host}:${port}: ${cause.message}`;
+        logger?.warn({ error: cause.message }, 'broker socket error');
         reject(new ClusterUnavailableError(message, { cause }));
       });
       this.#server.listen(port, this.host, resolve);
     });
+    const { authRequired } = this;
+    logger?.info(
+      { url: this.url, authRequired, tls: this.#secureContext !== undefined },
+      'broker listens',
+    );
     const check = (): void => this.#connections.forEach((connection) => connection.checkAlive());
     this.#stopChecks = this.clock.every(this.limits.pingIntervalMs, check, { unref: true });
   }

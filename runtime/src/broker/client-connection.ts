@@ -301,9 +301,13 @@ export class ClientConnection implements ParserEvents {
   }
 
   #startAuthTimeout(): void {
+    const tooLate = (): void => {
+      if (this.#parser.connectOnly) this.drop('Authentication Timeout', 'authenticationTimeouts');
+    };
     this.#cancelAuthTimeout = this.#host.clock.after(
       this.#host.limits.authTimeoutMs,
-      () => this.drop('Authentication Timeout', 'authenticationTimeouts'),
+      // After a stall of this process CONNECT may have come already and only wait to be read: that goes first.
+      () => setImmediate(tooLate),
       { unref: true },
     );
   }

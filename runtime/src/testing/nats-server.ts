@@ -23,23 +23,19 @@ export function natsServerPrograms(environment: NodeJS.ProcessEnv = process.env)
 }
 
 export interface NatsServer extends TestServer {
-  readonly pid: number;
   /** Ends it at once, as a crash would. */
   kill(): Promise<void>;
-  /** Stops and continues the process without ending it. */
-  freeze(): void;
-  thaw(): void;
 }
 
 /** Starts a real NATS server that listens on 127.0.0.1 only and keeps its files in a folder that `stop` removes. */
 export async function startNatsServer(
-  options: TestServerOptions & { program?: string; jetStream?: boolean } = {},
+  options: TestServerOptions & { program?: string } = {},
 ): Promise<NatsServer> {
   const program = options.program ?? natsServerPrograms()[0] ?? '';
   const port = options.port ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), 'manta-nats-'));
   const configuration = join(folder, 'server.conf');
-  writeFileSync(configuration, configurationText(options, port, folder));
+  writeFileSync(configuration, configurationText(options, port));
   const child = spawn(program, ['-c', configuration], { stdio: ['ignore', 'ignore', 'pipe'] });
   const server = new RunningServer(child, port, folder);
   try {
@@ -76,10 +72,6 @@ class RunningServer implements NatsServer {
     return `nats://${this.host}:${this.port}`;
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
   async started(): Promise<void> {
     await waitFor(() => this.#ended() || accepts(this.host, this.port), {
       describe: `nats-server listens on port ${this.port}`,
@@ -93,14 +85,6 @@ class RunningServer implements NatsServer {
 
   kill(): Promise<void> {
     return this.#end('SIGKILL');
-  }
-
-  freeze(): void {
-    this.#child.kill('SIGSTOP');
-  }
-
-  thaw(): void {
-    this.#child.kill('SIGCONT');
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
@@ -118,11 +102,7 @@ class RunningServer implements NatsServer {
   }
 }
 
-function configurationText(
-  options: TestServerOptions & { jetStream?: boolean },
-  port: number,
-  folder: string,
-): string {
+function configurationText(options: TestServerOptions, port: number): string {
   const lines = [`listen: "127.0.0.1:${port}"`, 'ping_max: 2'];
   const set = (name: string, value: number | undefined): void => {
     if (value !== undefined) lines.push(`${name}: ${value}`);
@@ -138,7 +118,6 @@ function configurationText(
     const timeout = (options.authTimeoutMs ?? 2_000) / 1_000;
     lines.push(`authorization { token: "${options.token}", timeout: ${timeout} }`);
   }
-  if (options.jetStream) lines.push(`jetstream { store_dir: "${folder}" }`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -23,10 +23,8 @@ export function connectionError(cause: unknown, what: string): MantaError {
 }
 
 function isAuthorization(cause: unknown): boolean {
-  return (
-    cause instanceof errors.AuthorizationError ||
-    cause instanceof errors.UserAuthenticationExpiredError
-  );
+  // The client calls it the same when a busy server gives up waiting for the token.
+  return cause instanceof errors.AuthorizationError && !/timeout/i.test(cause.message);
 }
 
 function reasonOf(cause: unknown): string {

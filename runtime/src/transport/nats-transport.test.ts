@@ -61,6 +61,7 @@ describe('connectNats', () => {
     ['says nothing', undefined],
     ['speaks HTTP', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
     ['hangs up', null],
+    ['is too busy for the token', `INFO {"version":"2.9.0"}\r\n-ERR 'Authentication Timeout'\r\n`],
   ])('fails soon at a server that %s', async (_name, greeting) => {
     const server = createServer((socket) => {
       socket.on('error', () => {});

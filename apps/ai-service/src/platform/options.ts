@@ -1,0 +1,63 @@
+import { parseArgs } from 'node:util';
+import { InvalidArgumentError } from '@manta/sdk';
+
+export interface CommandLine {
+  host: string;
+  port: number;
+  dataFolder: string;
+  nodes: number;
+  help: boolean;
+}
+
+export const HELP = `Starts a Manta cluster on this machine and the AI service on it.
+
+Usage: npm start -- [options]
+
+  --port PORT   Port for HTTP and WebSocket; 0 takes a free one. Default 8080.
+  --host HOST   Address to listen on. Default 127.0.0.1: this machine only.
+  --data DIR    Folder for the API key, made if missing. Default ./data.
+  --nodes N     Worker nodes, 1 to 16. Default 1.
+  --help        This text.
+
+Environment
+  MANTA_LOG_LEVEL     trace, debug, info, warn (default), error
+  MANTA_UWEBSOCKETS   Where uWebSockets.js is installed, to serve HTTP with it (scripts/install-uwebsockets.sh);
+                      'off': node:http in any case
+`;
+
+/** @throws InvalidArgumentError that names the option. */
+export function readCommandLine(args: string[]): CommandLine {
+  const { values } = parse(args);
+  return {
+    host: values.host,
+    port: readInteger('port', values.port, 0, 65_535),
+    dataFolder: values.data,
+    nodes: readInteger('nodes', values.nodes, 1, 16),
+    help: values.help,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        host: { type: 'string', default: '127.0.0.1' },
+        port: { type: 'string', default: '8080' },
+        data: { type: 'string', default: './data' },
+        nodes: { type: 'string', default: '1' },
+        help: { type: 'boolean', default: false, short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message, { cause: error });
+  }
+}
+
+function readInteger(name: string, text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= min && value <= max) return value;
+  throw new InvalidArgumentError(
+    `--${name} must be a whole number from ${min} to ${max}, not '${text}'`,
+  );
+}

@@ -1,0 +1,127 @@
+import { createLogger } from '@manta/sdk';
+import { ApiKey, apiKeyPath, loadApiKey } from '../gateway/api-key.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { GatewayMetrics } from '../gateway/gateway-metrics.ts';
+import type { HttpServer } from '../gateway/http/http-server.ts';
+import { listenHttp } from '../gateway/http/listen.ts';
+import { MODEL_CATALOG } from '../models/catalog.ts';
+import { LocalCluster } from './local-cluster.ts';
+import { ActorModelRegistry } from './model-registry.ts';
+import type { Progress } from './progress.ts';
+
+export interface ServiceOptions {
+  host: string;
+  port: number;
+  dataFolder: string;
+  nodes: number;
+  version: string;
+}
+
+const STREAMS_GRACE_MS = 10_000;
+
+/** The service as a whole: gateway, models and the cluster under them. */
+export class AiService implements AsyncDisposable {
+  readonly url: string;
+  readonly keyFile: string;
+  /** Closed in reverse. */
+  readonly #parts: (() => Promise<void>)[];
+  #closed: Promise<void> | undefined;
+
+  private constructor(url: string, keyFile: string, parts: (() => Promise<void>)[]) {
+    this.url = url;
+    this.keyFile = keyFile;
+    this.#parts = parts;
+  }
+
+  /**
+   * Listens first, so that a taken port is known at once and probes are answered; resolves when every model answers.
+   * @param aborted Settles when somebody wants it to stop before it is up.
+   * @throws AddressInUseError
+   */
+  static async start(options: ServiceOptions, progress: Progress): Promise<AiService> {
+    const logger = createLogger({
+      name: 'ai-service',
+      level: process.env['MANTA_LOG_LEVEL'] ?? 'warn',
+    });
+    const parts: (() => Promise<void>)[] = [];
+    try {
+      const key = await loadApiKey(options.dataFolder);
+      const registry = new ActorModelRegistry({ logger });
+      const gateway = new Gateway({
+        registry,
+        apiKey: new ApiKey(key),
+        metrics: new GatewayMetrics(),
+        logger,
+        version: options.version,
+      });
+      const server = await listen(gateway, options, logger);
+      parts.push(() => server.close({ graceMs: STREAMS_GRACE_MS }));
+      const cluster = await progress.step(clusterTitle(options.nodes), () =>
+        LocalCluster.start({ nodes: options.nodes, cpusNeeded: cpusNeeded() }),
+      );
+      parts.unshift(() => cluster[Symbol.asyncDispose]());
+      parts.splice(1, 0, () => registry[Symbol.asyncDispose]());
+      await startModels(registry, progress);
+      const url = `http://${urlHost(options.host)}:${server.port}`;
+      return new AiService(url, apiKeyPath(options.dataFolder), parts);
+    } catch (error) {
+      await closeParts(parts);
+      throw error;
+    }
+  }
+
+  /** Lets streams finish for a while, then ends models and cluster. Idempotent. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#closed ??= closeParts(this.#parts));
+  }
+}
+
+async function closeParts(parts: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of parts.toReversed()) await close();
+}
+
+function listen(
+  gateway: Gateway,
+  { host, port }: ServiceOptions,
+  logger: ReturnType<typeof createLogger>,
+): Promise<HttpServer> {
+  return listenHttp(
+    {
+      host,
+      port,
+      handler: gateway.handle,
+      upgrade: gateway.upgrade,
+      onHandlerError: (error) => logger.error({ err: error }, 'a request could not be handled'),
+    },
+    logger,
+    process.env['MANTA_UWEBSOCKETS'],
+  );
+}
+
+async function startModels(registry: ActorModelRegistry, progress: Progress): Promise<void> {
+  const waiting = new Map<string, () => void>();
+  const steps = registry
+    .list()
+    .map((model) =>
+      progress.step(
+        `model ${model.id}`,
+        () => new Promise<void>((resolve) => waiting.set(model.id, resolve)),
+      ),
+    );
+  await registry.start((model) => waiting.get(model.id)?.());
+  await Promise.all(steps);
+}
+
+function clusterTitle(nodes: number): string {
+  return `cluster: head and ${nodes} worker ${nodes === 1 ? 'node' : 'nodes'}`;
+}
+
+function cpusNeeded(): number {
+  return [...MODEL_CATALOG.values()].reduce((sum, { resources }) => sum + resources.cpus, 0);
+}
+
+/** An address to connect to, for one to listen on. */
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -26,7 +26,7 @@ export async function startService(): Promise<Service> {
   const args = [main, '--port', String(port), '--data', dataDirectory];
   // The service's `init()` joins the cluster that this names.
   const env = { ...process.env, MANTA_ADDRESS: cluster.address };
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 2, 2], env });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
   const dispose = async (): Promise<void> => {
     await endProcess(child);
     await cluster[Symbol.asyncDispose]();

@@ -174,7 +174,7 @@ export const HostedActor = v.object({
 });
 export type HostedActor = v.InferOutput<typeof HostedActor>;
 
-export const NodeRegister = v.object({
+const NodeRegisterFields = v.object({
   nodeId: id('node'),
   /** Changes with each start of the agent process. */
   sessionId: v.string(),
@@ -189,10 +189,31 @@ export const NodeRegister = v.object({
   address: ProcessAddress,
   /** What runs there now. */
   actors: v.array(HostedActor),
+  /** The same in short, for what shares an address: 100 000 actors of a few hosts must fit into one message. */
+  hosts: v.optional(
+    v.array(
+      v.object({
+        address: ProcessAddress,
+        pid: count,
+        actors: v.array(v.tuple([id('actor'), count])),
+      }),
+    ),
+  ),
   /** Driver processes whose liveness link ends at this node. */
   drivers: v.array(id('process')),
 });
-export type NodeRegister = v.InferOutput<typeof NodeRegister>;
+/** As it is sent; read, it has all its actors in `actors`. */
+export type NodeRegisterInput = v.InferInput<typeof NodeRegisterFields>;
+export interface NodeRegister extends Omit<v.InferOutput<typeof NodeRegisterFields>, 'hosts'> {}
+export const NodeRegister: v.GenericSchema<NodeRegisterInput, NodeRegister> = v.pipe(
+  NodeRegisterFields,
+  v.transform(({ hosts = [], ...message }): NodeRegister => {
+    const hosted = hosts.flatMap(({ address, pid, actors }) =>
+      actors.map(([actorId, incarnation]): HostedActor => ({ actorId, incarnation, address, pid })),
+    );
+    return hosted.length === 0 ? message : { ...message, actors: message.actors.concat(hosted) };
+  }),
+);
 /** `refused`: the node must kill its actors and take a new node id (it was declared dead). */
 export const NodeRegisterReply = v.object({
   epoch: v.string(),

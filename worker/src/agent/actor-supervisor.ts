@@ -1,7 +1,7 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { HostedActor, Isolation, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
+import type { Isolation, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
 import type { HostConfiguration, StartActor } from '../host/host-protocol.ts';
 import { HostPool, type ActorMessage } from '../pool/host-pool.ts';
 import type { HostProcess } from '../pool/host-process.ts';
@@ -15,6 +15,7 @@ import {
   type ActorRecord,
   type AgentEffect,
   type AgentEvent,
+  type HostWithActors,
 } from './agent-state.ts';
 import type { JobLogPublisher } from './job-log-publisher.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -75,7 +76,7 @@ export class ActorSupervisor {
     this.step({ type: 'commands', commands });
   }
 
-  hosted(): HostedActor[] {
+  hosted(): HostWithActors[] {
     return hostedActors(this.state);
   }
 

@@ -6,6 +6,7 @@ import type {
   Isolation,
   NodeCommand,
   NodeEvent,
+  NodeRegisterInput,
   ProcessAddress,
 } from '@manta/runtime/wire/messages';
 import type { StartActor } from '../host/host-protocol.ts';
@@ -47,6 +48,8 @@ export interface ActorRecord {
   cause: DeathCause | undefined;
   encodedError: Uint8Array | undefined;
 }
+
+export type HostWithActors = NonNullable<NodeRegisterInput['hosts']>[number];
 
 export interface AgentState {
   readonly actors: Map<ActorKey, ActorRecord>;
@@ -107,13 +110,19 @@ export function stepAgent(state: AgentState, event: AgentEvent): AgentEffect[] {
   }
 }
 
-/** What the head is told when the agent registers: actors that can be called. Those that start are reported later. */
-export function hostedActors(state: AgentState): HostedActor[] {
-  const hosted: HostedActor[] = [];
+/**
+ * What the head is told when the agent registers: actors that can be called, by where they are. Those that start are
+ * reported later.
+ */
+export function hostedActors(state: AgentState): HostWithActors[] {
+  const hosts = new Map<ProcessId, HostWithActors>();
   for (const { actorId, incarnation, address, pid } of state.actors.values()) {
-    if (address !== undefined) hosted.push({ actorId, incarnation, address, pid });
+    if (address === undefined) continue;
+    const known = hosts.get(address.processId);
+    if (known) known.actors.push([actorId, incarnation]);
+    else hosts.set(address.processId, { address, pid, actors: [[actorId, incarnation]] });
   }
-  return hosted;
+  return [...hosts.values()];
 }
 
 function takeCommands(state: AgentState, commands: readonly NodeCommand[]): AgentEffect[] {
@@ -223,22 +232,20 @@ function lost(state: AgentState, actorKey: ActorKey, cause: DeathCause): AgentEf
 }
 
 function finish(state: AgentState, record: ActorRecord, cause: DeathCause): AgentEffect[] {
-  const { actorId, incarnation, encodedError } = record;
+  const { actorId, incarnation, encodedError, address, hostId } = record;
   state.actors.delete(keyOf(record));
   rememberEnded(state, actorId, incarnation);
-  return [
+  const error = encodedError === undefined ? {} : { encodedError };
+  const effects: AgentEffect[] = [
     { type: 'release', actorKey: keyOf(record) },
-    {
-      type: 'report',
-      event: {
-        type: 'actor-ended',
-        actorId,
-        incarnation,
-        cause,
-        ...(encodedError === undefined ? {} : { encodedError }),
-      },
-    },
+    { type: 'report', event: { type: 'actor-ended', actorId, incarnation, cause, ...error } },
   ];
+  // A thread is a process of its own to others: what it owned ends with it.
+  if (address !== undefined && hostId !== undefined && address.processId !== hostId) {
+    const event: NodeEvent = { type: 'process-ended', processId: address.processId, cause };
+    effects.push({ type: 'report', event });
+  }
+  return effects;
 }
 
 function rememberEnded(state: AgentState, actorId: ActorId, incarnation: number): void {

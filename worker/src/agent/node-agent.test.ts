@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBroker, type Broker } from '@manta/runtime/broker/broker';
+import type { NodeId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { JobLogs, NodeLogsReply } from '@manta/runtime/wire/messages';
@@ -295,6 +297,40 @@ describe('the end of a node', () => {
     expect(pids.filter(isAlive)).toEqual([]);
     expect(head.goodbyes).toEqual([node.nodeId]);
     expect(existsSync(join(directory, 'sockets'))).toBe(false);
+  });
+
+  it('killed with SIGKILL leaves neither hosts nor what they started', async () => {
+    const program = `
+      const { startNode } = await import(process.argv[1]);
+      const options = JSON.parse(process.argv[2]);
+      await startNode(options);
+    `;
+    const options: NodeOptions = {
+      natsUrl: broker.url,
+      token: TOKEN,
+      directory,
+      cpus: 2,
+      programs: { host: compiled('testing/fake-host.js').pathname },
+    };
+    const agent = spawn(
+      process.execPath,
+      ['--input-type=module', '-e', program, compiled('main.js').href, JSON.stringify(options)],
+      { stdio: 'ignore' },
+    );
+    await until(() => head.registrations.length === 1);
+    const { nodeId } = head.registrations[0] as { nodeId: NodeId };
+    const specs = [testSpec('Parent'), testSpec('Busy')];
+    await head.command(nodeId, ...specs.map((spec) => startCommand(spec)));
+    let child = 0;
+    await until(async () => {
+      const reply = await head.ask(nodeId, 'logs', { actorId: specs[0]?.actorId });
+      child = Number(/child (\d+)/.exec(decodeControl(NodeLogsReply, reply).text ?? '')?.[1] ?? 0);
+      return child > 0 && head.eventsOf('actor-started').length === 2;
+    });
+    const pids = [child, ...head.eventsOf('actor-started').map(({ actor }) => actor.pid)];
+    expect(pids.filter(isAlive)).toEqual(pids);
+    agent.kill('SIGKILL');
+    await until(() => pids.filter(isAlive).length === 0);
   });
 
   it('can be asked for by the head', async () => {

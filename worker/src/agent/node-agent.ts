@@ -17,10 +17,11 @@ import {
   PROTOCOL_VERSION,
   type NodeCapacity,
   type NodeEvent,
-  type NodeRegister,
+  type NodeRegisterInput,
 } from '@manta/runtime/wire/messages';
 import { subjectsOf, type NodeOperation, type Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
+import { GroupGuardian } from '../pool/group-guardian.ts';
 import type { PoolSettings } from '../pool/pool-state.ts';
 import { ProcessGroups } from '../pool/process-groups.ts';
 import { nodeLabels } from '../resources/node-resources.ts';
@@ -87,6 +88,7 @@ export class NodeAgent {
   private epoch = '';
   private server: ChannelServer | undefined;
   private heartbeat: HeartbeatThread | undefined;
+  private guardian: GroupGuardian | undefined;
   private heartbeatIdentity: HeartbeatIdentity | undefined;
   private readonly stopListening: (() => void)[] = [];
   private nodeSubscriptions: Subscription[] = [];
@@ -153,6 +155,7 @@ export class NodeAgent {
     if (this.heartbeatIdentity === undefined || this.closing) return;
     this.heartbeat = this.makeHeartbeat(this.heartbeatIdentity);
     if (this.partitioned) this.heartbeat.setPartitioned(true);
+    this.startGuardian();
     this.supervisor.open();
   }
 
@@ -190,7 +193,7 @@ export class NodeAgent {
     }
     this.reporter.close();
     this.jobLogs.close();
-    await Promise.all([this.heartbeat?.close(), this.server?.close()]);
+    await Promise.all([this.heartbeat?.close(), this.server?.close(), this.guardian?.close()]);
   }
 
   private async deregister(reason: string): Promise<void> {
@@ -201,6 +204,13 @@ export class NodeAgent {
       // The head finds out by itself: there are no heartbeats any more.
       this.options.logger.debug({ error: String(error) }, 'could not say goodbye to the head');
     }
+  }
+
+  private startGuardian(): void {
+    this.guardian = new GroupGuardian((error) =>
+      this.options.logger.warn({ error: error.message }, 'no guardian over the host processes'),
+    );
+    this.groups.watch(this.guardian);
   }
 
   private listen(): Promise<ChannelServer> {
@@ -258,7 +268,7 @@ export class NodeAgent {
     });
   }
 
-  private describe(): NodeRegister {
+  private describe(): NodeRegisterInput {
     const { options, server } = this;
     assert(server !== undefined, 'a node registers after it listens');
     return {
@@ -271,7 +281,8 @@ export class NodeAgent {
       capacity: options.capacity,
       labels: nodeLabels(this.nodeId, options.capacity.gpus, options.labels),
       address: { ...server.address, nodeId: this.nodeId },
-      actors: this.supervisor.hosted(),
+      actors: [],
+      hosts: this.supervisor.hosted(),
       drivers: this.links.drivers,
     };
   }

@@ -1,6 +1,6 @@
 import type { NodeId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { NodeRegister, NodeRegisterReply } from '@manta/runtime/wire/messages';
+import type { NodeRegisterInput, NodeRegisterReply } from '@manta/runtime/wire/messages';
 import { Backoff } from './backoff.ts';
 import { isUnavailable } from './head-client.ts';
 
@@ -10,8 +10,8 @@ const RETRY_MAX_MS = 1_000;
 export interface RegistrationOptions {
   clock: Clock;
   /** What the node is at this moment. */
-  describe(): NodeRegister;
-  send(message: NodeRegister): Promise<NodeRegisterReply>;
+  describe(): NodeRegisterInput;
+  send(message: NodeRegisterInput): Promise<NodeRegisterReply>;
   /** The head accepted the node. */
   onAccepted(reply: NodeRegisterReply): void;
   /** The head has declared this node dead: from here on `describe` gives a new one without actors. */

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { exitCause, type HostExit } from './exit-cause.ts';
+
+const exit = (overrides: Partial<HostExit>): HostExit => ({
+  pid: 42,
+  exitCode: null,
+  signal: null,
+  stderrTail: '',
+  kernelOutOfMemory: false,
+  logFile: 'host-p_1.err',
+  nodeId: 'n_1',
+  ...overrides,
+});
+const HEAP_FULL = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n 1: 0xb';
+
+describe('exitCause', () => {
+  it('says how the process ended, its last words and where to look', () => {
+    expect(exitCause(exit({ exitCode: 3, stderrTail: 'a\nTypeError: no\n' }))).toEqual({
+      kind: 'process-died',
+      message: 'the actor\'s process 42 ended with exit code 3 ("TypeError: no"); see host-p_1.err',
+      exitCode: 3,
+      nodeId: 'n_1',
+    });
+    expect(exitCause(exit({ signal: 'SIGSEGV' }))).toMatchObject({ kind: 'process-died', signal: 'SIGSEGV' });
+  });
+
+  it.each<[string, Partial<HostExit>, string]>([
+    ['heap full', { signal: 'SIGABRT', stderrTail: HEAP_FULL }, 'out-of-memory'],
+    ['heap full, through a shell', { exitCode: 134, stderrTail: HEAP_FULL }, 'out-of-memory'],
+    ['another abort', { signal: 'SIGABRT', stderrTail: 'assertion failed' }, 'process-died'],
+    ['words without an abort', { exitCode: 1, stderrTail: HEAP_FULL }, 'process-died'],
+    ['killed by the kernel', { signal: 'SIGKILL', kernelOutOfMemory: true }, 'out-of-memory'],
+    ['killed by somebody', { signal: 'SIGKILL' }, 'process-died'],
+  ])('%s', (_name, overrides, kind) => {
+    expect(exitCause(exit(overrides)).kind).toBe(kind);
+  });
+});

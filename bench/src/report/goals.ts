@@ -6,6 +6,8 @@ export interface Goal {
   limitShare?: number;
   /** At least so many times better than the peer. */
   peers?: Record<string, number>;
+  /** At least this share of another row of ours. */
+  ofRow?: { name: string; share: number };
   /** At most, in the row's unit. */
   atMost?: number;
 }
@@ -14,6 +16,14 @@ export const goals: Readonly<Record<string, Goal>> = {
   '1_1_actor_calls_sync': { limitShare: 0.75, peers: { ray: 8, moleculer: 1.2 } },
   '1_1_actor_calls_async': { limitShare: 0.45, peers: { ray: 100, moleculer: 10 } },
   n_n_actor_calls_async: { peers: { ray: 80 } },
+  ...Object.fromEntries(
+    [
+      '1_1_async_actor_calls_sync',
+      '1_1_async_actor_calls_async',
+      '1_n_async_actor_calls_async',
+      'n_n_async_actor_calls_async',
+    ].map((name) => [name, { ofRow: { name: name.replace('async_actor', 'actor'), share: 0.9 } }]),
+  ),
   actor_create_to_first_answer: { atMost: 10 },
   shared_actor_create_to_first_answer: { atMost: 3 },
   '40_actors_at_once': { peers: { ray: 6 } },
@@ -28,8 +38,9 @@ export interface Verdict {
   met: boolean;
 }
 
-/** One verdict per part of the row's goal that this run can judge (a peer that did not run gives none). */
-export function judge(row: Row, goal: Goal | undefined = goals[row.name]): Verdict[] {
+/** One verdict per part of the row's goal that this run can judge (a peer or a row that did not run gives none). */
+export function judge(row: Row, rows: readonly Row[]): Verdict[] {
+  const goal = goals[row.name];
   if (goal === undefined) return [];
   const verdicts: Verdict[] = [];
   if (goal.limitShare !== undefined && row.limit !== undefined) {
@@ -40,6 +51,11 @@ export function judge(row: Row, goal: Goal | undefined = goals[row.name]): Verdi
     const theirs = row.peers[peer];
     if (theirs === undefined) continue;
     verdicts.push({ text: `${peer} ≥ ${factor}×`, met: ratioTo(row, theirs.value) >= factor });
+  }
+  const other = rows.find(({ name }) => name === goal.ofRow?.name);
+  if (goal.ofRow !== undefined && other !== undefined) {
+    const met = ratioTo(row, other.value) >= goal.ofRow.share;
+    verdicts.push({ text: `${other.name} ≥ ${goal.ofRow.share}×`, met });
   }
   if (goal.atMost !== undefined) {
     verdicts.push({ text: `≤ ${goal.atMost} ${row.unit}`, met: row.value <= goal.atMost });

@@ -37,21 +37,29 @@ describe('a peer', () => {
 
 describe('goals', () => {
   test('are judged against the limit and each peer that ran', () => {
-    expect(judge(syncRow)).toEqual([
+    expect(judge(syncRow, [])).toEqual([
       { text: 'limit ≥ 0.75×', met: true },
       { text: 'ray ≥ 8×', met: true },
       { text: 'moleculer ≥ 1.2×', met: false },
     ]);
-    expect(judge({ ...syncRow, peers: {} })).toHaveLength(1);
+    expect(judge({ ...syncRow, peers: {} }, [])).toHaveLength(1);
   });
 
   test('with a bound are judged in the unit of the row', () => {
-    expect(judge(creationRow)).toEqual([{ text: '≤ 10 ms', met: true }]);
-    expect(judge({ ...creationRow, value: 11 })[0]?.met).toBe(false);
+    expect(judge(creationRow, [])).toEqual([{ text: '≤ 10 ms', met: true }]);
+    expect(judge({ ...creationRow, value: 11 }, [])[0]?.met).toBe(false);
+  });
+
+  test('can refer to another row of the run', () => {
+    const asynchronous = { ...syncRow, name: '1_1_async_actor_calls_sync', value: 10_000 };
+    const verdict = { text: '1_1_actor_calls_sync ≥ 0.9×', met: false };
+    expect(judge(asynchronous, [syncRow])).toEqual([verdict]);
+    expect(judge({ ...asynchronous, value: 11_000 }, [syncRow])[0]?.met).toBe(true);
+    expect(judge(asynchronous, [])).toEqual([]);
   });
 
   test('a row without a goal has no verdict', () => {
-    expect(judge({ ...syncRow, name: 'some_other_row' })).toEqual([]);
+    expect(judge({ ...syncRow, name: 'some_other_row' }, [])).toEqual([]);
   });
 });
 

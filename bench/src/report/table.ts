@@ -7,20 +7,17 @@ export function renderTable(report: Report): string {
   const peers = [...new Set(report.rows.flatMap((row) => Object.keys(row.peers)))];
   const header = ['row', 'manta', '±', 'unit', 'limit', '/limit'];
   for (const peer of peers) header.push(peer, `/${peer}`);
-  const lines = [
-    [...header, 'goals'],
-    ...report.rows.map((row) => cellsOf(row, peers, report.quick)),
-  ];
+  const lines = [[...header, 'goals'], ...report.rows.map((row) => cellsOf(row, peers, report))];
   const table = alignColumns(lines);
   const facts = [machineLine(report), ...peerVersions(report.rows, peers)];
   return [...facts, ...steadinessLines(report), '', ...table].join('\n');
 }
 
-function cellsOf(row: Row, peers: readonly string[], quick: boolean): string[] {
+function cellsOf(row: Row, peers: readonly string[], { quick, rows }: Report): string[] {
   const cells = [row.name, formatQuantity(row.value), formatQuantity(row.sd), row.unit];
   cells.push(...comparison(row, row.limit?.value));
   for (const peer of peers) cells.push(...comparison(row, row.peers[peer]?.value));
-  const judged = quick ? [] : judge(row);
+  const judged = quick ? [] : judge(row, rows);
   const verdicts = judged.map(({ met, text }) => `${met ? '✓' : '✗'} ${text}`);
   return [...cells, verdicts.join(', ')];
 }

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { HELP, readCommandLine } from './options.ts';
+
+test('without options: this machine, port 8080, one node', () => {
+  expect(readCommandLine([])).toEqual({
+    host: '127.0.0.1',
+    port: 8080,
+    dataFolder: './data',
+    nodes: 1,
+    help: false,
+  });
+});
+
+test('options are taken, and each is in the help', () => {
+  expect(readCommandLine(['--port', '0', '--host=::', '--data', '/x', '--nodes', '3'])).toEqual({
+    host: '::',
+    port: 0,
+    dataFolder: '/x',
+    nodes: 3,
+    help: false,
+  });
+  for (const option of ['--port', '--host', '--data', '--nodes', '--help'])
+    expect(HELP).toContain(option);
+});
+
+test.each([
+  [['--port', '70000'], '--port'],
+  [['--port', ''], '--port'],
+  [['--nodes', '0'], '--nodes'],
+  [['--nodes', '1.5'], '--nodes'],
+  [['--colour'], '--colour'],
+  [['stray'], 'stray'],
+])('%j is refused by name', (args, name) => {
+  expect(() => readCommandLine(args)).toThrow(name);
+});

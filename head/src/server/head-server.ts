@@ -59,9 +59,6 @@ export interface HeadCounters {
   commits: number;
 }
 
-/** `head-started` is repeated, for with an embedded broker everybody is still reconnecting when it is first said. */
-const HEAD_STARTED_REPEATS = 20;
-const HEAD_STARTED_INTERVAL_MS = 500;
 /** Updates to one process in one message. */
 const UPDATES_BYTES_MAX = 1024 * 1024;
 const UPDATE_BYTES = 512;
@@ -118,7 +115,7 @@ export class HeadServer {
     await transport.flush();
     const tick = clock.every(this.times.tickIntervalMs, () => this.#tick(), { unref: true });
     this.#cancels.push(tick);
-    this.#announceStart(HEAD_STARTED_REPEATS);
+    this.#announceStart();
     this.#turn();
   }
 
@@ -218,26 +215,21 @@ export class HeadServer {
     this.#applyDetector(this.#detector.heard(nodeId));
   }
 
-  /** A node that this head does not know beats: it, and whoever else missed it, shall hear that a head has started. */
+  /**
+   * A node that this head does not know beats: it missed that a head has started, or that it was declared dead. All
+   * processes hear the call and report again, so it is not made often.
+   */
   #askToRegister(): void {
     const now = this.#options.clock.now();
-    if (now - this.#lastHeadStartedAt >= this.times.tickIntervalMs) this.#announceStart(0);
+    if (now - this.#lastHeadStartedAt >= this.times.suspectAfterMs) this.#announceStart();
   }
 
-  #announceStart(repeats: number): void {
-    if (this.#isClosed) return;
+  #announceStart(): void {
     const { transport, clock, epoch } = this.#options;
     this.#lastHeadStartedAt = clock.now();
-    if (transport.status === 'connected')
+    if (transport.status === 'connected') {
       transport.publish(this.#subjects.headStarted, encodeControl({ epoch }));
-    if (repeats === 0) return;
-    this.#cancels[1] = clock.after(
-      HEAD_STARTED_INTERVAL_MS,
-      () => this.#announceStart(repeats - 1),
-      {
-        unref: true,
-      },
-    );
+    }
   }
 
   #tick(): void {

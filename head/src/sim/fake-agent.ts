@@ -41,6 +41,7 @@ export class FakeAgent {
   readonly #subjects: Subjects;
   /** What lives here, in its constructor or beyond. */
   readonly living = new Map<ActorId, LivingActor>();
+  readonly #newestIncarnation = new Map<ActorId, number>();
   readonly drivers = new Set<ProcessId>();
   /** Each command that was new here, for assertions. */
   readonly commands: NodeCommand[] = [];
@@ -67,6 +68,9 @@ export class FakeAgent {
     this.#lastContactAt = options.clock.now();
     const started = options.transport.subscribe(this.#subjects.headStarted, () => this.#register());
     this.#unsubscribes.push(() => started.unsubscribe());
+    options.transport.onStatus((status) => {
+      if (status === 'connected') this.#register();
+    });
     this.#listen();
     this.#register();
     this.#cancels.push(options.clock.every(100, () => this.#beat(), { unref: true }));
@@ -116,7 +120,8 @@ export class FakeAgent {
     const commands = transport.subscribe(
       this.#subjects.node(this.nodeId, 'commands'),
       (payload, _subject, reply) => {
-        if (this.isDead) return;
+        // Before it is registered it knows no fencing time: whatever it started could outlive it unseen.
+        if (this.isDead || !this.#isRegistered) return;
         for (const command of decodeControl(NodeCommands, payload).commands) this.#obey(command);
         reply?.(encodeControl({ ok: true }));
       },
@@ -142,8 +147,9 @@ export class FakeAgent {
       return;
     }
     const { spec, incarnation, gpuIndexes } = command;
-    const known = this.living.get(spec.actorId);
-    if (known !== undefined && known.incarnation >= incarnation) return;
+    // A repeat may come after the incarnation has ended: that must not start it again.
+    if ((this.#newestIncarnation.get(spec.actorId) ?? -1) >= incarnation) return;
+    this.#newestIncarnation.set(spec.actorId, incarnation);
     this.commands.push(command);
     const address = this.addressOf(this.#options.mint('process'));
     const actor = {
@@ -294,8 +300,10 @@ export class FakeAgent {
     const reply = await transport.request(this.#subjects.head(operation), encodeControl(message), {
       timeoutMs: 1_000,
     });
+    // A head that does not know this node may be giving its actors away: that is no proof of contact.
+    if (isErrorReply(reply)) return 'refused';
     this.#lastContactAt = Math.max(this.#lastContactAt, sentAt);
-    return isErrorReply(reply) ? 'refused' : 'taken';
+    return 'taken';
   }
 }
 

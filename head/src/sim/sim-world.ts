@@ -13,11 +13,8 @@ export interface SimWorldOptions {
   readonly seed?: number;
   readonly settings?: Partial<ClusterSettings>;
   readonly store?: StateStore;
-  /** Asked for every delivery. */
-  readonly fault?: (
-    delivery: MemoryDelivery,
-    random: SeededRandom,
-  ) => 'deliver' | 'drop' | { delayMs: number };
+  /** Asked for every delivery; a delay never lets a message overtake an earlier one between the same two. */
+  readonly fault?: (delivery: MemoryDelivery, random: SeededRandom) => 'drop' | { delayMs: number };
 }
 
 /** The real head among fake agents and drivers, on simulated time and a faulty bus: a run is a function of its seed. */
@@ -34,6 +31,7 @@ export class SimWorld {
   readonly #options: SimWorldOptions;
   #headStore: SeverableStore;
   readonly #agentNames = new Map<FakeAgent, string>();
+  readonly #lastArrivalAt = new Map<string, number>();
   #epoch = 0;
   #names = 0;
 
@@ -123,6 +121,18 @@ export class SimWorld {
   async close(): Promise<void> {
     await this.head.close();
     for (const agent of this.agents) if (!agent.isDead) await agent.die();
+  }
+
+  #inOrder(
+    { publisher, receiver }: MemoryDelivery,
+    fault: 'drop' | { delayMs: number },
+  ): 'drop' | { delayMs: number } {
+    if (fault === 'drop') return fault;
+    const link = `${publisher} ${receiver}`;
+    const now = this.clock.now();
+    const at = Math.max(now + fault.delayMs, this.#lastArrivalAt.get(link) ?? 0);
+    this.#lastArrivalAt.set(link, at);
+    return { delayMs: at - now };
   }
 
   get #headName(): string {

@@ -43,7 +43,7 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
     holdActors(cluster, ownerId, [existing.record.spec.actorId]);
     return { outcome: 'existing', entry: existing };
   }
-  const entry = cluster.addActor(createActorRecord(spec, now));
+  const entry = cluster.addActor(createActorRecord(cluster.specs.share(spec), now));
   cluster.effects.newActors.add(actorId);
   cluster.effects.savedActors.add(actorId);
   ownActor(cluster, entry);

@@ -10,6 +10,7 @@ import { JobTable } from './job-table.ts';
 import { NodeTable, type NodeEntry } from './node-table.ts';
 import { endProcess } from './processes.ts';
 import { ProcessTable } from './process-table.ts';
+import { SpecSharing } from './spec-sharing.ts';
 
 export interface ClusterSettings {
   /** From the last sign of life of a node to its death. */
@@ -67,6 +68,7 @@ export class Cluster {
   readonly processes = new ProcessTable();
   readonly jobs = new JobTable();
   readonly deadlines = new DeadlineQueue<Deadline>();
+  readonly specs = new SpecSharing();
   effects: Effects = createEffects();
   /** Something was freed or joined: what waits is looked at again. */
   schedulingIsDue = false;

@@ -1,0 +1,103 @@
+import { createIdMint } from '@manta/runtime/ids';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { detectionTimes, FailureDetector, type DetectorEffect } from './failure-detector.ts';
+
+const nodeId = createIdMint((target) => target.fill(3))('node');
+const times = detectionTimes(4_500);
+
+function watching(): FailureDetector {
+  const detector = new FailureDetector(times);
+  detector.tick(0);
+  detector.watch(nodeId);
+  return detector;
+}
+
+/** Ticks regularly; what happened, with the time of its first occurrence. */
+function run(detector: FailureDetector, from: number, to: number): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (let now = from; now <= to; now += times.tickIntervalMs) {
+    for (const { type } of detector.tick(now)) if (!seen.has(type)) seen.set(type, now);
+  }
+  return seen;
+}
+
+describe('times', () => {
+  it('are as promised by default, and scale', () => {
+    expect(times).toEqual({
+      heartbeatIntervalMs: 500,
+      suspectAfterMs: 2_000,
+      deadAfterMs: 4_500,
+      tickIntervalMs: 100,
+      pingTimeoutMs: 1_000,
+      fencingTimeoutMs: 3_000,
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 20, max: 100_000 }), (failureDetectionMs) => {
+        const scaled = detectionTimes(failureDetectionMs);
+        expect(scaled.fencingTimeoutMs).toBeLessThan(scaled.deadAfterMs);
+        expect(scaled.suspectAfterMs).toBeLessThan(scaled.deadAfterMs);
+        expect(scaled.heartbeatIntervalMs * 2).toBeLessThanOrEqual(scaled.suspectAfterMs + 1);
+      }),
+    );
+  });
+});
+
+describe('FailureDetector', () => {
+  it('1, 3, 4: suspects after 2 s, asks the node, gives it up at 4.5 s', () => {
+    const seen = run(watching(), 100, 10_000);
+    expect(seen).toEqual(
+      new Map([
+        ['suspect', 2_000],
+        ['ping', 2_000],
+        ['dead', 4_500],
+      ]),
+    );
+  });
+
+  it('2: an answer clears the suspicion', () => {
+    const detector = watching();
+    run(detector, 100, 3_000);
+    expect(detector.heard(nodeId)).toEqual([{ type: 'heard', nodeId }]);
+    expect(detector.heard(nodeId)).toEqual([]);
+    expect(run(detector, 3_100, 4_900).size).toBe(0);
+    expect(run(detector, 5_000, 8_000).get('dead')).toBe(7_500);
+  });
+
+  it('does not blame nodes for its own stall', () => {
+    const detector = watching();
+    expect(detector.tick(60_000)).toEqual([]);
+    expect(detector.heard(nodeId)).toEqual([]);
+    expect(run(detector, 60_100, 61_900).size).toBe(0);
+  });
+
+  it('does not trust a clock that jumps back', () => {
+    const detector = watching();
+    expect(detector.tick(-100_000)).toEqual([]);
+    expect(run(detector, -99_900, -98_100).size).toBe(0);
+  });
+
+  it('knows nothing of a node that was forgotten', () => {
+    const detector = watching();
+    detector.forget(nodeId);
+    expect(run(detector, 100, 10_000).size).toBe(0);
+    expect(detector.heard(nodeId)).toEqual([]);
+  });
+
+  it('never calls dead a node that was heard within the time', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 4_300 }), { maxLength: 40 }), (gaps) => {
+        const detector = watching();
+        const effects: DetectorEffect[] = [];
+        let heardAt = 0;
+        let now = 0;
+        for (const gap of gaps) {
+          heardAt += gap;
+          for (; now < heardAt; now += times.tickIntervalMs) effects.push(...detector.tick(now));
+          detector.heard(nodeId);
+        }
+        expect(effects.filter(({ type }) => type === 'dead')).toEqual([]);
+      }),
+    );
+  });
+});

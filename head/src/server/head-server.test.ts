@@ -109,7 +109,7 @@ describe('restarts', () => {
     await world.until(() => driver.stateOf(spec.actorId) === 'dead');
     const update = driver.newest.get(spec.actorId);
     expect(update?.deathCause?.kind).toBe('constructor-failed');
-    expect(update?.encodedError).toEqual(Buffer.of(1));
+    expect([...(update?.encodedError ?? [])]).toEqual([1]);
     await world.clock.advance(2_000);
     expect(agents[0]?.commands).toHaveLength(1);
   });

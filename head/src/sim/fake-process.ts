@@ -33,10 +33,12 @@ export class FakeProcess {
     transport.subscribe(this.#subjects.processUpdates(this.processId), (payload) => {
       for (const update of decodeControl(ActorUpdates, payload).updates) this.#take(update);
     });
-    transport.subscribe(
-      this.#subjects.headStarted,
-      () => void this.holdAgain().catch(() => undefined),
-    );
+    const holdAgain = () => void this.holdAgain().catch(() => undefined);
+    transport.subscribe(this.#subjects.headStarted, holdAgain);
+    // A head that starts with its broker says so before anybody is connected again.
+    transport.onStatus((status) => {
+      if (status === 'connected') holdAgain();
+    });
   }
 
   spec(changes: Partial<ActorSpec> = {}): ActorSpec {

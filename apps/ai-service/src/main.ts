@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { InvalidArgumentError, MantaError } from '@manta/sdk';
+import { MantaError } from '@manta/sdk';
 import { AddressInUseError } from './gateway/http/http-server.ts';
 import { HELP, readCommandLine } from './platform/options.ts';
 import { Progress } from './platform/progress.ts';
@@ -54,7 +54,7 @@ function explain(error: unknown): string {
     return `${error.message}. Stop what listens there, or choose another port: npm start -- --port 8081`;
   }
   if (MantaError.is(error, 'InvalidArgumentError')) {
-    return `${(error as InvalidArgumentError).message}\nnpm start -- --help lists the options.`;
+    return `${(error as MantaError).message}\nnpm start -- --help lists the options.`;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -99,7 +99,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),
         hostNodeArguments: options.programs?.hostNodeArguments ?? [],
-        heartbeatThread: options.programs?.heartbeatThread ?? new URL(HEARTBEAT_THREAD, import.meta.url),
+        heartbeatThread:
+          options.programs?.heartbeatThread ?? new URL(HEARTBEAT_THREAD, import.meta.url),
       },
     });
     await node.start(deadlineMs);
@@ -180,6 +181,7 @@ async function makeFolders(directory: string): Promise<NodeFolders> {
     logs: join(directory, 'logs'),
     cache: join(directory, 'cache'),
   };
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const folder of Object.values(folders))
+    await mkdir(folder, { recursive: true, mode: 0o700 });
   return folders;
 }

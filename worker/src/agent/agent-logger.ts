@@ -9,4 +9,9 @@ export interface AgentLogger {
 }
 
 const ignore: Write = () => undefined;
-export const silentLogger: AgentLogger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+export const silentLogger: AgentLogger = {
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: ignore,
+};

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import type { NodeCommand } from '@manta/runtime/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { endCommand, startCommand, testMint, testSpec } from '../testing/fake-head.ts';
-import { actorKeyOf, createAgentState, hostedActors, stepAgent, type AgentEffect } from './agent-state.ts';
+import {
+  actorKeyOf,
+  createAgentState,
+  hostedActors,
+  stepAgent,
+  type AgentEffect,
+} from './agent-state.ts';
 
 const hostId = testMint('process');
 const address = { processId: hostId, machineId: 'm' };
@@ -32,7 +38,9 @@ describe('agent state', () => {
   it('(3) (4) reports the end of a process actor when its process is gone', () => {
     const { state, actorId, key } = runningActor();
     const cause = { kind: 'exited', message: 'bye' };
-    expect(typesOf(stepAgent(state, { type: 'ended', actorId, incarnation: 0, cause }))).toEqual(['release']);
+    expect(typesOf(stepAgent(state, { type: 'ended', actorId, incarnation: 0, cause }))).toEqual([
+      'release',
+    ]);
     const exit = { kind: 'process-died', message: 'exit code 0' };
     const effects = stepAgent(state, { type: 'lost', actorKeys: [key], cause: exit });
     expect(effects.at(-1)).toMatchObject({ type: 'report', event: { type: 'actor-ended', cause } });
@@ -45,7 +53,9 @@ describe('agent state', () => {
     expect(typesOf(ending)).toEqual(['end']);
     const cause = { kind: 'process-died', message: 'host word' };
     const effects = stepAgent(state, { type: 'ended', actorId, incarnation: 0, cause });
-    expect(effects.at(-1)).toMatchObject({ event: { type: 'actor-ended', cause: { kind: 'killed' } } });
+    expect(effects.at(-1)).toMatchObject({
+      event: { type: 'actor-ended', cause: { kind: 'killed' } },
+    });
   });
 
   it('an end before its start wins, and the head gets its answer', () => {
@@ -68,7 +78,11 @@ describe('agent state', () => {
     const thread = { ...address, processId: testMint('process') };
     const record = state.actors.get(key);
     if (record) record.address = thread;
-    const effects = stepAgent(state, { type: 'lost', actorKeys: [key], cause: { kind: 'killed', message: '' } });
+    const effects = stepAgent(state, {
+      type: 'lost',
+      actorKeys: [key],
+      cause: { kind: 'killed', message: '' },
+    });
     expect(typesOf(effects)).toEqual(['release', 'actor-ended', 'process-ended']);
     expect(state.ended.get(actorId)).toBe(0);
   });
@@ -101,9 +115,12 @@ describe('agent state', () => {
           }[what as 'start'];
           for (const effect of stepAgent(state, event)) {
             if (effect.type === 'assign') {
-              assigned.push(...effect.actors.map((actor) => actorKeyOf(actor.actorId, actor.incarnation)));
+              assigned.push(
+                ...effect.actors.map((actor) => actorKeyOf(actor.actorId, actor.incarnation)),
+              );
             }
-            if (effect.type === 'report' && effect.event.type === 'actor-ended' && known) ended.push(key);
+            if (effect.type === 'report' && effect.event.type === 'actor-ended' && known)
+              ended.push(key);
           }
         }
         expect(new Set(assigned).size).toBe(assigned.length);

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { createFencingState, nobodyAtWork, stepFencing, type FencingEvent, type Reach } from './fencing.ts';
+import {
+  createFencingState,
+  nobodyAtWork,
+  stepFencing,
+  type FencingEvent,
+  type Reach,
+} from './fencing.ts';
 import { brokerEndpoints, isLocal, probe } from './reachability.ts';
 
 const TIMEOUT_MS = 3_000;
@@ -67,7 +73,10 @@ describe('fencing', () => {
       { type: 'register-again' },
     ]);
     const remote = createFencingState(TIMEOUT_MS, 0);
-    expect(stepFencing(remote, check(60_000)).map(({ type }) => type)).toEqual(['register-again', 'fence']);
+    expect(stepFencing(remote, check(60_000)).map(({ type }) => type)).toEqual([
+      'register-again',
+      'fence',
+    ]);
   });
 
   it('never leaves actors alive beyond the time since the last proof', () => {

@@ -79,6 +79,7 @@ export class GatedTransport implements Transport {
   }
 
   private assertOpen(what: string): void {
-    if (this.cut) throw new ClusterUnavailableError(`this node is cut off from the cluster (${what})`);
+    if (this.cut)
+      throw new ClusterUnavailableError(`this node is cut off from the cluster (${what})`);
   }
 }

@@ -42,9 +42,13 @@ export class HeadClient {
     message: unknown,
     replySchema: S,
   ): Promise<v.InferOutput<S>> {
-    const reply = await this.transport.request(this.subjects.head(operation), encodeControl(message), {
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
+    const reply = await this.transport.request(
+      this.subjects.head(operation),
+      encodeControl(message),
+      {
+        timeoutMs: REQUEST_TIMEOUT_MS,
+      },
+    );
     return unwrap(reply, replySchema);
   }
 }

@@ -6,7 +6,12 @@ import type { Heartbeat, NodePingReply } from '@manta/runtime/wire/messages';
 import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { ProcessGroups } from '../pool/process-groups.ts';
-import { createFencingState, stepFencing, type FencingEvent, type FencingState } from './fencing.ts';
+import {
+  createFencingState,
+  stepFencing,
+  type FencingEvent,
+  type FencingState,
+} from './fencing.ts';
 import type {
   AgentToHeartbeat,
   HeartbeatConfiguration,
@@ -89,7 +94,11 @@ export class HeartbeatLoop {
         this.beat();
         return;
       } catch (error) {
-        this.post({ type: 'log', level: 'warn', message: `heartbeat cannot connect: ${String(error)}` });
+        this.post({
+          type: 'log',
+          level: 'warn',
+          message: `heartbeat cannot connect: ${String(error)}`,
+        });
         await new Promise((resolve) => setTimeout(resolve, CONNECT_RETRY_MS));
       }
     }
@@ -100,9 +109,12 @@ export class HeartbeatLoop {
     const { nodeId, sessionId } = this.identity;
     const reply: InferOutput<typeof NodePingReply> = { nodeId, sessionId };
     const encoded = encodeControl(reply);
-    this.pings = this.transport?.subscribe(this.subjects.node(nodeId, 'ping'), (_payload, _subject, answer) => {
-      if (!this.partitioned) answer?.(encoded);
-    });
+    this.pings = this.transport?.subscribe(
+      this.subjects.node(nodeId, 'ping'),
+      (_payload, _subject, answer) => {
+        if (!this.partitioned) answer?.(encoded);
+      },
+    );
   }
 
   private adopt(identity: HeartbeatIdentity): void {
@@ -192,4 +204,3 @@ export class HeartbeatLoop {
     await this.transport?.close();
   }
 }
-

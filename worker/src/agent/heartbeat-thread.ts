@@ -6,7 +6,9 @@ import type { AgentToHeartbeat, HeartbeatConfiguration } from './heartbeat-proto
 /** Entry of the heartbeat thread (`heartbeat.ts` starts it). */
 const port = parentPort;
 assert(port !== null, 'heartbeat-thread is started as a worker thread');
-const loop = new HeartbeatLoop(workerData as HeartbeatConfiguration, (message) => port.postMessage(message));
+const loop = new HeartbeatLoop(workerData as HeartbeatConfiguration, (message) =>
+  port.postMessage(message),
+);
 port.on('message', (message: AgentToHeartbeat) => {
   loop.receive(message);
   if (message.type === 'stop') port.close();

@@ -63,9 +63,9 @@ export class JobLogPublisher {
   }
 
   private publish(source: LogSource, lines: string[]): void {
-    const { transport, subjects, nodeId } = this.options;
+    const { transport, subjects } = this.options;
     const message: InferOutput<typeof JobLogs> = {
-      nodeId: nodeId(),
+      nodeId: this.options.nodeId(),
       entries: [{ pid: source.pid, label: source.label(), stream: source.stream, lines }],
     };
     if (transport.status === 'connected') {

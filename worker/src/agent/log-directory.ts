@@ -48,7 +48,8 @@ export class LogDirectory {
     const files = await this.list();
     if (request.file !== undefined) {
       const known = files.find(({ file }) => file === request.file);
-      if (known === undefined) throw new InvalidArgumentError(`there is no log file ${request.file} on this node`);
+      if (known === undefined)
+        throw new InvalidArgumentError(`there is no log file ${request.file} on this node`);
       return { files: [known], ...(await this.read(known.file, request)) };
     }
     if (request.actorId === undefined) return { files };
@@ -56,7 +57,9 @@ export class LogDirectory {
     if (hostId === undefined) {
       throw new InvalidArgumentError(`no actor ${request.actorId} has run on this node`);
     }
-    const own = files.filter(({ file }) => file.startsWith(`host-${hostId}.`) && !file.endsWith('.1'));
+    const own = files.filter(
+      ({ file }) => file.startsWith(`host-${hostId}.`) && !file.endsWith('.1'),
+    );
     // .err before .out in the alphabet; people expect the output first.
     own.sort((a, b) => b.file.localeCompare(a.file));
     const texts = await Promise.all(own.map(({ file }) => this.read(file, request)));
@@ -77,12 +80,17 @@ export class LogDirectory {
     return files.flat();
   }
 
-  private async read(file: string, request: LogsRequest): Promise<{ text: string; nextOffset: number }> {
+  private async read(
+    file: string,
+    request: LogsRequest,
+  ): Promise<{ text: string; nextOffset: number }> {
     const handle = await open(join(this.directory, file), 'r');
     try {
       const { size } = await handle.stat();
       const wantsTail = request.offset === undefined;
-      const start = wantsTail ? Math.max(0, size - TEXT_BYTES_MAX) : Math.min(request.offset ?? 0, size);
+      const start = wantsTail
+        ? Math.max(0, size - TEXT_BYTES_MAX)
+        : Math.min(request.offset ?? 0, size);
       const bytes = Buffer.alloc(Math.min(size - start, TEXT_BYTES_MAX));
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
       const text = bytes.toString('utf8', 0, bytesRead);
@@ -100,6 +108,7 @@ export class LogDirectory {
 export function lastLines(text: string, count: number): string {
   if (count === 0) return '';
   let start = text.endsWith('\n') ? text.length - 1 : text.length;
-  for (let lines = 0; lines < count && start >= 0; lines += 1) start = text.lastIndexOf('\n', start - 1);
+  for (let lines = 0; lines < count && start >= 0; lines += 1)
+    start = text.lastIndexOf('\n', start - 1);
   return start < 0 ? text : text.slice(start + 1);
 }

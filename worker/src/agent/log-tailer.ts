@@ -59,7 +59,7 @@ export class LogTailer {
     this.watcher = watch(options.directory, { persistent: false }, (_event, name) => {
       if (name !== null) this.touch(name);
     });
-    this.watcher.on('error', options.onError);
+    this.watcher.on('error', (error) => options.onError(error));
   }
 
   /** Lines written from now on go to the source's job. */
@@ -142,7 +142,11 @@ export class LogTailer {
     tracked.budgetAtMs = nowMs;
   }
 
-  private async sendPortion(tracked: TrackedFile, handle: FileHandle, size: number): Promise<boolean> {
+  private async sendPortion(
+    tracked: TrackedFile,
+    handle: FileHandle,
+    size: number,
+  ): Promise<boolean> {
     const bytes = Buffer.alloc(Math.min(size - tracked.offset, READ_BYTES_MAX));
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, tracked.offset);
     const isLast = tracked.finished && tracked.offset + bytesRead >= size;

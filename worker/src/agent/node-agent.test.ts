@@ -99,7 +99,11 @@ describe('actors', () => {
     expect(isAlive(pid)).toBe(true);
     await head.command(node.nodeId, endCommand(spec, 'kill'));
     await until(() => head.eventsOf('process-ended').length === 1);
-    expect(head.events.map(({ type }) => type)).toEqual(['actor-started', 'actor-ended', 'process-ended']);
+    expect(head.events.map(({ type }) => type)).toEqual([
+      'actor-started',
+      'actor-ended',
+      'process-ended',
+    ]);
     expect(head.eventsOf('actor-ended')[0]).toMatchObject({
       actorId: spec.actorId,
       incarnation: 0,
@@ -145,7 +149,10 @@ describe('actors', () => {
     await head.command(node.nodeId, startCommand(spec));
     let child = 0;
     await until(async () => {
-      const reply = decodeControl(NodeLogsReply, await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }));
+      const reply = decodeControl(
+        NodeLogsReply,
+        await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }),
+      );
       child = Number(/child (\d+)/.exec(reply.text ?? '')?.[1] ?? 0);
       return child > 0;
     });
@@ -192,7 +199,9 @@ describe('the head', () => {
     head.epoch = 'epoch-2';
     head.announceStart();
     await until(() => head.registrations.length === 2);
-    expect(head.registrations[1]?.actors).toMatchObject([{ actorId: spec.actorId, incarnation: 0 }]);
+    expect(head.registrations[1]?.actors).toMatchObject([
+      { actorId: spec.actorId, incarnation: 0 },
+    ]);
     expect(head.registrations[1]?.sessionId).toBe(head.registrations[0]?.sessionId);
   });
 
@@ -281,7 +290,10 @@ describe('logs', () => {
     expect(lines('stderr')).toEqual(['a complaint']);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid;
     expect(entries[0]?.label).toBe(`Print pid=${pid}`);
-    const reply = decodeControl(NodeLogsReply, await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }));
+    const reply = decodeControl(
+      NodeLogsReply,
+      await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }),
+    );
     expect(reply.text).toBe('first line\nsecond line\nno line breaka complaint\n');
   });
 });

@@ -4,9 +4,8 @@ import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import { MantaError } from '@manta/runtime/errors/errors';
 import type { ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
-import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
+import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { MessageHandler, Subscription } from '@manta/runtime/transport/transport';
 import {
@@ -27,6 +26,7 @@ import { ProcessGroups } from '../pool/process-groups.ts';
 import { nodeLabels } from '../resources/node-resources.ts';
 import { ActorSupervisor } from './actor-supervisor.ts';
 import type { AgentLogger } from './agent-logger.ts';
+import { answer } from './answer.ts';
 import { DriverLinks } from './driver-links.ts';
 import type { GatedTransport } from './gated-transport.ts';
 import { HeadClient } from './head-client.ts';
@@ -120,7 +120,14 @@ export class NodeAgent {
     const nodeId = (): NodeId => this.nodeId;
     const directory = options.folders.logs;
     this.logs = new LogDirectory(directory);
-    this.jobLogs = new JobLogPublisher({ directory, clock, logger, transport, subjects: this.subjects, nodeId });
+    this.jobLogs = new JobLogPublisher({
+      directory,
+      clock,
+      logger,
+      transport,
+      subjects: this.subjects,
+      nodeId,
+    });
     this.supervisor = this.makeSupervisor();
     this.links = new DriverLinks({
       linked: (processId) => this.reporter.push({ type: 'driver-linked', processId }),
@@ -140,7 +147,9 @@ export class NodeAgent {
     const { transport } = this.options;
     this.server = await this.listen();
     this.subscribeNode();
-    const started = transport.subscribe(this.subjects.headStarted, () => this.registration.request());
+    const started = transport.subscribe(this.subjects.headStarted, () =>
+      this.registration.request(),
+    );
     this.stopListening.push(
       () => started.unsubscribe(),
       transport.onStatus((status) => {
@@ -304,9 +313,16 @@ export class NodeAgent {
   }
 
   private refused(nodeId: NodeId, reason: string): void {
-    this.options.logger.warn({ nodeId, reason }, 'the head has given this node up: all its actors end');
+    this.options.logger.warn(
+      { nodeId, reason },
+      'the head has given this node up: all its actors end',
+    );
     this.reporter.pause();
-    this.supervisor.killAll({ kind: 'node-died', message: `node ${nodeId} was given up: ${reason}`, nodeId });
+    this.supervisor.killAll({
+      kind: 'node-died',
+      message: `node ${nodeId} was given up: ${reason}`,
+      nodeId,
+    });
     this.reporter.reset();
     this.identity = newIdentity(this.options.mintId);
     this.subscribeNode();
@@ -325,7 +341,7 @@ export class NodeAgent {
       ),
       on('shutdown', (_payload, _subject, reply) =>
         answer(reply, () => {
-          this.options.clock.after(0, this.options.onShutdown);
+          this.options.clock.after(0, () => this.options.onShutdown());
           return ACKNOWLEDGED;
         }),
       ),
@@ -378,17 +394,3 @@ function driverEnded(processId: ProcessId, nodeId: NodeId): NodeEvent {
 }
 
 const ACKNOWLEDGED: InferOutput<typeof Acknowledgement> = { ok: true };
-
-/** Replies with what the handler gives, or with its error. */
-function answer(reply: ((payload: Uint8Array) => void) | undefined, handler: () => unknown): void {
-  const run = async (): Promise<unknown> => await handler();
-  run().then(
-    (result) => reply?.(encodeControl(result)),
-    (error: unknown) => reply?.(encodeControl({ error: errorReplyOf(error) })),
-  );
-}
-
-function errorReplyOf(error: unknown): { name: string; message: string } {
-  const name = MantaError.is(error) ? (error as MantaError).name : 'MantaError';
-  return { name, message: error instanceof Error ? error.message : String(error) };
-}

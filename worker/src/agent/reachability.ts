@@ -24,7 +24,9 @@ export function brokerEndpoints(natsUrl: string): BrokerEndpoint[] {
 
 /** True when every broker runs on this machine: nothing can come between it and this node. */
 export function isLocal(endpoints: readonly BrokerEndpoint[]): boolean {
-  return endpoints.every(({ host }) => host === 'localhost' || host === '::1' || host.startsWith('127.'));
+  return endpoints.every(
+    ({ host }) => host === 'localhost' || host === '::1' || host.startsWith('127.'),
+  );
 }
 
 /** Asks for a TCP connection and waits for the broker's greeting; never throws, ends within `timeoutMs`. */
@@ -45,7 +47,9 @@ export function probe(endpoint: BrokerEndpoint, timeoutMs: number): Promise<Reac
     // Closed without a word: a proxy whose backend is gone, or a process that is just ending.
     socket.on('end', () => finish('silent'));
     socket.on('error', (error: NodeJS.ErrnoException) =>
-      finish(error.code === 'ECONNREFUSED' || error.code === 'ECONNRESET' ? 'refused' : 'unreachable'),
+      finish(
+        error.code === 'ECONNREFUSED' || error.code === 'ECONNRESET' ? 'refused' : 'unreachable',
+      ),
     );
   });
 }

@@ -9,29 +9,32 @@ const linked = (): NodeEvent => ({ type: 'driver-linked', processId: testMint('p
 describe('ReportQueue', () => {
   it('delivers every event once and in order, whatever is acknowledged when', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.constant('push'), fc.nat(5)), { maxLength: 60 }), (steps) => {
-        const queue = new ReportQueue();
-        const pushed: NodeEvent[] = [];
-        const taken: NodeEvent[] = [];
-        const acknowledge = (count: number): void => {
-          const report = queue.head();
-          if (report === undefined) return;
-          expect(report.firstSequence).toBe(taken.length + 1);
-          taken.push(...report.events.slice(0, count));
-          queue.acknowledge(report.firstSequence + Math.min(count, report.events.length));
-        };
-        for (const step of steps) {
-          if (step === 'push') {
-            const event = linked();
-            pushed.push(event);
-            queue.push(event);
-          } else {
-            acknowledge(step as number);
+      fc.property(
+        fc.array(fc.oneof(fc.constant('push'), fc.nat(5)), { maxLength: 60 }),
+        (steps) => {
+          const queue = new ReportQueue();
+          const pushed: NodeEvent[] = [];
+          const taken: NodeEvent[] = [];
+          const acknowledge = (count: number): void => {
+            const report = queue.head();
+            if (report === undefined) return;
+            expect(report.firstSequence).toBe(taken.length + 1);
+            taken.push(...report.events.slice(0, count));
+            queue.acknowledge(report.firstSequence + Math.min(count, report.events.length));
+          };
+          for (const step of steps) {
+            if (step === 'push') {
+              const event = linked();
+              pushed.push(event);
+              queue.push(event);
+            } else {
+              acknowledge(step as number);
+            }
           }
-        }
-        while (queue.size > 0) acknowledge(1_000);
-        expect(taken).toEqual(pushed);
-      }),
+          while (queue.size > 0) acknowledge(1_000);
+          expect(taken).toEqual(pushed);
+        },
+      ),
     );
   });
 
@@ -40,10 +43,22 @@ describe('ReportQueue', () => {
     const cause = { kind: 'constructor-failed', message: 'no' };
     for (let index = 0; index < 10; index += 1) {
       const encodedError = new Uint8Array(ENCODED_ERROR_BYTES_MAX - 1024);
-      queue.push({ type: 'actor-ended', actorId: testMint('actor'), incarnation: 0, cause, encodedError });
+      queue.push({
+        type: 'actor-ended',
+        actorId: testMint('actor'),
+        incarnation: 0,
+        cause,
+        encodedError,
+      });
     }
     const huge = new Uint8Array(2 * ENCODED_ERROR_BYTES_MAX);
-    queue.push({ type: 'actor-ended', actorId: testMint('actor'), incarnation: 1, cause, encodedError: huge });
+    queue.push({
+      type: 'actor-ended',
+      actorId: testMint('actor'),
+      incarnation: 1,
+      cause,
+      encodedError: huge,
+    });
     expect(queue.head()?.events.length).toBe(4);
     queue.acknowledge(11);
     expect(queue.head()?.events).toMatchObject([{ incarnation: 1, cause }]);

@@ -11,7 +11,8 @@ const exit = (overrides: Partial<HostExit>): HostExit => ({
   nodeId: 'n_1',
   ...overrides,
 });
-const HEAP_FULL = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n 1: 0xb';
+const HEAP_FULL =
+  'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n 1: 0xb';
 
 describe('exitCause', () => {
   it('says how the process ended, its last words and where to look', () => {
@@ -21,7 +22,10 @@ describe('exitCause', () => {
       exitCode: 3,
       nodeId: 'n_1',
     });
-    expect(exitCause(exit({ signal: 'SIGSEGV' }))).toMatchObject({ kind: 'process-died', signal: 'SIGSEGV' });
+    expect(exitCause(exit({ signal: 'SIGSEGV' }))).toMatchObject({
+      kind: 'process-died',
+      signal: 'SIGSEGV',
+    });
   });
 
   it.each<[string, Partial<HostExit>, string]>([

@@ -3,7 +3,12 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Isolation } from '@manta/runtime/wire/messages';
-import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from '../host/host-protocol.ts';
+import type {
+  AgentToHost,
+  HostConfiguration,
+  HostToAgent,
+  StartActor,
+} from '../host/host-protocol.ts';
 import { readOomKills } from '../resources/cpu-and-memory.ts';
 import { exitCause } from './exit-cause.ts';
 import { HostProcess, logFileName, type ProcessExit } from './host-process.ts';
@@ -237,7 +242,9 @@ export class HostPool {
     this.hosts.delete(hostId);
     entry.cancelTimer?.();
     const effects = stepPool(this.state, { type: 'exited', hostId }, this.mintHostId);
-    const lost = new Set(effects.flatMap((effect) => (effect.type === 'lost' ? effect.actorKeys : [])));
+    const lost = new Set(
+      effects.flatMap((effect) => (effect.type === 'lost' ? effect.actorKeys : [])),
+    );
     if (entry.handed !== undefined) lost.add(entry.handed);
     this.options.onLost(entry.process, [...lost], this.causeOf(entry, exit), entry.used);
     if (!entry.used) void removeEmptyLogs(entry.process);

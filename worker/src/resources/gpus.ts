@@ -2,10 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { GpuDevice } from '@manta/runtime/wire/messages';
 
-const QUERY = [
-  '--query-gpu=index,uuid,name,memory.total',
-  '--format=csv,noheader,nounits',
-];
+const QUERY = ['--query-gpu=index,uuid,name,memory.total', '--format=csv,noheader,nounits'];
 const QUERY_TIMEOUT_MS = 2_000;
 const BYTES_PER_MIB = 1024 * 1024;
 /** Present when a driver is loaded; `dxg` is the one of WSL. Looking is free, running nvidia-smi is not. */

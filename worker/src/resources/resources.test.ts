@@ -22,8 +22,18 @@ const probe = (overrides: Partial<GpuProbe> = {}): GpuProbe => ({
 describe('GPUs', () => {
   it('are read from nvidia-smi, memory in bytes', () => {
     expect(parseGpuList(OUTPUT)).toEqual([
-      { index: 0, uuid: 'GPU-11111111-aaaa', model: 'NVIDIA A100-SXM4-80GB', memoryBytes: 80 * GIB },
-      { index: 1, uuid: 'GPU-22222222-bbbb', model: 'NVIDIA A100-SXM4-80GB', memoryBytes: 80 * GIB },
+      {
+        index: 0,
+        uuid: 'GPU-11111111-aaaa',
+        model: 'NVIDIA A100-SXM4-80GB',
+        memoryBytes: 80 * GIB,
+      },
+      {
+        index: 1,
+        uuid: 'GPU-22222222-bbbb',
+        model: 'NVIDIA A100-SXM4-80GB',
+        memoryBytes: 80 * GIB,
+      },
       { index: 2, uuid: 'GPU-23333333-cccc', model: 'NVIDIA GB10', memoryBytes: 0 },
     ]);
     expect(parseGpuList('No devices were found\n')).toEqual([]);
@@ -43,8 +53,12 @@ describe('GPUs', () => {
 
   it('are not looked for without a device file, and a failing tool is told, not thrown', async () => {
     const never = (): Promise<string> => Promise.reject(new Error('must not run'));
-    expect(await detectGpus(probe({ deviceFileExists: () => false, execute: never }))).toEqual({ gpus: [] });
-    const found = await detectGpus(probe({ execute: () => Promise.reject(new Error('timed out')) }));
+    expect(await detectGpus(probe({ deviceFileExists: () => false, execute: never }))).toEqual({
+      gpus: [],
+    });
+    const found = await detectGpus(
+      probe({ execute: () => Promise.reject(new Error('timed out')) }),
+    );
     expect(found).toEqual({ gpus: [], problem: 'nvidia-smi gave no devices: timed out' });
   });
 
@@ -54,7 +68,9 @@ describe('GPUs', () => {
     expect(await indexes({ gpus: 0 })).toEqual([]);
     expect(await indexes({ gpus: 1 })).toEqual([0]);
     expect(await indexes({ gpus: 5 })).toEqual([0, 1, 2, 3, 4]);
-    expect(await indexes({ simulatedGpus: { count: 2, memoryBytes: GIB, model: 'T4' } })).toEqual([0, 1]);
+    expect(await indexes({ simulatedGpus: { count: 2, memoryBytes: GIB, model: 'T4' } })).toEqual([
+      0, 1,
+    ]);
   });
 });
 
@@ -89,7 +105,10 @@ describe('CPU and memory', () => {
 
   it('options win', async () => {
     const options = { cpus: 7, memoryBytes: 5, resources: { disk: 2 } };
-    const { capacity } = await detectNodeResources(options, probe({ deviceFileExists: () => false }));
+    const { capacity } = await detectNodeResources(
+      options,
+      probe({ deviceFileExists: () => false }),
+    );
     expect(capacity).toEqual({ ...options, gpus: [] });
   });
 });

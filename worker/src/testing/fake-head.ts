@@ -1,4 +1,10 @@
-import { createIdMint, type ActorId, type JobId, type MintId, type NodeId } from '@manta/runtime/ids';
+import {
+  createIdMint,
+  type ActorId,
+  type JobId,
+  type MintId,
+  type NodeId,
+} from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import type { Transport } from '@manta/runtime/transport/transport';
@@ -71,7 +77,9 @@ export class FakeHead {
   }
 
   eventsOf<T extends NodeEvent['type']>(type: T): Extract<NodeEvent, { type: T }>[] {
-    return this.events.filter((event): event is Extract<NodeEvent, { type: T }> => event.type === type);
+    return this.events.filter(
+      (event): event is Extract<NodeEvent, { type: T }> => event.type === type,
+    );
   }
 
   close(): Promise<void> {
@@ -112,7 +120,8 @@ export class FakeHead {
 
   private takeReport({ sessionId, firstSequence, events }: NodeReport): void {
     const seen = this.lastSequence.get(sessionId) ?? 0;
-    if (firstSequence > seen + 1) throw new Error(`a report begins at ${firstSequence} after ${seen}`);
+    if (firstSequence > seen + 1)
+      throw new Error(`a report begins at ${firstSequence} after ${seen}`);
     this.events.push(...events.slice(seen + 1 - firstSequence));
     this.lastSequence.set(sessionId, Math.max(seen, firstSequence + events.length - 1));
   }

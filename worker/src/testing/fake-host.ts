@@ -1,5 +1,10 @@
 import { spawn } from 'node:child_process';
-import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from '../host/host-protocol.ts';
+import type {
+  AgentToHost,
+  HostConfiguration,
+  HostToAgent,
+  StartActor,
+} from '../host/host-protocol.ts';
 
 /**
  * A host process for tests of the agent: speaks `host-protocol.ts` and lets the class name say how its actors behave
@@ -16,7 +21,7 @@ const send = (message: HostToAgent): void => {
 const behaviours: Record<string, (start: StartActor) => void> = {
   Crash: () => process.exit(3),
   HeapFull: () => {
-    for (;;) hoard.push(new Array(10_000).fill(hoard.length + 0.5));
+    for (;;) hoard.push(Array.from({ length: 10_000 }, (_, index) => hoard.length + index + 0.5));
   },
   Busy: () => {
     for (;;);

@@ -40,7 +40,8 @@ export class ActorRegistry {
   /** Usually one; two when getIfExists led to an actor that was known here already. */
   readonly #callers = new Map<ActorId, ActorCaller[]>();
   #creations: { spec: ActorSpec; caller: ActorCaller }[] = [];
-  #holds: ActorId[] = [];
+  #holds = new Set<ActorId>();
+  #isAsking = false;
   #releases = new Set<ActorId>();
 
   constructor(core: RegistryCore) {
@@ -144,14 +145,16 @@ export class ActorRegistry {
     return caller;
   }
 
+  /** Asked for while a request is under way (there may be no head for a while): goes with the next one. */
   refresh(actorId: ActorId): void {
-    this.#holds.push(actorId);
-    if (this.#holds.length === 1) process.nextTick(() => void this.#sendHolds());
+    this.#holds.add(actorId);
+    if (this.#holds.size === 1 && !this.#isAsking) process.nextTick(() => void this.#sendHolds());
   }
 
   async #sendHolds(): Promise<void> {
-    const actorIds = [...new Set(this.#holds)];
-    this.#holds = [];
+    const actorIds = [...this.#holds];
+    this.#holds.clear();
+    this.#isAsking = true;
     try {
       const head = await this.#core.head();
       const message = { processId: this.#core.processId, actorIds };
@@ -163,6 +166,9 @@ export class ActorRegistry {
           if (caller.lastUpdate === undefined) caller.failCreation(error as MantaError);
         }
       }
+    } finally {
+      this.#isAsking = false;
+      if (this.#holds.size > 0) void this.#sendHolds();
     }
   }
 

@@ -56,6 +56,8 @@ export interface CallerSettings {
 /** How long a call whose connection broke waits for the head to say what became of the actor. */
 const VERDICT_TIMEOUT_MS = 15_000;
 const RECONNECT_DELAY_MS = 100;
+/** Answers that a dead actor gave in its last moment may arrive after the word of its death. */
+const LAST_ANSWERS_MS = 1_000;
 
 /**
  * This process's view of one actor, and the queue of its calls to it.
@@ -86,6 +88,7 @@ export class ActorCaller {
   #resend: ActorCall[] = [];
   /** Sent, lost, not repeatable: waiting for the verdict. */
   #lost: { call: ActorCall; reason: MantaError; since: number }[] = [];
+  #verdictTimer: (() => void) | undefined;
   #unfinished = 0;
   #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
@@ -266,11 +269,9 @@ export class ActorCaller {
   // ── what comes back ──────────────────────────────────────────────────────────────────────────────────────
   onFailure(call: ActorCall, encodedError: Uint8Array, ran: boolean): void {
     const error = decodeError(encodedError);
-    if (!ran && MantaError.is(error, 'ActorUnavailableError')) {
-      // The actor is not, or no longer, at that address: the call did not run, so it goes again when the actor is there.
-      this.#requeue(call);
-      this.#disconnect();
-      this.core.refresh(this.actorId);
+    if (error instanceof ActorUnavailableError) {
+      if (ran) this.#onKilled(call, error);
+      else this.#onRefused(call);
       return;
     }
     const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;
@@ -285,11 +286,40 @@ export class ActorCaller {
     call.fail(error);
   }
 
+  /**
+   * The actor is not, or no longer, at that address: neither this call nor those sent after it ran, so they go again
+   * when the actor is there. Those sent before may be running, and are answered.
+   */
+  #onRefused(call: ActorCall): void {
+    const { connection, number } = call;
+    this.#requeue(call);
+    for (const later of this.#takeSent(connection, number)) this.#requeue(later);
+    if (this.#connection !== connection) return;
+    this.#disconnect();
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => this.core.refresh(this.actorId));
+  }
+
+  /** The actor was killed in a process that lives on (a shared one): what was there is as lost as with a process. */
+  #onKilled(call: ActorCall, reason: MantaError): void {
+    const { connection } = call;
+    this.onLost(call, reason);
+    for (const other of this.#takeSent(connection)) this.onLost(other, reason);
+    if (this.#connection === connection) this.#onConnectionLost();
+  }
+
+  #takeSent(connection: PeerConnection | undefined, afterNumber = 0): ActorCall[] {
+    const isOurs = (reply: unknown): reply is ActorCall =>
+      reply instanceof ActorCall && reply.caller === this && reply.number > afterNumber;
+    return connection?.takeBack(isOurs) ?? [];
+  }
+
   onLost(call: ActorCall, reason: MantaError): void {
     if (call.phase === 'done') return;
     if (call.retriesLeft !== 0 && call.values !== undefined) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       this.#requeue(call);
+      if (this.#state === 'open') this.#flush();
       return;
     }
     call.phase = 'lost';
@@ -308,11 +338,12 @@ export class ActorCaller {
   }
 
   #armVerdictTimer(): void {
-    if (this.#lost.length !== 1) return;
-    this.core.clock.after(VERDICT_TIMEOUT_MS, () => this.#settleLost(), { unref: true });
+    this.#verdictTimer ??= this.core.clock.after(VERDICT_TIMEOUT_MS, () => this.#settleLost(), { unref: true });
   }
 
   #settleLost(): void {
+    this.#verdictTimer?.();
+    this.#verdictTimer = undefined;
     const lost = this.#lost;
     this.#lost = [];
     for (const { call, reason } of lost) call.fail(this.#deathError ?? this.#unavailable(call, reason));
@@ -337,11 +368,19 @@ export class ActorCaller {
       return;
     }
     if (update.state !== 'alive' || isNewLife) {
-      this.#disconnect();
+      this.#leaveFormerLife();
       this.#settleLost();
     }
     if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
     this.#changed();
+  }
+
+  /** What was sent to a life that is over gets no answer, even where the connection stays open or hangs. */
+  #leaveFormerLife(): void {
+    const connection = this.#connection;
+    this.#disconnect();
+    const reason = new ActorUnavailableError(`The life of actor ${this.actorId} that had the call is over.`);
+    for (const call of this.#takeSent(connection)) this.onLost(call, reason);
   }
 
   #connect(): void {
@@ -413,9 +452,12 @@ export class ActorCaller {
   }
 
   #die(error: MantaError): void {
+    const connection = this.#connection;
     this.#state = 'dead';
     this.#deathError = error;
     this.#connection = undefined;
+    const failUnanswered = (): void => this.#takeSent(connection).forEach((call) => call.fail(error));
+    if ((connection?.pendingCount ?? 0) > 0) this.core.clock.after(LAST_ANSWERS_MS, failUnanswered, { unref: true });
     this.#cancelTimer?.();
     this.#failAll(error);
     this.#changed();

@@ -60,6 +60,17 @@ export class PeerConnection {
     return call;
   }
 
+  /** Takes back those that wait for a reply and match, in the order in which they were sent; late replies are ignored. */
+  takeBack<R extends PendingReply>(matches: (reply: PendingReply) => reply is R): R[] {
+    const taken: R[] = [];
+    for (const [call, reply] of this.#pending) {
+      if (!matches(reply)) continue;
+      this.#pending.delete(call);
+      taken.push(reply);
+    }
+    return taken;
+  }
+
   /** Nobody waits any more; a late reply is ignored. */
   forget(call: number): void {
     this.#pending.delete(call);

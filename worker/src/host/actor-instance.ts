@@ -94,7 +94,7 @@ export class ActorInstance {
       );
       return;
     }
-    if (call.idempotencyKey !== undefined && !this.#idempotency.enter(call)) return;
+    if (call.idempotencyKey !== undefined && !this.#idempotency.enter(call, (other) => this.receive(other))) return;
     if (this.#mailbox.accept(call)) this.#run(call);
   }
 
@@ -260,12 +260,11 @@ export class ActorInstance {
     });
   }
 
-  /** Ends at once whatever is queued or running, with this error. */
-  abandon(error: unknown): void {
+  /** Ends at once whatever is running or queued, with this error. */
+  abandon(error: Error): void {
     this.#ending ??= { kind: 'killed', message: 'It was killed.' };
     this.#ended = true;
-    for (const call of this.#mailbox.clear()) call.refuse(error);
-    for (const call of this.#running) {
+    for (const call of [...this.#running, ...this.#mailbox.clear()]) {
       call.fail(error);
       call.cancel(error);
     }

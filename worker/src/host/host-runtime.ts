@@ -5,6 +5,7 @@ import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { CoreProcess } from '@manta/runtime/core/core-process';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import { ActorUnavailableError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
@@ -142,7 +143,8 @@ export class HostRuntime {
       instance.end(cause);
       return;
     }
-    instance.abandon(undefined);
+    // Failed, not refused: to callers it is as if the actor's process had died under the call.
+    instance.abandon(new ActorUnavailableError(`Actor ${actorId} was killed: ${cause.message}`));
     this.#ended(instance, cause);
   }
 

@@ -10,8 +10,8 @@ const KEYS_KEPT = 10_000;
 export class IdempotencyTable {
   readonly #entries = new Map<string, { answer: unknown[] | undefined; segments: Uint8Array[] | undefined; waiting: IncomingCall[] }>();
 
-  /** True when this call is the one to run. */
-  enter(call: IncomingCall): boolean {
+  /** True when this call is the one to run. `runInstead` gets those that waited for it when it is cancelled unrun. */
+  enter(call: IncomingCall, runInstead: (waiting: IncomingCall) => void): boolean {
     const key = call.idempotencyKey as string;
     const known = this.#entries.get(key);
     if (known !== undefined) {
@@ -22,6 +22,11 @@ export class IdempotencyTable {
     this.#forgetOldest();
     this.#entries.set(key, { answer: undefined, segments: undefined, waiting: [] });
     call.onRecord = (record, segments) => this.#answered(key, record, segments);
+    call.onSkipped = () => {
+      const waiting = this.#entries.get(key)?.waiting ?? [];
+      this.#entries.delete(key);
+      for (const other of waiting) if (!other.cancelled) runInstead(other);
+    };
     return true;
   }
 

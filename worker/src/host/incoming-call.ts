@@ -26,6 +26,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
   onAnswered: (() => void) | undefined = undefined;
+  /** It was cancelled before it ran (idempotency keys: another call has to run in its place). */
+  onSkipped: (() => void) | undefined = undefined;
   /** Sees the answer before it is sent (idempotency keys). */
   onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined = undefined;
 
@@ -70,6 +72,10 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.cancelled = true;
     this.#controller?.abort(reason);
     this.onCredit?.(0);
+    if (this.running || this.answered) return;
+    this.answered = true;
+    this.onAnswered?.();
+    this.onSkipped?.();
   }
 
   reply(value: unknown, core: CoreProcess): void {

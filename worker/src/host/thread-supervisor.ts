@@ -90,5 +90,5 @@ function crashOf(error: Error & { code?: string }): DeathCause {
   if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
     return { kind: 'out-of-memory', message: 'Its worker thread reached its memory limit.' };
   }
-  return { kind: 'process-died', message: `Its worker thread crashed: ${error.message}` };
+  return { kind: 'process-died', message: `Its worker thread crashed: ${error.message}`, exitCode: 1 };
 }

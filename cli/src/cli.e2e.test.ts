@@ -9,6 +9,7 @@ import type { Session } from '@manta/runtime/session/session-file';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+const PROGRAM = fileURLToPath(new URL('../fixtures/counter.mjs', import.meta.url));
 const COMMAND = fileURLToPath(new URL('../bin/manta.mjs', import.meta.url));
 
 interface Ended {
@@ -30,8 +31,12 @@ afterEach(async () => {
 });
 
 function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
+  return runNode([COMMAND, ...args], environment);
+}
+
+function runNode(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
   const { MANTA_ADDRESS: _address, MANTA_TOKEN: _token, ...inherited } = process.env;
-  return spawn(process.execPath, [COMMAND, ...args], {
+  return spawn(process.execPath, args, {
     env: { ...inherited, MANTA_HOME: home, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -109,7 +114,7 @@ describe('manta start, in the background', () => {
 
     const stopped = await manta('stop', '--grace', '10s');
     expect(stopped.out).toMatch(/node \d+ ended\nhead \d+ ended/);
-    for (const pid of [pids.head ?? 0, ...pids.nodes]) expect(isAlive(pid)).toBe(false);
+    await gone([pids.head ?? 0, ...pids.nodes]);
     expect((await manta('status')).code).toBe(3);
   });
 
@@ -177,6 +182,56 @@ describe('manta start, in the background', () => {
   });
 });
 
+describe('looking at actors', () => {
+  it('calls them, explains them and shows what they wrote', async () => {
+    expect((await manta('start', '--head', '--port', '0')).code).toBe(0);
+    const driver = await finish(runNode([PROGRAM]));
+    expect(driver.code, driver.err).toBe(0);
+
+    expect((await manta('call', 'counter', 'add', '5')).out).toBe('5\n');
+    const echo = await mantaJson('call', 'counter', 'echo', '{"a":1}', 'text', 'null');
+    expect(echo).toEqual([{ a: 1 }, 'text', null]);
+    expect((await manta('call', 'counter', 'count', '3')).out).toBe('1\n2\n3\n');
+    const failing = await manta('call', 'counter', 'fail');
+    expect(failing).toMatchObject({ code: 1, out: '' });
+    expect(failing.err).toContain('out of range on purpose');
+    const unknown = await manta('call', 'counter', 'nothing');
+    expect(unknown.code).toBe(2);
+    expect(unknown.err).toContain('add, count, echo, fail, never');
+    expect((await manta('call', 'nobody', 'add')).err).toContain('no living actor called "nobody"');
+
+    const actors = await mantaJson<{ name: string; state: string }[]>('list', 'actors');
+    expect(actors.map(({ name, state }) => `${name} ${state}`).sort()).toEqual([
+      'counter alive',
+      'too-large pending',
+    ]);
+    const why = await mantaJson<{ state: string; perNode: object }>('why', 'too-large');
+    expect(why.state).toMatch(/infeasible|pending/);
+    expect(Object.values(why.perNode)).toEqual([expect.stringMatching(/gpu/i)]);
+    expect((await manta('logs', 'counter')).out).toBe('value is 5\n');
+    expect((await manta('logs')).out).toMatch(/host-p_\w+\.out/);
+
+    expect((await manta('call', 'counter', 'never', '--timeout', '300ms')).code).toBe(124);
+  });
+
+  it('follows a log until interrupted', async () => {
+    expect((await manta('start', '--head', '--port', '0')).code).toBe(0);
+    expect((await finish(runNode([PROGRAM]))).code).toBe(0);
+    const follower = start(['logs', 'counter', '-f']);
+    running.push(follower);
+    let seen = '';
+    follower.stdout?.on('data', (text) => (seen += String(text)));
+    const ended = once(follower, 'close');
+    for (const total of [1, 2]) {
+      expect((await manta('call', 'counter', 'add', '1')).code).toBe(0);
+      await waitFor(() => seen.includes(`value is ${total}\n`), { describe: `line ${total}` });
+    }
+    follower.kill('SIGINT');
+    expect(await ended).toEqual([0, null]);
+    expect(seen).toBe('value is 1\nvalue is 2\n');
+  });
+});
+
 describe('access', () => {
   it('is refused without the right token, with an exit code of its own', async () => {
     expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
@@ -200,7 +255,7 @@ describe('manta start --block', () => {
     const { pids } = await session();
     child.kill('SIGINT');
     expect((await ended).code).toBe(0);
-    for (const pid of [pids.head ?? 0, ...pids.nodes]) expect(isAlive(pid)).toBe(false);
+    await gone([pids.head ?? 0, ...pids.nodes]);
     await expect(stat(join(home, 'session.json'))).rejects.toThrowError('ENOENT');
   });
 

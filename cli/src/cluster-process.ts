@@ -36,7 +36,11 @@ class RestartableBroker {
   }
 
   async start(): Promise<void> {
-    this.#running ??= await startBroker({ host: '127.0.0.1', port: this.#port, token: this.#token });
+    this.#running ??= await startBroker({
+      host: '127.0.0.1',
+      port: this.#port,
+      token: this.#token,
+    });
   }
 
   async stop(): Promise<void> {
@@ -125,7 +129,8 @@ async function main(): Promise<void> {
       );
   });
   const end = (): void => {
-    const running = parts ?? Promise.resolve({ broker: undefined, head: undefined, node: undefined });
+    const running =
+      parts ?? Promise.resolve({ broker: undefined, head: undefined, node: undefined });
     void running
       .then((all) => stop(all, configuration?.directory ?? ''))
       .then(

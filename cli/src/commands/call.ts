@@ -10,7 +10,7 @@ import { formatValue } from '../output.ts';
 
 interface CallCommandOptions extends CommonOptions {
   namespace?: string;
-  timeout?: string;
+  timeout: string;
 }
 /** What a method of a handle is, seen without its class. */
 interface AnyMethod {
@@ -32,7 +32,11 @@ export function addCall(program: Command, context: Context): void {
       '--namespace <namespace>',
       'namespace of the actor (default: the only one that has the name)',
     )
-    .option('--timeout <time>', 'give up after this time, for example 10s (exit code 124)');
+    .option(
+      '--timeout <time>',
+      'give up after this time (exit code 124); 0 waits without end',
+      '60s',
+    );
   withExamples(command, [
     'manta call counter add 5',
     'manta call search find \'{"text":"ships"}\' --json',
@@ -48,8 +52,7 @@ async function call(
   target: { name: string; method: string; args: unknown[] },
   options: CallCommandOptions,
 ): Promise<void> {
-  const timeoutMs =
-    options.timeout === undefined ? undefined : parseDuration('--timeout', options.timeout);
+  const timeoutMs = parseDuration('--timeout', options.timeout);
   const connection = await resolveConnection(context, options);
   const actor = await withClient(connection, (client) =>
     actorByName(client, target.name, options.namespace),
@@ -68,7 +71,7 @@ async function call(
     });
     const method = methodOf(handle, target.method, actor.className).options({
       signal: context.interrupted,
-      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(timeoutMs > 0 && { timeoutMs }),
     });
     await printResult(context, method(...target.args), options.json ?? false);
   } finally {
@@ -88,7 +91,8 @@ async function printResult(
   result: PromiseLike<unknown> | AsyncIterable<unknown>,
   json: boolean,
 ): Promise<void> {
-  if (!(Symbol.asyncIterator in result)) {
+  // A ref can be iterated as well, but only a stream cannot be awaited.
+  if ('then' in result) {
     const value = await result;
     if (json || value !== undefined) context.out(formatValue(value, json));
     return;

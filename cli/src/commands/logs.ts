@@ -99,21 +99,37 @@ async function listFiles(
 async function printLog(
   context: Context,
   client: ControlClient,
-  { nodeId, ...what }: Source,
+  { nodeId, actorId, file }: Source,
   tailLines: number,
   options: LogsOptions,
 ): Promise<void> {
-  const print = (text: string | undefined): void => {
-    if (text === undefined || text === '') return;
-    const lines = text.replace(/\n$/, '');
-    context.out(options.json ? JSON.stringify({ nodeId, ...what, text: lines }) : lines);
+  const files = file === undefined ? await filesOfActor(client, nodeId, actorId) : [file];
+  const offsets = new Map<string, number>();
+  const read = async (name: string): Promise<void> => {
+    const offset = offsets.get(name);
+    const where = offset === undefined ? { tailLines } : { offset };
+    const reply = await client.logs(nodeId, { file: name, ...where });
+    offsets.set(name, reply.nextOffset ?? 0);
+    const text = (reply.text ?? '').replace(/\n$/, '');
+    if (text === '') return;
+    context.out(options.json ? JSON.stringify({ nodeId, actorId, file: name, text }) : text);
   };
-  let reply = await client.logs(nodeId, { ...what, tailLines });
-  print(reply.text);
+  for (const name of files) await read(name);
   while (options.follow && !context.interrupted.aborted) {
     await pause(context, FOLLOW_INTERVAL_MS);
-    const offset = reply.nextOffset;
-    reply = await client.logs(nodeId, { ...what, ...(offset !== undefined && { offset }) });
-    print(reply.text);
+    for (const name of files) await read(name);
   }
+}
+
+/** Standard output and standard error of the process that the actor runs in are two files. */
+async function filesOfActor(
+  client: ControlClient,
+  nodeId: string,
+  actorId: string | undefined,
+): Promise<string[]> {
+  const { files } = await client.logs(nodeId, {
+    ...(actorId !== undefined && { actorId }),
+    tailLines: 0,
+  });
+  return files.map((entry) => entry.file);
 }

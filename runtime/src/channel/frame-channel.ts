@@ -1,8 +1,9 @@
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Channel, ChannelPeer, ChannelRecord } from './channel.ts';
-import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { encodeFrame, FRAME_HEADER_BYTES, FRAME_KIND, frameRecords, type Frame, type FrameReader } from './frame.ts';
 import type { Pipe } from './pipe.ts';
+import { RecordWriter } from './record-writer.ts';
 
 /** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
 const RECORDS_PER_FRAME = 512;
@@ -13,7 +14,7 @@ export class FrameChannel implements Channel {
   readonly peer: ChannelPeer;
   readonly #pipe: Pipe;
   readonly #closeListeners: ((reason: MantaError) => void)[] = [];
-  #records: ChannelRecord[] = [];
+  readonly #writer = new RecordWriter(FRAME_HEADER_BYTES);
   #segments: Uint8Array[] = [];
   #segmentBytes = 0;
   #flushScheduled = false;
@@ -46,8 +47,8 @@ export class FrameChannel implements Channel {
   send(record: ChannelRecord, segments?: Uint8Array[]): void {
     if (this.#closed !== undefined) return;
     if (segments !== undefined) this.#attach(record, segments);
-    this.#records.push(record);
-    if (this.#records.length >= RECORDS_PER_FRAME || this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME) {
+    this.#writer.write(record);
+    if (this.#writer.count >= RECORDS_PER_FRAME || this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME) {
       this.#writeBatch();
     } else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
@@ -65,9 +66,8 @@ export class FrameChannel implements Channel {
   }
 
   #writeBatch(): void {
-    if (this.#records.length === 0 || this.#closed !== undefined) return;
-    const frame = encodeFrame(FRAME_KIND.records, this.#records, this.#segments);
-    this.#records = [];
+    if (this.#writer.count === 0 || this.#closed !== undefined) return;
+    const frame = frameRecords(this.#writer.finish(), this.#segments);
     if (this.#segments.length > 0) {
       this.#segments = [];
       this.#segmentBytes = 0;
@@ -79,7 +79,11 @@ export class FrameChannel implements Channel {
     this.#handler = handler;
     const early = this.#early;
     this.#early = [];
-    for (const frame of early) this.receive(frame);
+    try {
+      for (const frame of early) this.receive(frame);
+    } catch (error) {
+      this.refuse(MantaError.is(error) ? (error as MantaError) : new ProtocolError(String(error), { cause: error }));
+    }
   }
 
   onClose(listener: (reason: MantaError) => void): void {
@@ -89,6 +93,7 @@ export class FrameChannel implements Channel {
 
   /** Takes a frame that the reader cut out. */
   receive(frame: Frame): void {
+    if (this.#closed !== undefined) return;
     if (frame.kind === FRAME_KIND.ping) {
       this.#pipe.write(encodeFrame(FRAME_KIND.pong, null));
       return;
@@ -113,10 +118,6 @@ export class FrameChannel implements Channel {
     this.#pipe.resume();
   }
 
-  ref(): void {
-    this.#pipe.ref();
-  }
-
   unref(): void {
     this.#pipe.unref();
   }
@@ -138,7 +139,6 @@ export class FrameChannel implements Channel {
   #finish(reason: MantaError): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
-    this.#records = [];
     this.#segments = [];
     for (const listener of this.#closeListeners) listener(reason);
     this.#closeListeners.length = 0;

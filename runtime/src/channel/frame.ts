@@ -33,6 +33,15 @@ export interface Frame {
   segments: readonly Uint8Array[];
 }
 
+/** Frames a batch that a RecordWriter with `FRAME_HEADER_BYTES` reserved has filled. */
+export function frameRecords(written: Buffer, segments: readonly Uint8Array[]): Buffer[] {
+  if (segments.length > 0) {
+    return encodeWithSegments(FRAME_KIND.records, written.subarray(FRAME_HEADER_BYTES), segments);
+  }
+  writeHeader(written, written.length, FRAME_KIND.records, 0);
+  return [written];
+}
+
 /** The buffers to write, in order. Without segments there is exactly one, and nothing was copied. */
 export function encodeFrame(kind: FrameKind, body: unknown, segments?: readonly Uint8Array[]): Buffer[] {
   if (segments === undefined || segments.length === 0) {

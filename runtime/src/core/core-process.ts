@@ -5,7 +5,7 @@ import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isObjectRef } from '../objects/object-ref.ts';
-import { Payload } from '../objects/payload.ts';
+import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
 import type { ActorCaller, CallerCore } from '../rpc/actor-caller.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
@@ -125,6 +125,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       machineId,
       token,
       timeoutMs: CONNECT_TIMEOUT_MS,
+      onRefused: (reason) => this.warn('a channel was refused', reason),
       nats: {
         transport: () => this.transport(),
         subject: subjectsOf(clusterId).processChannel(address.processId),
@@ -148,7 +149,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   /** Refs inside a received value are borrowed at once, and as long as it lives. */
-  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload {
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload {
+    if (Array.isArray(received)) return rawPayloadOf(received);
+    const bytes = received;
     if (!holdsTransferables(bytes)) return new Payload(bytes);
     const found: Transferable[] = [];
     const collector = createValueCodec({
@@ -170,7 +173,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   decode(payload: Payload): unknown {
-    return this.codec.decode(payload.bytes);
+    return payload.form === 'value' ? this.codec.decode(payload.bytes) : rawValue(payload);
   }
 
   exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress } {
@@ -263,4 +266,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       await control?.transport.close();
     }
   }
+}
+
+function rawPayloadOf(list: unknown[]): Payload {
+  const payload = rawPayload(list);
+  if (payload === undefined) throw new ProtocolError('A value that is neither a primitive nor encoded.');
+  return payload;
 }

@@ -3,7 +3,7 @@ import { OwnerDiedError, ProtocolError, type MantaError } from '../errors/errors
 import { parseId, type ObjectId, type ProcessId } from '../ids.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import { ObjectTable } from '../objects/object-table.ts';
-import { Payload } from '../objects/payload.ts';
+import { Payload, recordForm } from '../objects/payload.ts';
 import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -16,7 +16,7 @@ interface ExchangeCore {
   readonly clock: Clock;
   readonly address: ProcessAddress;
   connect(address: ProcessAddress): Promise<PeerConnection>;
-  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload;
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload;
   callStarted(): void;
   callFinished(): void;
 }
@@ -94,7 +94,9 @@ export class ObjectExchange {
       onResult: (value) => {
         done();
         ref.resolve(
-          value instanceof Uint8Array ? this.#core.receivePayload(value, owner.processId) : (value as string),
+          typeof value === 'object' && value !== null
+            ? this.#core.receivePayload(value as Uint8Array | unknown[], owner.processId)
+            : (value as string),
         );
       },
       onFailure: (encodedError) => {
@@ -189,7 +191,7 @@ function sendContent(channel: Channel, call: number, ref: AnyObjectRef): void {
   } else if (ref.content instanceof Payload && ref.content.bytes.byteLength >= SEGMENT_THRESHOLD_BYTES) {
     channel.send([RECORD.resultSegment, call], [ref.content.bytes]);
   } else {
-    channel.send([RECORD.result, call, ref.content instanceof Payload ? ref.content.bytes : ref.content]);
+    channel.send([RECORD.result, call, ref.content instanceof Payload ? recordForm(ref.content) : ref.content]);
   }
 }
 

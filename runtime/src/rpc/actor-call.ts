@@ -103,8 +103,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   }
 
   #contentOf(value: unknown): Primitive | Payload {
-    if (!(value instanceof Uint8Array)) return value as Primitive;
-    return this.caller.core.receivePayload(value, this.connection?.channel.peer.processId as ProcessId);
+    if (typeof value !== 'object' || value === null) return value as Primitive;
+    return this.caller.core.receivePayload(value as Uint8Array | unknown[], this.connection?.channel.peer.processId as ProcessId);
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────

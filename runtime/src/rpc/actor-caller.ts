@@ -35,7 +35,7 @@ export interface CallerCore {
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
-  receivePayload(bytes: Uint8Array, sender: ProcessId): Payload;
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload;
   /** The refs of ours in a value that goes to `borrower`. */
   lend(pins: readonly Transferable[], borrower: ProcessId): void;
   unpin(pins: readonly Transferable[]): void;

@@ -1,5 +1,5 @@
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import { isPrimitive, Payload } from '../objects/payload.ts';
+import { isPrimitive, Payload, rawFormOf, recordForm } from '../objects/payload.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ValueCodec } from '../serialization/value-codec.ts';
 import { SEGMENT_THRESHOLD_BYTES } from './records.ts';
@@ -26,6 +26,8 @@ export function prepareArguments(args: readonly unknown[], codec: ValueCodec): P
       prepared.values.push(arg);
       if (arg.state === REF_STATE.pending) prepared.dependencies.push(arg);
       else if (arg.content instanceof Payload) prepared.pins.push(...arg.content.transferables);
+    } else if (rawFormOf(arg) !== undefined) {
+      prepared.values.push(new Payload(new Uint8Array(arg as Uint8Array), undefined, rawFormOf(arg)));
     } else {
       const { bytes, transferables } = codec.encode(arg, `args[${index}]`);
       prepared.values.push(new Payload(bytes, transferables));
@@ -49,7 +51,7 @@ export function wireArguments(values: readonly unknown[]): WireArguments {
     if (!(content instanceof Payload)) {
       wire.args.push(content);
     } else if (content.bytes.byteLength < SEGMENT_THRESHOLD_BYTES) {
-      wire.args.push(content.bytes);
+      wire.args.push(recordForm(content));
     } else {
       wire.segments ??= [];
       wire.segmentArguments ??= [];

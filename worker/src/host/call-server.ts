@@ -1,6 +1,7 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { ActorUnavailableError, InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
+import { rawPayload, rawValue } from '@manta/runtime/objects/payload';
 import { RECORD, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
@@ -167,8 +168,14 @@ function decodeArguments(
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index];
     if (typeof arg === 'object' && arg !== null) {
-      if (!(arg instanceof Uint8Array)) throw new ProtocolError('A call with an argument that is not encoded.');
-      args[index] = codec.decode(arg);
+      args[index] = decodeArgument(arg, codec);
     }
   }
+}
+
+function decodeArgument(arg: object, codec: ValueCodec): unknown {
+  if (arg instanceof Uint8Array) return codec.decode(arg);
+  const raw = Array.isArray(arg) ? rawPayload(arg) : undefined;
+  if (raw === undefined) throw new ProtocolError('A call with an argument that is not encoded.');
+  return rawValue(raw);
 }

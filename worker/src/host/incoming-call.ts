@@ -1,7 +1,7 @@
 import type { RunningCall } from '@manta/runtime/actor/host-context';
 import type { Channel } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
-import { isPrimitive } from '@manta/runtime/objects/payload';
+import { isPrimitive, rawFormOf, rawRecord } from '@manta/runtime/objects/payload';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
@@ -82,6 +82,11 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     if (this.answered) return;
     if (isPrimitive(value)) {
       this.#answer([RECORD.result, this.number, value]);
+      return;
+    }
+    const raw = rawFormOf(value);
+    if (raw !== undefined) {
+      this.#answer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
       return;
     }
     const bytes = this.#encode(value, core, 'result');

@@ -1,26 +1,38 @@
 import type { Channel } from '@manta/runtime/channel/channel';
 import type { ProcessId } from '@manta/runtime/ids';
+import type { Clock } from '@manta/runtime/time/clock';
 
-export interface DriverLinkListener {
-  linked(processId: ProcessId): void;
-  ended(processId: ProcessId): void;
+/** A driver whose link broke, and that lives, is back by then. */
+const RELINK_GRACE_MS = 1_500;
+
+export interface DriverLinksOptions {
+  clock: Clock;
+  /** False while the broker is away: links that run over it break, and nobody can make new ones. */
+  isConnected(): boolean;
+  onLinked(processId: ProcessId): void;
+  onEnded(processId: ProcessId): void;
+}
+
+interface Driver {
+  channels: Set<Channel>;
+  cancelEnd: (() => void) | undefined;
 }
 
 /**
- * A driver keeps a channel open to an agent for as long as it lives: when the last one of a driver closes, the driver
- * is gone, however it ended.
+ * A driver keeps a channel open to an agent for as long as it lives: when the last one of a driver closes and no other
+ * follows, the driver is gone, however it ended.
  */
 export class DriverLinks {
-  private readonly links = new Map<ProcessId, Set<Channel>>();
-  private readonly listener: DriverLinkListener;
+  private readonly options: DriverLinksOptions;
+  private readonly linked = new Map<ProcessId, Driver>();
   private closing = false;
 
-  constructor(listener: DriverLinkListener) {
-    this.listener = listener;
+  constructor(options: DriverLinksOptions) {
+    this.options = options;
   }
 
   get drivers(): ProcessId[] {
-    return [...this.links.keys()];
+    return [...this.linked.keys()];
   }
 
   accept(channel: Channel): void {
@@ -29,9 +41,14 @@ export class DriverLinks {
       channel.close();
       return;
     }
-    const channels = this.links.get(processId) ?? new Set<Channel>();
-    this.links.set(processId, channels.add(channel));
-    if (channels.size === 1) this.listener.linked(processId);
+    let driver = this.linked.get(processId);
+    if (driver === undefined) {
+      driver = { channels: new Set(), cancelEnd: undefined };
+      this.linked.set(processId, driver);
+      this.options.onLinked(processId);
+    }
+    driver.cancelEnd?.();
+    driver.channels.add(channel);
     // A link carries nothing; reading it is what shows its end.
     channel.onRecord(() => undefined);
     channel.onClose(() => this.closed(processId, channel));
@@ -40,12 +57,26 @@ export class DriverLinks {
   /** The node goes, the drivers stay: their links ending now says nothing. */
   close(): void {
     this.closing = true;
+    for (const driver of this.linked.values()) driver.cancelEnd?.();
   }
 
   private closed(processId: ProcessId, channel: Channel): void {
-    const channels = this.links.get(processId);
-    if (this.closing || !channels?.delete(channel) || channels.size > 0) return;
-    this.links.delete(processId);
-    this.listener.ended(processId);
+    const driver = this.linked.get(processId);
+    if (driver === undefined || !driver.channels.delete(channel)) return;
+    if (driver.channels.size === 0) this.endLater(processId, driver);
+  }
+
+  private endLater(processId: ProcessId, driver: Driver): void {
+    if (this.closing) return;
+    driver.cancelEnd?.();
+    driver.cancelEnd = this.options.clock.after(RELINK_GRACE_MS, () => {
+      if (driver.channels.size > 0) return;
+      if (!this.options.isConnected()) {
+        this.endLater(processId, driver);
+        return;
+      }
+      this.linked.delete(processId);
+      this.options.onEnded(processId);
+    });
   }
 }

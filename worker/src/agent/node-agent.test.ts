@@ -3,10 +3,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBroker, type Broker } from '@manta/runtime/broker/broker';
-import type { NodeId } from '@manta/runtime/ids';
+import { machineId } from '@manta/runtime/channel/machine-id';
+import { openChannel } from '@manta/runtime/channel/open-channel';
+import type { NodeId, ProcessId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { JobLogs, NodeLogsReply } from '@manta/runtime/wire/messages';
+import { JobLogs, NodeLogsReply, type ProcessAddress } from '@manta/runtime/wire/messages';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 // Processes and threads are started from what was compiled, so the node is taken from there too.
 import { startNode, type NodeOptions, type RunningNode } from '../../dist/main.js';
@@ -272,6 +274,31 @@ describe('partition', () => {
   });
 });
 
+describe('drivers', () => {
+  const openLink = (processId: ProcessId) => {
+    const address = head.registrations[0]?.address as ProcessAddress;
+    const self = { processId, role: 'driver' as const };
+    return openChannel(address, { self, machineId: machineId(), token: TOKEN, timeoutMs: 2_000 });
+  };
+
+  it('are reported when they link, and when no link is left', async () => {
+    await addNode();
+    const processId = testMint('process');
+    const first = await openLink(processId);
+    await until(() => head.eventsOf('driver-linked').length === 1);
+    first.close();
+    const second = await openLink(processId);
+    head.announceStart();
+    await until(() => head.registrations.length === 2);
+    expect(head.registrations[1]?.drivers).toEqual([processId]);
+    expect(head.eventsOf('process-ended')).toEqual([]);
+    second.close();
+    await until(() => head.eventsOf('process-ended').length === 1);
+    expect(head.eventsOf('process-ended')[0]?.processId).toBe(processId);
+    expect(head.eventsOf('driver-linked')).toHaveLength(1);
+  });
+});
+
 describe('logs', () => {
   it('reach the job by name, the last words included', async () => {
     const node = await addNode();
@@ -343,6 +370,22 @@ describe('the end of a node', () => {
     expect(pids.filter(isAlive)).toEqual(pids);
     agent.kill('SIGKILL');
     await until(() => pids.filter(isAlive).length === 0);
+  });
+
+  it('comes after a drain, which waits for the last actor', async () => {
+    const node = await addNode();
+    const spec = testSpec('Ok');
+    await head.command(node.nodeId, startCommand(spec));
+    await until(() => head.eventsOf('actor-started').length === 1);
+    let drained = false;
+    const drain = node.drain().then(() => {
+      drained = true;
+    });
+    await until(() => head.drains.length === 1);
+    expect(drained).toBe(false);
+    await head.command(node.nodeId, endCommand(spec, 'stop'));
+    await drain;
+    expect(head.drains[0]?.nodeId).toBe(node.nodeId);
   });
 
   it('can be asked for by the head', async () => {

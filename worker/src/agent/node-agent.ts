@@ -130,8 +130,10 @@ export class NodeAgent {
     });
     this.supervisor = this.makeSupervisor();
     this.links = new DriverLinks({
-      linked: (processId) => this.reporter.push({ type: 'driver-linked', processId }),
-      ended: (processId) => this.reporter.push(driverEnded(processId, this.nodeId)),
+      clock,
+      isConnected: () => transport.status === 'connected',
+      onLinked: (processId) => this.reporter.push({ type: 'driver-linked', processId }),
+      onEnded: (processId) => this.reporter.push(driverEnded(processId, this.nodeId)),
     });
   }
 
@@ -223,13 +225,15 @@ export class NodeAgent {
   }
 
   private listen(): Promise<ChannelServer> {
-    const { mintId, folders, tcpHost, token, logger } = this.options;
+    const { mintId, folders, tcpHost, token, logger, transport } = this.options;
+    const processId = mintId('process');
     return listenChannels({
-      processId: mintId('process'),
+      processId,
       role: 'agent',
       machineId: machineId(),
       socketDirectory: folders.sockets,
       ...(tcpHost === undefined ? {} : { tcpHost }),
+      nats: { transport, subject: this.subjects.processChannel(processId) },
       token,
       onChannel: (channel) => this.links.accept(channel),
       onRefused: (reason) => logger.warn({ error: reason.message }, 'refused a channel'),
@@ -298,14 +302,12 @@ export class NodeAgent {
 
   private accepted(reply: NodeRegisterReply): void {
     this.epoch = reply.epoch;
+    this.groups.clearKilled();
     const { heartbeatIntervalMs, fencingTimeoutMs } = reply;
     this.heartbeatIdentity = { ...this.identity, heartbeatIntervalMs, fencingTimeoutMs };
     this.heartbeat?.registered(this.heartbeatIdentity);
-    const cause: DeathCause = {
-      kind: 'killed',
-      message: 'the head had given the actor up',
-      nodeId: this.nodeId,
-    };
+    const { nodeId } = this;
+    const cause: DeathCause = { kind: 'killed', message: 'the head had given it up', nodeId };
     this.supervisor.execute(
       reply.killActors.map((actor) => ({ type: 'end-actor', ...actor, how: 'kill', cause })),
     );

@@ -259,6 +259,10 @@ export class HostPool {
       const message = `the actor's process could not be started: ${exit.error.message}`;
       return { kind: 'process-died', message, nodeId };
     }
+    if (exit.signal === 'SIGKILL' && this.options.groups.wereKilled) {
+      const message = `node ${nodeId} was cut off from the head and ended its actors`;
+      return { kind: 'node-died', message, nodeId };
+    }
     return exitCause({
       pid: process.pid,
       exitCode: exit.exitCode,

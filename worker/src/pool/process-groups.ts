@@ -1,6 +1,8 @@
 import { assert } from '@manta/runtime/assert';
 
 const CAPACITY = 16_384;
+/** The slot after the last pid: not 0 since `killAll`. */
+const KILLED = CAPACITY;
 
 export interface GroupWatcher {
   add(pid: number): void;
@@ -17,7 +19,7 @@ export class ProcessGroups {
 
   private watcher: GroupWatcher | undefined;
 
-  constructor(buffer = new SharedArrayBuffer(CAPACITY * Int32Array.BYTES_PER_ELEMENT)) {
+  constructor(buffer = new SharedArrayBuffer((CAPACITY + 1) * Int32Array.BYTES_PER_ELEMENT)) {
     this.buffer = buffer;
     this.pids = new Int32Array(buffer);
   }
@@ -25,12 +27,12 @@ export class ProcessGroups {
   /** From now on told of every change, and at once of what is there. */
   watch(watcher: GroupWatcher): void {
     this.watcher = watcher;
-    for (const pid of this.pids) if (pid !== 0) watcher.add(pid);
+    for (const pid of this.pids.subarray(0, CAPACITY)) if (pid !== 0) watcher.add(pid);
   }
 
   add(pid: number): void {
     const slot = this.pids.indexOf(0);
-    assert(slot >= 0, `more than ${CAPACITY} host processes on one node`);
+    assert(slot >= 0 && slot < CAPACITY, `more than ${CAPACITY} host processes on one node`);
     Atomics.store(this.pids, slot, pid);
     this.watcher?.add(pid);
   }
@@ -42,10 +44,21 @@ export class ProcessGroups {
     this.watcher?.remove(pid);
   }
 
+  /** True from `killAll` until `clearKilled`: a process that ends by SIGKILL was fenced. */
+  get wereKilled(): boolean {
+    return Atomics.load(this.pids, KILLED) !== 0;
+  }
+
+  clearKilled(): void {
+    Atomics.store(this.pids, KILLED, 0);
+  }
+
   /** Sends SIGKILL to every group and says to how many. */
   killAll(): number {
+    // First, so that whoever sees a process end knows why.
+    Atomics.store(this.pids, KILLED, 1);
     let killed = 0;
-    for (let slot = 0; slot < this.pids.length; slot += 1) {
+    for (let slot = 0; slot < CAPACITY; slot += 1) {
       const pid = Atomics.load(this.pids, slot);
       if (pid !== 0 && signalGroup(pid, 'SIGKILL')) killed += 1;
     }

@@ -11,6 +11,7 @@ import type { Transport } from '@manta/runtime/transport/transport';
 import {
   Heartbeat,
   NodeDeregister,
+  NodeDrain,
   NodePingReply,
   NodeRegister,
   NodeReport,
@@ -32,6 +33,7 @@ export class FakeHead {
   readonly heartbeats: Heartbeat[] = [];
   readonly events: NodeEvent[] = [];
   readonly goodbyes: NodeId[] = [];
+  readonly drains: { nodeId: NodeId }[] = [];
   heartbeatIntervalMs = 50;
   fencingTimeoutMs = 60_000;
   epoch = 'epoch-1';
@@ -104,6 +106,10 @@ export class FakeHead {
     });
     transport.subscribe(subjects.head('node.deregister'), (payload, _subject, reply) => {
       this.goodbyes.push(decodeControl(NodeDeregister, payload).nodeId);
+      reply?.(encodeControl({ ok: true }));
+    });
+    transport.subscribe(subjects.head('node.drain'), (payload, _subject, reply) => {
+      this.drains.push(decodeControl(NodeDrain, payload));
       reply?.(encodeControl({ ok: true }));
     });
     transport.subscribe(subjects.heartbeat, (payload) => {

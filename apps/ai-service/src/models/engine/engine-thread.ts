@@ -5,6 +5,12 @@ import { engineErrorFromData } from './engine-errors.ts';
 import type { FromEngine, ToEngine } from './engine-protocol.ts';
 import { StreamBuffer } from './stream-buffer.ts';
 
+/**
+ * ONNX Runtime sends usage data to its maker and leaves files in the temporary folder unless told not to. It reads the
+ * variable of the process, which only the main thread can set, and this file is where an engine's thread begins.
+ */
+process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
+
 export interface EngineThreadOptions {
   /** Shown in diagnostics and errors, for example `use-lite`. */
   name: string;

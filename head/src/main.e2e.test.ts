@@ -115,6 +115,7 @@ it('a head without a state directory starts, serves metrics and leaves nothing b
   const text = await (await fetch(head.metricsUrl ?? '')).text();
   expect(text).toContain('manta_head_nodes{state="alive"} 1');
   expect(text).toContain('manta_head_requests_total{operation="node.register"} 1');
+  expect(text).toContain('manta_head_invalid_messages_total 0');
   await agent.die();
   await head.close();
   await expect(

@@ -6,7 +6,8 @@ import * as messages from '@manta/runtime/wire/messages';
 import type { HeadOperation } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { createActor, type CreateResult } from '../tables/actors.ts';
-import { causeOf, type Cluster } from '../tables/cluster.ts';
+import { causeOf } from '../tables/causes.ts';
+import type { Cluster } from '../tables/cluster.ts';
 import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
 import { endJob, holdActors, releaseActors, startJob } from '../tables/processes.ts';
 import { actorDescriptionOf, actorInfoOf, jobInfoOf, nodeInfoOf } from './descriptions.ts';
@@ -74,16 +75,8 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'job.start': (context, payload) => {
     const message = decodeControl(messages.JobStart, payload);
     const { cluster, clusterId, epoch, now } = context;
-    startJob(cluster, { ...message, startedAt: now, state: 'running' });
-    const home = findHome(cluster, message.hostname);
-    if (home !== undefined) {
-      const { processId } = message;
-      cluster.deadlines.add(now + cluster.settings.driverLinkMs, {
-        kind: 'driver-link',
-        processId,
-      });
-    }
-    return { clusterId, epoch, home };
+    startJob(cluster, { ...message, startedAt: now, state: 'running' }, now);
+    return { clusterId, epoch, home: findHome(cluster, message.hostname) };
   },
   'job.end': (context, payload) => {
     const { jobId, processId } = decodeControl(messages.JobEnd, payload);
@@ -96,7 +89,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   },
   'actor.hold': (context, payload) => {
     const { processId, actorIds } = decodeControl(messages.ActorHold, payload);
-    holdActors(context.cluster, processId, actorIds);
+    holdActors(context.cluster, processId, actorIds, context.now);
     const actors = actorIds.map((actorId) => {
       const entry = context.cluster.actors.get(actorId);
       return entry === undefined ? undefined : actorDescriptionOf(entry.record);
@@ -113,7 +106,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     const entry = context.cluster.actors.named(namespace, name);
     if (entry === undefined) return {};
     // Held from here on, so that it cannot go out of scope before the caller has its handle.
-    holdActors(context.cluster, processId, [entry.record.spec.actorId]);
+    holdActors(context.cluster, processId, [entry.record.spec.actorId], context.now);
     return { actor: actorDescriptionOf(entry.record) };
   },
   'actor.kill': (context, payload) => {

@@ -27,7 +27,7 @@ import { Cluster, DEFAULT_CLUSTER_SETTINGS, type ClusterSettings } from '../tabl
 import { runDeadlines } from '../tables/deadlines.ts';
 import { hasEffects, type Effects } from '../tables/effects.ts';
 import { changeNode } from '../tables/nodes.ts';
-import { runScheduling } from '../tables/scheduling.ts';
+import { settleCluster } from '../tables/scheduling.ts';
 import { actorUpdateOf } from './descriptions.ts';
 import { HANDLERS, RefusedError } from './handlers.ts';
 import { silentLogger, type HeadLogger } from './head-logger.ts';
@@ -287,7 +287,7 @@ export class HeadServer {
     if (this.#isClosed) return;
     this.#turnIsDue = false;
     this.counters.turns++;
-    runScheduling(this.cluster, this.#options.clock.now());
+    settleCluster(this.cluster, this.#options.clock.now());
     const effects = this.cluster.takeEffects();
     const answers = this.#answers;
     this.#answers = [];

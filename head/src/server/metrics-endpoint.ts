@@ -1,22 +1,28 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
+import type { Metrics } from '@manta/runtime/telemetry/metrics';
 import type { HeadServer } from './head-server.ts';
-import { renderMetrics } from './metrics.ts';
+import { createHeadMetrics } from './metrics.ts';
 
 export interface MetricsEndpoint {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Serves what Prometheus scrapes. @throws when the port is taken. */
+/** Serves what Prometheus scrapes. @throws ClusterUnavailableError when it cannot listen there. */
 export async function serveMetrics(
   head: HeadServer,
   host: string,
   port: number,
 ): Promise<MetricsEndpoint> {
-  const server = createServer((request, response) => answer(head, request, response));
+  const metrics = createHeadMetrics(head);
+  const server = createServer((request, response) => void answer(metrics, request, response));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (cause) => {
+      const message = `The head cannot serve metrics at ${host}:${port}.`;
+      reject(new ClusterUnavailableError(message, { cause }));
+    });
     server.listen(port, host, resolve);
   });
   const address = server.address() as AddressInfo;
@@ -30,11 +36,15 @@ export async function serveMetrics(
   };
 }
 
-function answer(head: HeadServer, request: IncomingMessage, response: ServerResponse): void {
+async function answer(
+  metrics: Metrics,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
     response.writeHead(404).end();
     return;
   }
-  response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
-  response.end(renderMetrics(head));
+  const text = await metrics.text();
+  response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
 }

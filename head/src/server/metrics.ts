@@ -1,66 +1,58 @@
+import { createMetrics, type Metrics } from '@manta/runtime/telemetry/metrics';
 import type { HeadServer } from './head-server.ts';
 
-type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
-
-/** The head's state in Prometheus' text format; gauges are counted when asked for. */
-export function renderMetrics(head: HeadServer): string {
+/** The head's metrics for Prometheus. Everything is read from the head when it is scraped, so a scrape is all it costs. */
+export function createHeadMetrics(head: HeadServer): Metrics {
+  const metrics = createMetrics('manta_head', { processMetrics: true });
   const { counters, cluster } = head;
-  const requests = [...counters.requests].map(([operation, count]): Sample => [
-    { operation },
-    count,
-  ]);
-  return [
-    metric('manta_head_requests_total', 'counter', 'Requests handled, by operation.', requests),
-    metric('manta_head_invalid_messages_total', 'counter', 'Messages refused as malformed.', [
-      [{}, counters.invalidMessages],
-    ]),
-    metric('manta_head_heartbeats_total', 'counter', 'Heartbeats received.', [
-      [{}, counters.heartbeats],
-    ]),
-    metric('manta_head_turns_total', 'counter', 'Turns of the event loop with work.', [
-      [{}, counters.turns],
-    ]),
-    metric('manta_head_commits_total', 'counter', 'Commits to the state store.', [
-      [{}, counters.commits],
-    ]),
-    metric(
-      'manta_head_nodes',
-      'gauge',
-      'Nodes by state.',
-      countBy(cluster.nodes.all(), (node) => node.state),
-    ),
-    metric(
-      'manta_head_actors',
-      'gauge',
-      'Actors by state.',
-      countBy(cluster.actors.all(), ({ record }) => record.state),
-    ),
-    metric('manta_head_waiting_actors', 'gauge', 'Actors that wait for a place.', [
-      [
-        {},
-        [...cluster.actors.queues.values()].reduce((sum, { actorIds }) => sum + actorIds.size, 0),
-      ],
-    ]),
-    '',
-  ].join('\n');
+  const total = (name: string, help: string, read: () => number) =>
+    metrics.gauge({ name, help, collect: (gauge) => gauge.set(read()) });
+  metrics.gauge({
+    name: 'requests_total',
+    help: 'Requests handled, by operation.',
+    labels: ['operation'],
+    collect: (gauge) => {
+      for (const [operation, count] of counters.requests) gauge.set({ operation }, count);
+    },
+  });
+  total('invalid_messages_total', 'Messages refused as malformed.', () => counters.invalidMessages);
+  total('heartbeats_total', 'Heartbeats received.', () => counters.heartbeats);
+  total('turns_total', 'Turns of the event loop with work.', () => counters.turns);
+  total('commits_total', 'Commits to the state store.', () => counters.commits);
+  total('waiting_actors', 'Actors that wait for a place.', () =>
+    [...cluster.actors.queues.values()].reduce((sum, { actorIds }) => sum + actorIds.size, 0),
+  );
+  countByState(
+    metrics,
+    'nodes',
+    'Nodes by state.',
+    () => cluster.nodes.all(),
+    ({ state }) => state,
+  );
+  countByState(
+    metrics,
+    'actors',
+    'Actors by state.',
+    () => cluster.actors.all(),
+    ({ record }) => record.state,
+  );
+  return metrics;
 }
 
-function countBy<T>(items: Iterable<T>, stateOf: (item: T) => string): Sample[] {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(stateOf(item), (counts.get(stateOf(item)) ?? 0) + 1);
-  return [...counts].map(([state, count]) => [{ state }, count]);
-}
-
-function metric(
+function countByState<T>(
+  metrics: Metrics,
   name: string,
-  type: 'counter' | 'gauge',
   help: string,
-  samples: readonly Sample[],
-): string {
-  const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
-  for (const [labels, value] of samples) {
-    const text = Object.entries(labels).map(([key, label]) => `${key}="${label}"`);
-    lines.push(`${name}${text.length === 0 ? '' : `{${text.join(',')}}`} ${value}`);
-  }
-  return lines.join('\n');
+  items: () => Iterable<T>,
+  stateOf: (item: T) => string,
+): void {
+  metrics.gauge({
+    name,
+    help,
+    labels: ['state'],
+    collect: (gauge) => {
+      gauge.reset();
+      for (const item of items()) gauge.inc({ state: stateOf(item) });
+    },
+  });
 }

@@ -111,6 +111,6 @@ function recoverActor(cluster: Cluster, entry: ActorEntry, now: number): void {
     cluster.deadlines.add(at, { kind: 'forget-actor', actorId: spec.actorId });
     return;
   }
-  ownActor(cluster, entry);
+  ownActor(cluster, entry, now);
   if (isQueued(record)) cluster.enqueue(entry, now);
 }

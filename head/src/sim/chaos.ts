@@ -133,6 +133,11 @@ class ChaosRun {
   }
 
   #create(): void {
+    const count = 1 + this.#random.below(Math.ceil(this.#options.nodes / 20));
+    for (let index = 0; index < count; index++) this.#createOne();
+  }
+
+  #createOne(): void {
     const random = this.#random;
     const driver = random.pick(this.#drivers);
     if (driver === undefined) return;

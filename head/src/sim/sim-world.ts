@@ -47,7 +47,9 @@ export class SimWorld {
       clock: this.clock,
       schedule: (task, delayMs) => void this.clock.after(delayMs, task),
       random: () => this.random.next(),
-      ...(fault === undefined ? {} : { onDelivery: (delivery) => fault(delivery, this.random) }),
+      ...(fault === undefined
+        ? {}
+        : { onDelivery: (delivery) => this.#inOrder(delivery, fault(delivery, this.random)) }),
     });
     this.head = this.#newHead();
   }
@@ -118,7 +120,9 @@ export class SimWorld {
     return this.agents.filter((agent) => !agent.isDead && agent.living.has(actorId));
   }
 
+  /** @throws what made a head stop, if anything did. */
   async close(): Promise<void> {
+    if (this.fatal.length > 0) throw this.fatal[0];
     await this.head.close();
     for (const agent of this.agents) if (!agent.isDead) await agent.die();
   }

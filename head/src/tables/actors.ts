@@ -17,7 +17,7 @@ export type CreateResult =
 export function createActor(cluster: Cluster, spec: ActorSpec, now: number): CreateResult {
   const { actorId, ownerId, namespace, name } = spec;
   if (cluster.actors.get(actorId) !== undefined) {
-    holdActors(cluster, ownerId, [actorId]);
+    holdActors(cluster, ownerId, [actorId], now);
     return { outcome: 'created' };
   }
   if (cluster.processes.hasEnded(ownerId)) {
@@ -40,14 +40,14 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
       const message = `an actor named "${name}" exists in namespace "${namespace}"`;
       return { outcome: 'refused', errorName: 'NameTakenError', message };
     }
-    holdActors(cluster, ownerId, [existing.record.spec.actorId]);
+    holdActors(cluster, ownerId, [existing.record.spec.actorId], now);
     return { outcome: 'existing', entry: existing };
   }
   const entry = cluster.addActor(createActorRecord(cluster.specs.share(spec), now));
   cluster.effects.newActors.add(actorId);
   cluster.effects.savedActors.add(actorId);
-  ownActor(cluster, entry);
-  holdActors(cluster, ownerId, [actorId]);
+  ownActor(cluster, entry, now);
+  holdActors(cluster, ownerId, [actorId], now);
   cluster.enqueue(entry, now);
   return { outcome: 'created' };
 }

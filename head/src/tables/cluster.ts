@@ -8,7 +8,6 @@ import { DeadlineQueue } from './deadline-queue.ts';
 import { createEffects, type Effects } from './effects.ts';
 import { JobTable } from './job-table.ts';
 import { NodeTable, type NodeEntry } from './node-table.ts';
-import { endProcess } from './processes.ts';
 import { ProcessTable } from './process-table.ts';
 import { SpecSharing } from './spec-sharing.ts';
 
@@ -19,8 +18,8 @@ export interface ClusterSettings {
   readonly releaseGraceMs: number;
   /** After a restart of the head, nodes have so long to report, or the time of failure detection if that is longer. */
   readonly nodeReturnMs: number;
-  /** A driver that no node watches is taken for ended after so long. */
-  readonly driverLinkMs: number;
+  /** A process that no node watches is taken for ended after so long. */
+  readonly processLinkMs: number;
   /** After a restart of the head, processes have so long to say what they hold. */
   readonly recoveryMs: number;
   /** An actor that its node no longer reports has so long to be explained by an event on its way. */
@@ -35,7 +34,7 @@ export const DEFAULT_CLUSTER_SETTINGS: ClusterSettings = {
   failureDetectionMs: 4_500,
   releaseGraceMs: 1_000,
   nodeReturnMs: 3_000,
-  driverLinkMs: 60_000,
+  processLinkMs: 60_000,
   recoveryMs: 30_000,
   absenceGraceMs: 2_000,
   deadActorsMax: 100_000,
@@ -49,7 +48,7 @@ export type Deadline =
   | { kind: 'scheduling'; actorId: ActorId; incarnation: number }
   | { kind: 'forget-actor'; actorId: ActorId }
   | { kind: 'absent-actor'; actorId: ActorId; incarnation: number; nodeId: NodeId }
-  | { kind: 'driver-link'; processId: ProcessId }
+  | { kind: 'process-link'; processId: ProcessId }
   | { kind: 'node-return'; nodeId: NodeId; isLast: boolean }
   | { kind: 'node-drained'; nodeId: NodeId }
   | { kind: 'recovered' };
@@ -72,6 +71,8 @@ export class Cluster {
   effects: Effects = createEffects();
   /** Something was freed or joined: what waits is looked at again. */
   schedulingIsDue = false;
+  /** Processes that ended with their actor; `settleCluster` ends what they owned. */
+  goneProcesses: { processId: ProcessId; cause: DeathCause }[] = [];
   readonly #demands = new Map<string, CompiledDemand>();
 
   constructor(settings: ClusterSettings) {
@@ -159,7 +160,7 @@ export class Cluster {
         this.#release(actorId, effect.placement.nodeId);
         return;
       case 'process-gone':
-        endProcess(this, effect.processId, effect.cause, now);
+        this.goneProcesses.push(effect);
         return;
       case 'died':
         this.#bury(entry, now);
@@ -192,8 +193,4 @@ export class Cluster {
     this.effects.forgottenActors.add(actorId);
     return true;
   }
-}
-
-export function causeOf(kind: DeathCause['kind'], message: string, nodeId?: string): DeathCause {
-  return nodeId === undefined ? { kind, message } : { kind, message, nodeId };
 }

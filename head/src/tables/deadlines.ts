@@ -1,7 +1,8 @@
 import { unreachable } from '@manta/runtime/assert';
-import { causeOf, type Cluster, type Deadline } from './cluster.ts';
+import { causeOf } from './causes.ts';
+import type { Cluster, Deadline } from './cluster.ts';
 import { changeNode } from './nodes.ts';
-import { armOutOfScope, endProcess, isHeld } from './processes.ts';
+import { armLink, armOutOfScope, endProcess, isHeld } from './processes.ts';
 import { failUnplaced } from './scheduling.ts';
 
 /** Looks at everything that is due. */
@@ -31,8 +32,8 @@ function meet(cluster: Cluster, deadline: Deadline, now: number): void {
     case 'absent-actor':
       endAbsent(cluster, deadline, now);
       return;
-    case 'driver-link':
-      endUnlinkedDriver(cluster, deadline, now);
+    case 'process-link':
+      endUnwatchedProcess(cluster, deadline, now);
       return;
     case 'node-return':
       endUnreturnedNode(cluster, deadline, now);
@@ -65,11 +66,33 @@ function endAbsent(cluster: Cluster, deadline: Of<'absent-actor'>, now: number):
   cluster.stepActor(entry, { type: 'ended', nodeId, incarnation, cause }, now);
 }
 
-function endUnlinkedDriver(cluster: Cluster, { processId }: Of<'driver-link'>, now: number): void {
+/** A host whose constructor still runs is not reported yet, and without nodes nobody could watch: those go on. */
+function endUnwatchedProcess(
+  cluster: Cluster,
+  { processId }: Of<'process-link'>,
+  now: number,
+): void {
   const process = cluster.processes.get(processId);
   if (process === undefined || process.nodeId !== undefined) return;
+  const mayBeStarting = process.kind !== 'driver' && isAnythingStarting(cluster);
+  if (mayBeStarting || cluster.nodes.livingCount === 0) {
+    armLink(cluster, processId, now);
+    return;
+  }
   const cause = causeOf('process-died', 'no node has a link to it');
   endProcess(cluster, processId, cause, now);
+}
+
+function isAnythingStarting(cluster: Cluster): boolean {
+  for (const { record } of cluster.actors.all()) {
+    if (
+      record.placement !== undefined &&
+      (record.state === 'pending' || record.state === 'restarting')
+    ) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /** Looked at twice: a head that was stalled reads what came meanwhile before it judges. */

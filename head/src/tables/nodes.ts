@@ -7,7 +7,8 @@ import type {
 } from '@manta/runtime/wire/messages';
 import { startCommand } from './actor-machine.ts';
 import type { ActorEntry } from './actor-table.ts';
-import { causeOf, type Cluster } from './cluster.ts';
+import { causeOf } from './causes.ts';
+import type { Cluster } from './cluster.ts';
 import { createNodeRecord, stepNode, type NodeEvent } from './node-machine.ts';
 import { NodeEntry } from './node-table.ts';
 import { endProcess, unwatchProcess, watchProcess } from './processes.ts';

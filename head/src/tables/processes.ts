@@ -1,17 +1,37 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { ActorEntry } from './actor-table.ts';
-import { causeOf, type Cluster } from './cluster.ts';
+import { causeOf } from './causes.ts';
+import type { Cluster } from './cluster.ts';
 import { stepJob, type JobRecord } from './job-table.ts';
 import type { ProcessEntry } from './process-table.ts';
+
+/** From the first mention on, somebody has to watch a process: else its end would never be known. */
+function mentionProcess(
+  cluster: Cluster,
+  processId: ProcessId,
+  now: number,
+): ProcessEntry | undefined {
+  const known = cluster.processes.get(processId);
+  if (known !== undefined) return known;
+  const process = cluster.processes.mention(processId);
+  if (process !== undefined) armLink(cluster, processId, now);
+  return process;
+}
+
+export function armLink(cluster: Cluster, processId: ProcessId, now: number): void {
+  const { processLinkMs } = cluster.settings;
+  cluster.deadlines.add(now + processLinkMs, { kind: 'process-link', processId });
+}
 
 /** A process holds handles of these actors. Ids that are not known are passed over. */
 export function holdActors(
   cluster: Cluster,
   processId: ProcessId,
   actorIds: readonly ActorId[],
+  now: number,
 ): void {
-  const process = cluster.processes.mention(processId);
+  const process = mentionProcess(cluster, processId, now);
   if (process === undefined) return;
   process.isSeen = true;
   for (const actorId of actorIds) {
@@ -54,9 +74,9 @@ export function isHeld(entry: ActorEntry): boolean {
   return record.address === undefined || !holders.has(record.address.processId);
 }
 
-export function ownActor(cluster: Cluster, entry: ActorEntry): void {
+export function ownActor(cluster: Cluster, entry: ActorEntry, now: number): void {
   const { ownerId, actorId } = entry.record.spec;
-  const owner = cluster.processes.mention(ownerId);
+  const owner = mentionProcess(cluster, ownerId, now);
   if (owner === undefined) return;
   if (entry.record.spec.lifetime === 'job' && entry.record.state !== 'dead')
     owner.owned.add(actorId);
@@ -92,8 +112,7 @@ export function unwatchProcess(
   if (process === undefined) return;
   process.nodeId = undefined;
   if (process.kind === 'host') endProcess(cluster, processId, cause, now);
-  else
-    cluster.deadlines.add(now + cluster.settings.driverLinkMs, { kind: 'driver-link', processId });
+  else armLink(cluster, processId, now);
 }
 
 /** All that it owned dies, all that it held is released; a driver's job is over. */
@@ -121,7 +140,7 @@ export function endProcess(
   if (process.jobId !== undefined) endJobOf(cluster, process.jobId, now);
 }
 
-export function startJob(cluster: Cluster, record: JobRecord): void {
+export function startJob(cluster: Cluster, record: JobRecord, now: number): void {
   const known = cluster.jobs.get(record.jobId);
   if (known === undefined) {
     for (const jobId of cluster.jobs.add(record, cluster.settings.jobsMax)) {
@@ -129,7 +148,7 @@ export function startJob(cluster: Cluster, record: JobRecord): void {
     }
     cluster.effects.savedJobs.add(record.jobId);
   }
-  const process = cluster.processes.mention(record.processId);
+  const process = mentionProcess(cluster, record.processId, now);
   if (process === undefined) return;
   process.kind = 'driver';
   process.jobId = record.jobId;

@@ -1,17 +1,26 @@
 import type { ActorEntry, ShapeQueue } from './actor-table.ts';
 import { isQueued } from './actor-machine.ts';
-import { causeOf, type Cluster } from './cluster.ts';
+import { causeOf } from './causes.ts';
+import type { Cluster } from './cluster.ts';
+import { endProcess } from './processes.ts';
 import { schedule } from '../scheduling/scheduler.ts';
 
-/**
- * Places what waits, if anything changed since it was last tried. Actors of one shape are tried oldest first until one
- * does not fit: then none of them does.
- */
-export function runScheduling(cluster: Cluster, now: number): void {
-  while (cluster.schedulingIsDue) {
-    cluster.schedulingIsDue = false;
-    for (const queue of [...cluster.actors.queues.values()]) placeQueue(cluster, queue, now);
+/** Ends what gone processes owned, then places what waits, until nothing is left to do. */
+export function settleCluster(cluster: Cluster, now: number): void {
+  while (cluster.goneProcesses.length > 0 || cluster.schedulingIsDue) {
+    const gone = cluster.goneProcesses;
+    cluster.goneProcesses = [];
+    for (const { processId, cause } of gone) endProcess(cluster, processId, cause, now);
+    if (cluster.goneProcesses.length === 0 && cluster.schedulingIsDue) runScheduling(cluster, now);
   }
+}
+
+/**
+ * Places what waits. Actors of one shape are tried oldest first until one does not fit: then none of them does.
+ */
+function runScheduling(cluster: Cluster, now: number): void {
+  cluster.schedulingIsDue = false;
+  for (const queue of [...cluster.actors.queues.values()]) placeQueue(cluster, queue, now);
 }
 
 function placeQueue(cluster: Cluster, queue: ShapeQueue, now: number): void {

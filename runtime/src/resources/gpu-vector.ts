@@ -62,7 +62,11 @@ interface DeviceState {
 export class GpuVector {
   readonly #devices: readonly DeviceState[];
 
+  /** @throws InvalidArgumentError when two devices have one index. */
   constructor(devices: readonly GpuDevice[]) {
+    if (new Set(devices.map(({ index }) => index)).size < devices.length) {
+      throw new InvalidArgumentError('two GPUs of one node have the same index');
+    }
     this.#devices = [...devices]
       .sort((a, b) => a.index - b.index)
       .map((device) => ({ device, freeShare: FIXED_ONE, freeMemoryBytes: device.memoryBytes }));

@@ -242,6 +242,22 @@ describe('ends', () => {
     });
   });
 
+  it('ends what a process owned that no node watches, but not while a constructor may be running in it', async () => {
+    const { agents, driver } = await start(1, { startMs: () => 100_000 });
+    const stranger = world.addProcess();
+    agents[0]?.linkDriver(driver.processId);
+    const slow = driver.spec();
+    const orphan = stranger.spec({ isolation: 'shared' });
+    await world.run(driver.create([slow]));
+    await world.run(stranger.create([orphan]));
+    await world.clock.advance(70_000, 10);
+    expect(world.lives(orphan.actorId)).toHaveLength(1);
+    await world.until(() => driver.stateOf(slow.actorId) === 'alive');
+    await world.until(() => stranger.stateOf(orphan.actorId) === 'dead');
+    expect(stranger.newest.get(orphan.actorId)?.deathCause?.kind).toBe('owner-died');
+    expect(driver.stateOf(slow.actorId)).toBe('alive');
+  });
+
   it('tells jobs that said goodbye from those that did not', async () => {
     const { agents, driver } = await start();
     const other = world.addProcess();
@@ -374,12 +390,11 @@ describe('bad input', () => {
   });
 
   it('says who it is to whoever asks', async () => {
-    const { driver } = await start();
+    await start();
     const client = world.bus.connect({ name: 'stranger' });
     const reply = await world.run(
       client.request(DISCOVER_SUBJECT, encodeControl({}), { timeoutMs: 100 }),
     );
     expect(Buffer.from(reply).toString('latin1')).toContain(world.clusterId);
-    await alive(driver);
   });
 });

@@ -139,30 +139,3 @@ describe('a head that was killed and started again', () => {
     for (const spec of created) await world.until(() => agent.living.has(spec.actorId));
   });
 });
-
-describe('a node that was declared dead', () => {
-  it('is refused, and comes back as another one with nothing on it', async () => {
-    const { agent, driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
-    const { nodeId } = agent;
-    world.partition(agent);
-    await world.until(() => driver.stateOf(spec.actorId) === 'restarting');
-    // Fenced before the head gave the actor up: at no time two of it.
-    expect(agent.fencedCount).toBe(1);
-    expect(agent.living.size).toBe(0);
-    world.heal(agent);
-    await world.until(() => driver.stateOf(spec.actorId) === 'alive');
-    expect(agent.nodeId).not.toBe(nodeId);
-  });
-});
-
-describe('a head that was stalled', () => {
-  it('blames no node for its own silence', async () => {
-    const { agent, driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
-    world.clock.jump(60_000);
-    await world.clock.advance(10_000);
-    expect(driver.newest.get(spec.actorId)?.incarnation).toBe(agent.fencedCount);
-    expect(world.head.cluster.nodes.get(agent.nodeId)?.state).toBe('alive');
-  });
-});

@@ -1,4 +1,4 @@
-export { init, isInitialized, shutdown } from './init.ts';
+export { init, isInitialized, shutdown } from './lifecycle.ts';
 export { defineActor } from './define-actor.ts';
 export { actorIdOf, exitActor, getActor, kill, ready, runtimeContext, self, stop } from './actors.ts';
 export { cancel, free, get, put, wait } from './objects.ts';
@@ -46,6 +46,4 @@ export {
   TaskTimeoutError,
   WorkerCrashedError,
 } from '@manta/runtime/errors/errors';
-export { createLogger, type Logger } from '@manta/runtime/telemetry/logger';
-export { createMetrics, type Metrics } from '@manta/runtime/telemetry/metrics';
 export type * from './types.ts';

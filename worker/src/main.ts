@@ -34,6 +34,8 @@ export interface NodeOptions extends ResourceOptions {
   directory: string;
   /** Interface for channels from other machines; absent: Unix sockets only. */
   tcpHost?: string;
+  /** URLs of modules that hosts load before their first actor comes, so that it finds them loaded. */
+  preloadModules?: readonly string[];
   /** Host processes kept ready; default: one per CPU, at least two. */
   poolSize?: number;
   logger?: AgentLogger;
@@ -95,6 +97,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       labels: options.labels ?? {},
       folders: await folders,
       tcpHost: options.tcpHost,
+      preloadModules: options.preloadModules ?? [],
       poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize),
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),

@@ -28,7 +28,11 @@ async function startNodeRole(
   { role, ...settings }: NodeRole,
   logger: Logger,
 ): Promise<RunningRole> {
-  const node = await startNode({ ...settings, logger });
+  const node = await startNode({
+    ...settings,
+    logger,
+    preloadModules: [import.meta.resolve('@manta/sdk')],
+  });
   return {
     answer: { type: 'ready', role, nodeId: node.nodeId },
     closed: node.closed,

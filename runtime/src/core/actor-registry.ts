@@ -24,6 +24,8 @@ interface RegistryCore extends CallerCore {
 
 /** Specs in one request; their encoded arguments count too. */
 const SPECS_PER_REQUEST = 500;
+/** A description in the reply takes about 1 KiB; a message may have 8 MiB. */
+const IDS_PER_REQUEST = 2_000;
 const SPEC_BYTES_PER_REQUEST = 2 * 1024 * 1024;
 /** Dropped handles are given back in batches; a process that takes over a handle speaks up long before. */
 const RELEASE_DELAY_MS = 1_000;
@@ -152,9 +154,14 @@ export class ActorRegistry {
   }
 
   async #sendHolds(): Promise<void> {
-    const actorIds = [...this.#holds];
-    this.#holds.clear();
-    this.#isAsking = true;
+    const actorIds = [...new Set(this.#holds)];
+    this.#holds = [];
+    for (let first = 0; first < actorIds.length; first += IDS_PER_REQUEST) {
+      await this.#requestHolds(actorIds.slice(first, first + IDS_PER_REQUEST));
+    }
+  }
+
+  async #requestHolds(actorIds: ActorId[]): Promise<void> {
     try {
       const head = await this.#core.head();
       const message = { processId: this.#core.processId, actorIds };
@@ -166,9 +173,6 @@ export class ActorRegistry {
           if (caller.lastUpdate === undefined) caller.failCreation(error as MantaError);
         }
       }
-    } finally {
-      this.#isAsking = false;
-      if (this.#holds.size > 0) void this.#sendHolds();
     }
   }
 
@@ -217,12 +221,14 @@ export class ActorRegistry {
   }
 
   async #sendReleases(): Promise<void> {
-    const actorIds = [...this.#releases].filter((actorId) => !this.#callers.has(actorId));
+    const released = [...this.#releases].filter((actorId) => !this.#callers.has(actorId));
     this.#releases.clear();
-    if (actorIds.length === 0) return;
     try {
       const head = await this.#core.head();
-      await head.request('actor.release', { processId: this.#core.processId, actorIds }, Acknowledgement);
+      for (let first = 0; first < released.length; first += IDS_PER_REQUEST) {
+        const actorIds = released.slice(first, first + IDS_PER_REQUEST);
+        await head.request('actor.release', { processId: this.#core.processId, actorIds }, Acknowledgement);
+      }
     } catch (error) {
       this.#core.warn('handles could not be released; the head drops them when this process ends', error);
     }

@@ -43,6 +43,7 @@ export interface NodeAgentOptions {
   clusterId: ClusterId;
   natsUrl: string;
   token: string;
+  preloadModules: readonly string[];
   clock: Clock;
   mintId: MintId;
   logger: AgentLogger;
@@ -267,6 +268,7 @@ export class NodeAgent {
         ...(options.tcpHost === undefined ? {} : { tcpHost: options.tcpHost }),
         token: options.token,
         brokerAddress: options.natsUrl,
+        preloadModules: options.preloadModules,
       }),
       report: (event) => this.reporter.push(event),
     });

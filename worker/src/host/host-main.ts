@@ -27,7 +27,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     return;
   }
   const runtime = new HostRuntime(configuration, send);
-  await runtime.listen();
+  await Promise.all([preload(configuration.preloadModules ?? []), runtime.listen()]);
   host = {
     start: (actor) => {
       if (ends) applyEnvironment(actor);
@@ -36,6 +36,17 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
     partition: (on) => runtime.partition(on),
   };
+}
+
+async function preload(modules: readonly string[]): Promise<void> {
+  for (const module of modules) {
+    try {
+      await import(module);
+    } catch (error) {
+      // It only saves time: an actor that needs it will say what is wrong.
+      console.error(`Module ${module} could not be loaded ahead of time:`, error);
+    }
+  }
 }
 
 /** Before the actor's module loads, so that what it imports sees its devices and variables. */

@@ -23,6 +23,8 @@ export interface HostConfiguration {
   /** Host interface for TCP channels; absent: Unix sockets only. */
   tcpHost?: string;
   token: string;
+  /** URLs of modules that every actor will import (the SDK): loaded while the host waits for its first actor. */
+  preloadModules?: readonly string[];
   /** Take channels over NATS too: for nodes that others cannot reach in any other way. */
   listenOnNats?: boolean;
   /** `nats://host:port` of the broker, for code in actors that uses the SDK. */

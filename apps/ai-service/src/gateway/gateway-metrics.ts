@@ -1,4 +1,4 @@
-import { createMetrics, type Metrics } from '@manta/sdk';
+import { createMetrics, type Metrics } from '@manta/sdk/telemetry';
 
 /** From half a millisecond, an embedding that is in the cache of everything, to ten minutes, a long generation. */
 const SECONDS_BUCKETS = [

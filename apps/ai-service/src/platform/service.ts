@@ -1,4 +1,4 @@
-import { createLogger } from '@manta/sdk';
+import { createLogger } from '@manta/sdk/telemetry';
 import { ApiKey, apiKeyPath, loadApiKey } from '../gateway/api-key.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { GatewayMetrics } from '../gateway/gateway-metrics.ts';

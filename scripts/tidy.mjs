@@ -53,6 +53,7 @@ function checkLinks(file, at, line) {
 
 function checkLock(text) {
   const lock = JSON.parse(text);
+  checkPlatforms(lock.packages);
   for (const [path, entry] of Object.entries(lock.packages)) {
     if (typeof entry.resolved === 'string' && entry.resolved.includes('://')) {
       report(
@@ -61,6 +62,25 @@ function checkLock(text) {
         `${path} is bound to one registry: ${new URL(entry.resolved).host}`,
       );
     }
+  }
+}
+
+/**
+ * `npm ci` refuses a lock file without the binaries of other platforms, and a registry that has only some of them makes
+ * npm write such a file.
+ */
+function checkPlatforms(packages) {
+  for (const [path, entry] of Object.entries(packages)) {
+    for (const name of Object.keys(entry.optionalDependencies ?? {})) {
+      if (!isLocked(packages, path, name)) report('package-lock.json', 1, `${name} is missing`);
+    }
+  }
+}
+
+function isLocked(packages, path, name) {
+  for (let base = path; ; base = base.slice(0, Math.max(0, base.lastIndexOf('/node_modules/')))) {
+    if (`${base === '' ? '' : `${base}/`}node_modules/${name}` in packages) return true;
+    if (base === '') return false;
   }
 }
 

@@ -154,11 +154,13 @@ export class ActorRegistry {
   }
 
   async #sendHolds(): Promise<void> {
-    const actorIds = [...new Set(this.#holds)];
-    this.#holds = [];
-    for (let first = 0; first < actorIds.length; first += IDS_PER_REQUEST) {
-      await this.#requestHolds(actorIds.slice(first, first + IDS_PER_REQUEST));
+    this.#isAsking = true;
+    while (this.#holds.size > 0) {
+      const actorIds = [...this.#holds].slice(0, IDS_PER_REQUEST);
+      for (const actorId of actorIds) this.#holds.delete(actorId);
+      await this.#requestHolds(actorIds);
     }
+    this.#isAsking = false;
   }
 
   async #requestHolds(actorIds: ActorId[]): Promise<void> {

@@ -196,6 +196,26 @@ test('a client that leaves stops the model', async () => {
   await expect.poll(() => metric(left)).toBe(`${left} 1`);
 });
 
+test('more work than a replica takes is refused with 429 and a time to come back', async () => {
+  const prompt = Array.from({ length: 4 }, (_, index) => `whale ${index}`);
+  const body = JSON.stringify({ model: 'local/tiny-moby', prompt, n: 16, max_tokens: 4 });
+  const ask = async (): Promise<Response> => {
+    const answer = await fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: headers(),
+      body,
+    });
+    await answer.arrayBuffer();
+    return answer;
+  };
+  const answers = await Promise.all(Array.from({ length: 40 }, ask));
+  const refused = answers.filter((answer) => answer.status === 429);
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.every((answer) => answer.headers.get('retry-after') === '1')).toBe(true);
+  expect(answers.filter((answer) => answer.status === 200)).toHaveLength(40 - refused.length);
+  expect((await ask()).status).toBe(200);
+});
+
 test('a replica that is killed is replaced, and no request fails for it', async () => {
   const replica = markedProcesses().find((pid) =>
     readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'),

@@ -200,10 +200,13 @@ describe('streams', () => {
     expect(JSON.parse(chunks.at(-1) ?? '')).toMatchObject({ error: { type: expect.any(String) } });
   });
 
-  test('of which one choice breaks are broken as a whole', async () => {
-    const body = { model: 'local/writer', prompt: ['a b c d', 'x fail:1 y'], stream: true };
+  test('of which one choice breaks are broken as a whole, and the others are stopped', async () => {
+    const { writer } = gateway.registry;
+    const before = writer.cancelled;
+    const body = { model: 'local/writer', prompt: ['hang', 'x fail:1 y'], stream: true };
     const chunks = await events(body, '/v1/completions');
     expect(JSON.parse(chunks.at(-1) ?? '')).toHaveProperty('error');
+    await expect.poll(() => writer.cancelled).toBe(before + 1);
   });
 
   test('stop the model within a second when the client leaves', async () => {

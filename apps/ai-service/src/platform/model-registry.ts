@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ActorHandle, kill, MantaError } from '@manta/sdk';
+import { type ActorHandle, type ActorOptions, kill, MantaError } from '@manta/sdk';
 import type { ModelCallOptions, ModelRegistry, ServedModel } from '../gateway/model-registry.ts';
 import type { Logger } from '../gateway/logger.ts';
 import { MODEL_CATALOG, type ModelDescriptor } from '../models/catalog.ts';
@@ -21,6 +21,8 @@ const HEALTH_CHECK_INTERVAL_MS = 5_000;
 /** A replica that is being started answers its first check only when its model is loaded. */
 const HEALTH_CHECK_TIMEOUT_MS = 120_000;
 const RETRY_MS = 500;
+/** On one replica, running or waiting; more are refused with 429 rather than kept waiting without end. */
+const PENDING_CALLS_MAX = 1024;
 
 export interface ActorModelRegistryOptions {
   logger: Logger;
@@ -95,8 +97,9 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
         replica.healthy = true;
         return;
       } catch (error) {
+        // Too busy to be asked is not dead.
+        if (signal.aborted || MantaError.is(error, 'BackpressureError')) return;
         replica.healthy = false;
-        if (signal.aborted) return;
         this.#options.logger.warn({ err: error, model: model.id }, 'a replica does not answer');
         if (MantaError.is(error, 'ActorDiedError')) replica = model.replicas.replace(replica);
         await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
@@ -111,6 +114,16 @@ interface ActorModel extends ServedModel {
   readonly replicas: Replicas<ModelHandle>;
 }
 
+/** Health checks have a turn of their own, so that a busy replica is not taken for a dead one. */
+function replicaOptions({ resources }: ModelDescriptor): ActorOptions {
+  return {
+    ...resources,
+    maxPendingCalls: PENDING_CALLS_MAX,
+    concurrencyGroups: { health: 1 },
+    concurrencyGroupOf: { checkHealth: 'health' },
+  };
+}
+
 function createModel(descriptor: ModelDescriptor): ActorModel {
   const { metadata } = descriptor;
   switch (metadata.kind) {
@@ -121,15 +134,17 @@ function createModel(descriptor: ModelDescriptor): ActorModel {
     case 'tensor':
       return servedModel(
         descriptor,
-        new Replicas(() => TensorModelActor.options(descriptor.resources).create(metadata.name)),
+        new Replicas(() =>
+          TensorModelActor.options(replicaOptions(descriptor)).create(metadata.name),
+        ),
       );
   }
 }
 
 function embeddingModel(descriptor: ModelDescriptor): ActorModel {
-  const { metadata, resources } = descriptor;
+  const { metadata } = descriptor;
   const replicas = new Replicas<ActorHandle<EmbeddingModel>>(() =>
-    EmbeddingModelActor.options(resources).create(metadata.name),
+    EmbeddingModelActor.options(replicaOptions(descriptor)).create(metadata.name),
   );
   return Object.assign(servedModel(descriptor, replicas), {
     embed: (inputs: string[], { signal }: ModelCallOptions) =>
@@ -140,9 +155,9 @@ function embeddingModel(descriptor: ModelDescriptor): ActorModel {
 }
 
 function textGenerationModel(descriptor: ModelDescriptor): ActorModel {
-  const { metadata, resources } = descriptor;
+  const { metadata } = descriptor;
   const replicas = new Replicas<ActorHandle<TextGenerationModel>>(() =>
-    TextGenerationModelActor.options(resources).create(metadata.name),
+    TextGenerationModelActor.options(replicaOptions(descriptor)).create(metadata.name),
   );
   return Object.assign(servedModel(descriptor, replicas), {
     generate: (request: GenerationRequest, { signal }: ModelCallOptions) =>

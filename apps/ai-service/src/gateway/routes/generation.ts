@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { FinishReason, GenerationChunk, GenerationPrompt } from '../../models/types.ts';
 import type { Exchange, TokenUsage } from '../exchange.ts';
 import { failureOf } from '../failure.ts';
@@ -80,14 +81,30 @@ export class Generation {
   }
 
   /** @throws RequestError when a choice ends without a finish reason: its text is not complete. */
-  async *run(options: ModelCallOptions): AsyncGenerator<ChoiceChunk, void, undefined> {
-    const streams = Array.from({ length: this.choices }, (_, choice) =>
-      this.#start(choice, options),
-    );
-    for await (const { index, value } of merge(streams)) {
-      this.#latest[index] = value;
-      yield { choice: index, chunk: value };
+  async *run({ signal }: ModelCallOptions): AsyncGenerator<ChoiceChunk, void, undefined> {
+    // One choice that fails, or a consumer that leaves, ends the work on all.
+    const ending = new AbortController();
+    const end = (): void => ending.abort(signal.reason);
+    setMaxListeners(0, ending.signal);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    try {
+      const options = { signal: ending.signal };
+      const streams = Array.from({ length: this.choices }, (_, choice) =>
+        this.#start(choice, options),
+      );
+      for await (const { index, value } of merge(streams)) {
+        this.#latest[index] = value;
+        yield { choice: index, chunk: value };
+      }
+      this.#assertComplete();
+    } finally {
+      signal.removeEventListener('abort', end);
+      ending.abort();
     }
+  }
+
+  #assertComplete(): void {
     for (let choice = 0; choice < this.choices; choice += 1) {
       if (this.#latest[choice]?.finishReason !== undefined) continue;
       throw new RequestError(502, 'the model stopped before its text was complete');

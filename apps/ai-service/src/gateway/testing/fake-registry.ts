@@ -58,10 +58,6 @@ abstract class FakeModel implements ServedModel {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     return Promise.resolve(inputs.map((input) => ({ ...input, name: `${input.name}_out` })));
   }
-
-  protected watch(signal: AbortSignal): void {
-    signal.addEventListener('abort', () => (this.cancelled += 1), { once: true });
-  }
 }
 
 /** Vectors of 4: the text's length, and three fractions that float32 holds exactly. */
@@ -100,9 +96,25 @@ export class FakeWriter extends FakeModel {
     options: ModelCallOptions,
   ): AsyncGenerator<GenerationChunk, void, undefined> => {
     this.requests.push(request);
-    this.watch(options.signal);
-    return this.#write(request, options.signal);
+    return this.#counted(this.#write(request, options.signal), options.signal);
   };
+
+  /** Counts the streams that ended neither by themselves nor by a failure of ours. */
+  async *#counted(
+    chunks: AsyncGenerator<GenerationChunk, void, undefined>,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerationChunk, void, undefined> {
+    let left = true;
+    try {
+      yield* chunks;
+      left = false;
+    } catch (error) {
+      left = signal.aborted;
+      throw error;
+    } finally {
+      if (left) this.cancelled += 1;
+    }
+  }
 
   async *#write(
     request: GenerationRequest,

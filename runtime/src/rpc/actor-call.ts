@@ -111,8 +111,10 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   /** Ends the call with an error, wherever it is. */
   fail(error: unknown): void {
     if (this.phase === 'done') return;
+    // Made here if need be: a call can fail while it is submitted, before anybody could open its stream.
+    const stream = this.openStream();
     this.finish();
-    this.stream?.finish({ error });
+    stream.finish({ error });
     this.reject(error);
   }
 

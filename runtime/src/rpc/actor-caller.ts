@@ -1,6 +1,7 @@
 import {
   ActorUnavailableError,
   BackpressureError,
+  ClusterUnavailableError,
   MantaError,
   TaskError,
 } from '../errors/errors.ts';
@@ -303,9 +304,9 @@ export class ActorCaller {
   /** The actor was killed in a process that lives on (a shared one): what was there is as lost as with a process. */
   #onKilled(call: ActorCall, reason: MantaError): void {
     const { connection } = call;
+    if (this.#connection === connection) this.#onConnectionLost();
     this.onLost(call, reason);
     for (const other of this.#takeSent(connection)) this.onLost(other, reason);
-    if (this.#connection === connection) this.#onConnectionLost();
   }
 
   #takeSent(connection: PeerConnection | undefined, afterNumber = 0): ActorCall[] {
@@ -333,6 +334,10 @@ export class ActorCaller {
 
   /** Takes back a call that was sent; it goes again, before those that were not, when there is a connection. */
   #requeue(call: ActorCall): void {
+    if (this.#state === 'dead') {
+      call.fail(this.#deathError);
+      return;
+    }
     call.phase = 'queued';
     this.#resend.push(call);
   }
@@ -536,10 +541,14 @@ export class ActorCaller {
     return explainSent(call, where, await inspectCall(call.connection, call.number));
   }
 
+  /** The last handle is gone, or this process leaves the cluster. */
   close(): void {
-    this.#cancelTimer?.();
+    if (this.#state === 'dead') return;
     if (this.#connection !== undefined && !this.#connection.closed) this.#connection.closePort(this.#port);
-    this.#connection = undefined;
-    this.#state = 'dead';
+    this.#die(
+      new ClusterUnavailableError(
+        `This process has no way to actor ${this.actorId} (${this.className}) any more: it has left the cluster (shutdown).`,
+      ),
+    );
   }
 }

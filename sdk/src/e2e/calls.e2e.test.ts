@@ -1,5 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ActorPool, cancel, explain, get, getActor, init, kill, listActors, MantaError, put, Queue, ready, shutdown, stop, wait } from '@manta/sdk';
+import {
+  ActorPool,
+  cancel,
+  explain,
+  get,
+  getActor,
+  init,
+  kill,
+  listActors,
+  MantaError,
+  put,
+  Queue,
+  ready,
+  shutdown,
+  stop,
+  wait,
+} from '@manta/sdk';
 import { ConcurrentActor, CounterActor, ParentActor, StreamerActor } from './fixtures/actors.ts';
 
 beforeAll(async () => {
@@ -16,7 +32,12 @@ describe('calls', () => {
 
   it('carries rich values both ways', async () => {
     const counter = CounterActor.create();
-    const value = { when: new Date(0), map: new Map([[1, new Set(['a'])]]), big: 2n ** 70n, bytes: new Float32Array([1, 2]) };
+    const value = {
+      when: new Date(0),
+      map: new Map([[1, new Set(['a'])]]),
+      big: 2n ** 70n,
+      bytes: new Float32Array([1, 2]),
+    };
     expect(await counter.echo(value)).toEqual(value);
   });
 
@@ -40,7 +61,11 @@ describe('calls', () => {
     const error: any = await counter.fail('too far').catch((thrown: unknown) => thrown);
     expect(MantaError.is(error, 'TaskError')).toBe(true);
     expect(error.code).toBe('MANTA_TASK_FAILED');
-    expect(error.cause).toMatchObject({ name: 'RangeError', message: 'too far', cause: { message: 'the root' } });
+    expect(error.cause).toMatchObject({
+      name: 'RangeError',
+      message: 'too far',
+      cause: { message: 'the root' },
+    });
   });
 
   it('awaits refs at the top level and passes nested ones on', async () => {
@@ -79,7 +104,9 @@ describe('calls', () => {
 describe('deadlines and cancellation', () => {
   it('ends a call at its deadline and aborts the signal of the callee', async () => {
     const counter = CounterActor.create();
-    await expect(counter.waitForAbort.options({ timeoutMs: 50 })()).rejects.toMatchObject({ name: 'TaskTimeoutError' });
+    await expect(counter.waitForAbort.options({ timeoutMs: 50 })()).rejects.toMatchObject({
+      name: 'TaskTimeoutError',
+    });
     expect(await counter.add(1)).toBe(1);
   });
 
@@ -97,7 +124,9 @@ describe('deadlines and cancellation', () => {
     const counter = CounterActor.create();
     const controller = new AbortController();
     const ref = counter.waitForAbort.options({ signal: controller.signal })();
-    await counter.value.options({ signal: AbortSignal.timeout(20) })().catch(() => undefined);
+    await counter.value
+      .options({ signal: AbortSignal.timeout(20) })()
+      .catch(() => undefined);
     controller.abort();
     await expect(ref).rejects.toMatchObject({ name: 'TaskCancelledError' });
   });
@@ -166,10 +195,18 @@ describe('get, wait, names, pools and queues', () => {
   it('maps over a pool', async () => {
     const pool = new ActorPool([CounterActor.create(), CounterActor.create()]);
     const seen: number[] = [];
-    for await (const value of pool.map((actor, item: number) => actor.echo(item * 2), [1, 2, 3, 4, 5])) seen.push(value);
+    for await (const value of pool.map(
+      (actor, item: number) => actor.echo(item * 2),
+      [1, 2, 3, 4, 5],
+    ))
+      seen.push(value);
     expect(seen).toEqual([2, 4, 6, 8, 10]);
     const unordered: number[] = [];
-    for await (const value of pool.mapUnordered((actor, item: number) => actor.echo(item), [1, 2, 3])) unordered.push(value);
+    for await (const value of pool.mapUnordered(
+      (actor, item: number) => actor.echo(item),
+      [1, 2, 3],
+    ))
+      unordered.push(value);
     expect(unordered.sort()).toEqual([1, 2, 3]);
   });
 
@@ -177,7 +214,9 @@ describe('get, wait, names, pools and queues', () => {
     const queue = new Queue<string>({ maxSize: 2 });
     await queue.put('a');
     await queue.put('b');
-    await expect(queue.put('c', { timeoutMs: 30 })).rejects.toMatchObject({ name: 'GetTimeoutError' });
+    await expect(queue.put('c', { timeoutMs: 30 })).rejects.toMatchObject({
+      name: 'GetTimeoutError',
+    });
     expect(await queue.get()).toBe('a');
     await queue.put('c');
     expect([await queue.get(), await queue.get(), await queue.size()]).toEqual(['b', 'c', 0]);
@@ -189,7 +228,10 @@ describe('get, wait, names, pools and queues', () => {
     const refs = [counter.slowly(50, 'first'), counter.add(1), counter.add(1)] as const;
     await stop(counter);
     expect(await get(refs as never)).toEqual(['first', 1, 2]);
-    await expect(counter.add(1)).rejects.toMatchObject({ name: 'ActorDiedError', deathCause: { kind: 'stopped' } });
+    await expect(counter.add(1)).rejects.toMatchObject({
+      name: 'ActorDiedError',
+      deathCause: { kind: 'stopped' },
+    });
   });
 
   it('explains an unplaceable actor per node', async () => {
@@ -201,16 +243,29 @@ describe('get, wait, names, pools and queues', () => {
     await kill(greedy);
   });
 
-  it.each(['process', 'thread', 'shared'] as const)('runs actors of isolation %s', async (isolation) => {
-    const counters = Array.from({ length: 3 }, (_, index) => CounterActor.options({ isolation }).create(index));
-    await Promise.all(counters.map((counter) => ready(counter)));
-    expect(await get(counters.map((counter) => counter.add(1)))).toEqual([1, 2, 3]);
-    const contexts = await get(counters.map((counter) => counter.context()));
-    expect(new Set(contexts.map(({ actorId }) => actorId)).size).toBe(3);
-    await expect(counters[0]!.leave()).rejects.toMatchObject({ name: 'ActorDiedError', deathCause: { kind: 'exited' } });
-    expect(await counters[1]!.add(1)).toBe(3);
-    await kill(counters[1]!);
-    await expect(counters[1]!.add(1)).rejects.toMatchObject({ name: 'ActorDiedError', deathCause: { kind: 'killed' } });
-    expect((await listActors({ className: 'Counter', state: 'alive' })).length).toBeGreaterThan(0);
-  });
+  it.each(['process', 'thread', 'shared'] as const)(
+    'runs actors of isolation %s',
+    async (isolation) => {
+      const counters = Array.from({ length: 3 }, (_, index) =>
+        CounterActor.options({ isolation }).create(index),
+      );
+      await Promise.all(counters.map((counter) => ready(counter)));
+      expect(await get(counters.map((counter) => counter.add(1)))).toEqual([1, 2, 3]);
+      const contexts = await get(counters.map((counter) => counter.context()));
+      expect(new Set(contexts.map(({ actorId }) => actorId)).size).toBe(3);
+      await expect(counters[0]!.leave()).rejects.toMatchObject({
+        name: 'ActorDiedError',
+        deathCause: { kind: 'exited' },
+      });
+      expect(await counters[1]!.add(1)).toBe(3);
+      await kill(counters[1]!);
+      await expect(counters[1]!.add(1)).rejects.toMatchObject({
+        name: 'ActorDiedError',
+        deathCause: { kind: 'killed' },
+      });
+      expect((await listActors({ className: 'Counter', state: 'alive' })).length).toBeGreaterThan(
+        0,
+      );
+    },
+  );
 });

@@ -22,6 +22,11 @@ describe('exitCause', () => {
       exitCode: 3,
       nodeId: 'n_1',
     });
+    const uncaught =
+      '/app/a.js:3\n  throw new RangeError("far")\n  ^\n\nRangeError: far\n    at a.js:3 {\n  code: 1\n}\n\nNode.js v20.20.2\n';
+    expect(exitCause(exit({ exitCode: 1, stderrTail: uncaught })).message).toContain(
+      '("RangeError: far")',
+    );
     expect(exitCause(exit({ signal: 'SIGSEGV' }))).toMatchObject({
       kind: 'process-died',
       signal: 'SIGSEGV',

@@ -17,6 +17,9 @@ export interface HostExit {
 /** V8 aborts when its heap is full, and says so last. */
 const HEAP_FULL = /heap out of memory|invalid table size|Zone Allocation failed/i;
 const LAST_WORDS_MAX = 200;
+/** Node.js ends the report of an uncaught error with its version. */
+const NODE_VERSION = /^Node\.js v\d/;
+const ERROR_HEADING = /^(Uncaught )?[\w$.]*(Error|Exception)( \[\w+\])?:/;
 
 /** The cause that callers see, from how the process ended. */
 export function exitCause(exit: HostExit): DeathCause {
@@ -44,7 +47,15 @@ function outOfMemoryReason(exit: HostExit): string | undefined {
   return killed && exit.kernelOutOfMemory ? 'killed by the kernel' : undefined;
 }
 
+/** The error that ended it, where Node.js wrote one, else the last line that is not Node's own. */
 function lastWords(stderrTail: string): string {
-  const line = stderrTail.trimEnd().split('\n').at(-1)?.trim() ?? '';
+  const lines = stderrTail
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !NODE_VERSION.test(line));
+  const line = (
+    lines.findLast((candidate) => ERROR_HEADING.test(candidate)) ??
+    lines.at(-1) ??
+    ''
+  ).trim();
   return line === '' ? '' : ` ("${line.slice(0, LAST_WORDS_MAX)}")`;
 }

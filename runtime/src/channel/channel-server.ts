@@ -28,6 +28,8 @@ export interface ListenOptions {
   onChannel(channel: Channel): void;
   /** Told of each refused peer: for counting and the log. */
   onRefused?(reason: MantaError): void;
+  /** Neither the listener nor its channels keep this process alive. Default false. */
+  background?: boolean;
   /** False while the process must not take channels from other nodes (partition tests). */
   accepts?(): boolean;
 }
@@ -41,6 +43,7 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
       pipe.destroy();
       return;
     }
+    if (options.background === true) pipe.unref();
     open.add(pipe);
     pipe.onClose(() => open.delete(pipe));
     acceptPipe(pipe, options);
@@ -64,13 +67,19 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     address.tcp = { host: options.tcpHost, port: (server.address() as AddressInfo).port };
     servers.push(server);
   }
-  const natsPipes = options.nats && listenNatsPipes(options.nats.transport, options.nats.subject, takePipe);
+  if (options.background === true) for (const server of servers) server.unref();
+  const natsPipes =
+    options.nats && listenNatsPipes(options.nats.transport, options.nats.subject, takePipe);
+  // Whoever learns the address now must find a listener.
+  if (options.nats?.transport.status === 'connected') await options.nats.transport.flush();
 
   return {
     address,
     async close() {
       natsPipes?.close();
-      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      const closed = servers.map(
+        (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+      );
       for (const pipe of open) pipe.destroy();
       await Promise.all(closed);
       if (address.socketPath !== undefined) rmSync(address.socketPath, { force: true });
@@ -78,7 +87,10 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
   };
 }
 
-function listen(server: Server, where: { path: string } | { host: string; port: number }): Promise<Server> {
+function listen(
+  server: Server,
+  where: { path: string } | { host: string; port: number },
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {
@@ -95,7 +107,9 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
 
   const refuse = (error: unknown): void => {
     clearTimeout(deadline);
-    const reason = MantaError.is(error) ? (error as MantaError) : new ProtocolError(String(error), { cause: error });
+    const reason = MantaError.is(error)
+      ? (error as MantaError)
+      : new ProtocolError(String(error), { cause: error });
     options.onRefused?.(reason);
     if (channel !== undefined) {
       channel.refuse(reason);
@@ -111,7 +125,8 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
   deadline.unref();
 
   const onHandshakeFrame = (frame: Frame): void => {
-    if (frame.kind !== FRAME_KIND.handshake) throw new AuthenticationError('Records before the handshake.');
+    if (frame.kind !== FRAME_KIND.handshake)
+      throw new AuthenticationError('Records before the handshake.');
     if (pendingAnswer === undefined) {
       const self: ChannelPeer = { processId: options.processId, role: options.role };
       pendingAnswer = challengeFor(frame.body, self, options.token);

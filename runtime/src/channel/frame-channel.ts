@@ -1,7 +1,15 @@
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Channel, ChannelPeer, ChannelRecord } from './channel.ts';
-import { encodeFrame, FRAME_HEADER_BYTES, FRAME_KIND, frameRecords, type Frame, type FrameReader } from './frame.ts';
+import {
+  encodeFrame,
+  FRAME_HEADER_BYTES,
+  FRAME_KIND,
+  frameRecords,
+  refusalFrom,
+  type Frame,
+  type FrameReader,
+} from './frame.ts';
 import type { Pipe } from './pipe.ts';
 import { RecordWriter } from './record-writer.ts';
 
@@ -82,7 +90,11 @@ export class FrameChannel implements Channel {
     try {
       for (const frame of early) this.receive(frame);
     } catch (error) {
-      this.refuse(MantaError.is(error) ? (error as MantaError) : new ProtocolError(String(error), { cause: error }));
+      this.refuse(
+        MantaError.is(error)
+          ? (error as MantaError)
+          : new ProtocolError(String(error), { cause: error }),
+      );
     }
   }
 
@@ -98,12 +110,18 @@ export class FrameChannel implements Channel {
       this.#pipe.write(encodeFrame(FRAME_KIND.pong, null));
       return;
     }
+    if (frame.kind === FRAME_KIND.refusal) {
+      this.#finish(refusalFrom(frame.body));
+      this.#pipe.end();
+      return;
+    }
     if (frame.kind !== FRAME_KIND.records) return;
     if (this.#handler === undefined) {
       this.#early.push(frame);
       return;
     }
-    if (!Array.isArray(frame.body)) throw new ProtocolError('Channel frame whose body is not a list of records.');
+    if (!Array.isArray(frame.body))
+      throw new ProtocolError('Channel frame whose body is not a list of records.');
     for (const record of frame.body) {
       if (!Array.isArray(record)) throw new ProtocolError('Channel record that is not a list.');
       this.#handler(record, frame.segments);
@@ -125,15 +143,21 @@ export class FrameChannel implements Channel {
   close(): void {
     if (this.#closed !== undefined) return;
     this.#writeBatch();
+    this.#finish(
+      new ClusterUnavailableError(
+        `The connection to process ${this.peer.processId} was closed here.`,
+      ),
+    );
     this.#pipe.end();
-    this.#finish(new ClusterUnavailableError(`The connection to process ${this.peer.processId} was closed here.`));
   }
 
   /** Ends the channel because the peer broke the protocol: it is told why, and nothing more is read. */
   refuse(reason: MantaError): void {
-    this.#pipe.write(encodeFrame(FRAME_KIND.refusal, { name: reason.name, message: reason.message }));
-    this.#pipe.end();
+    this.#pipe.write(
+      encodeFrame(FRAME_KIND.refusal, { name: reason.name, message: reason.message }),
+    );
     this.#finish(reason);
+    this.#pipe.end();
   }
 
   #finish(reason: MantaError): void {

@@ -1,5 +1,5 @@
 import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr';
-import { ProtocolError } from '../errors/errors.ts';
+import { AuthenticationError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 
 /**
@@ -43,7 +43,11 @@ export function frameRecords(written: Buffer, segments: readonly Uint8Array[]): 
 }
 
 /** The buffers to write, in order. Without segments there is exactly one, and nothing was copied. */
-export function encodeFrame(kind: FrameKind, body: unknown, segments?: readonly Uint8Array[]): Buffer[] {
+export function encodeFrame(
+  kind: FrameKind,
+  body: unknown,
+  segments?: readonly Uint8Array[],
+): Buffer[] {
   if (segments === undefined || segments.length === 0) {
     const frame = packr.pack(body, RESERVE_START_SPACE | FRAME_HEADER_BYTES);
     writeHeader(frame, frame.length, kind, 0);
@@ -52,7 +56,11 @@ export function encodeFrame(kind: FrameKind, body: unknown, segments?: readonly 
   return encodeWithSegments(kind, packr.pack(body), segments);
 }
 
-function encodeWithSegments(kind: FrameKind, body: Buffer, segments: readonly Uint8Array[]): Buffer[] {
+function encodeWithSegments(
+  kind: FrameKind,
+  body: Buffer,
+  segments: readonly Uint8Array[],
+): Buffer[] {
   const prefix = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 4 + 4 * segments.length);
   prefix.writeUInt32LE(body.length, FRAME_HEADER_BYTES);
   const buffers: Buffer[] = [prefix, body];
@@ -85,9 +93,11 @@ const paddingAt = (offset: number): number => -offset & (SEGMENT_ALIGNMENT - 1);
 function decodeFrame(frame: Buffer): Frame {
   const segmentCount = frame.readUInt16LE(6);
   const kind = frame[5] as FrameKind;
-  if (segmentCount === 0) return { kind, body: unpack(frame.subarray(FRAME_HEADER_BYTES)), segments: [] };
+  if (segmentCount === 0)
+    return { kind, body: unpack(frame.subarray(FRAME_HEADER_BYTES)), segments: [] };
   const prefixBytes = FRAME_HEADER_BYTES + 4 + 4 * segmentCount;
-  if (segmentCount > LIMITS.frameSegments || prefixBytes > frame.length) throw malformed('segment table');
+  if (segmentCount > LIMITS.frameSegments || prefixBytes > frame.length)
+    throw malformed('segment table');
   const bodyBytes = frame.readUInt32LE(FRAME_HEADER_BYTES);
   let offset = prefixBytes + bodyBytes;
   if (offset > frame.length) throw malformed('body length');
@@ -112,7 +122,15 @@ function unpack(bytes: Buffer): unknown {
   }
 }
 
-const malformed = (what: string): ProtocolError => new ProtocolError(`Channel frame with a wrong ${what}.`);
+const malformed = (what: string): ProtocolError =>
+  new ProtocolError(`Channel frame with a wrong ${what}.`);
+
+/** The error that the body of a refusal frame tells of. */
+export function refusalFrom(body: unknown): MantaError {
+  const { name, message } = (body ?? {}) as { name?: unknown; message?: unknown };
+  const text = `The peer refused: ${String(message)}`;
+  return name === 'AuthenticationError' ? new AuthenticationError(text) : new ProtocolError(text);
+}
 
 /**
  * Cuts a byte stream into frames. A frame that lies in one chunk is decoded in place; one that spans chunks is
@@ -172,12 +190,16 @@ export class FrameReader {
   #checkedLength(header: Buffer): number {
     const length = header.readUInt32LE(0);
     if (header[4] !== FRAME_VERSION) {
-      throw new ProtocolError(`Channel frame of version ${header[4]}; this side speaks ${FRAME_VERSION}.`);
+      throw new ProtocolError(
+        `Channel frame of version ${header[4]}; this side speaks ${FRAME_VERSION}.`,
+      );
     }
     if ((header[5] ?? 0xff) > LAST_KIND) throw malformed('kind');
     if (length < FRAME_HEADER_BYTES) throw malformed('length');
     if (length > this.#maxFrameBytes) {
-      throw new ProtocolError(`Channel frame of ${length} bytes; the limit is ${this.#maxFrameBytes}.`);
+      throw new ProtocolError(
+        `Channel frame of ${length} bytes; the limit is ${this.#maxFrameBytes}.`,
+      );
     }
     return length;
   }

@@ -21,7 +21,10 @@ export interface Hello {
 const NONCE_BYTES = 16;
 const bytesOf = (length: number) =>
   v.pipe(
-    v.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === length, 'wrong length'),
+    v.custom<Uint8Array>(
+      (value) => value instanceof Uint8Array && value.length === length,
+      'wrong length',
+    ),
     v.transform((value) => Buffer.from(value)),
   );
 const Peer = v.object({
@@ -37,7 +40,11 @@ export function createHello(self: ChannelPeer): Hello {
 }
 
 /** The listener's side: `challenge` is to be sent, `accept` checks the caller's answer and names it. */
-export function challengeFor(message: unknown, self: ChannelPeer, token: string): {
+export function challengeFor(
+  message: unknown,
+  self: ChannelPeer,
+  token: string,
+): {
   challenge: unknown;
   accept(answer: unknown): ChannelPeer;
 } {
@@ -49,7 +56,9 @@ export function challengeFor(message: unknown, self: ChannelPeer, token: string)
     accept(answer) {
       const { proof } = parse(AnswerMessage, answer);
       if (!timingSafeEqual(proof, proofOf('caller'))) {
-        throw new AuthenticationError('A channel was refused: the caller does not know this cluster\'s token.');
+        throw new AuthenticationError(
+          "A channel was refused: the caller does not know this cluster's token.",
+        );
       }
       return hello.self;
     },
@@ -57,16 +66,26 @@ export function challengeFor(message: unknown, self: ChannelPeer, token: string)
 }
 
 /** The caller's side: checks the listener's proof and gives the answer to send. */
-export function answerFor(message: unknown, hello: Hello, token: string): { peer: ChannelPeer; answer: unknown } {
+export function answerFor(
+  message: unknown,
+  hello: Hello,
+  token: string,
+): { peer: ChannelPeer; answer: unknown } {
   const challenge = parse(ChallengeMessage, message);
   const proofOf = prover(token, hello, challenge);
   if (!timingSafeEqual(challenge.proof, proofOf('listener'))) {
-    throw new AuthenticationError('The process at that address does not know this cluster\'s token.');
+    throw new AuthenticationError(
+      "The process at that address does not know this cluster's token.",
+    );
   }
   return { peer: challenge.self, answer: { proof: proofOf('caller') } };
 }
 
-function prover(token: string, caller: Hello, listener: Hello): (side: 'caller' | 'listener') => Buffer {
+function prover(
+  token: string,
+  caller: Hello,
+  listener: Hello,
+): (side: 'caller' | 'listener') => Buffer {
   return (side) =>
     createHmac('sha256', token)
       .update(`manta-channel-1 ${side}\0${caller.self.processId} ${caller.self.role}\0`)

@@ -1,18 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { ClusterUnavailableError } from '../errors/errors.ts';
+import { ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
+import { systemClock, type Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Pipe } from './pipe.ts';
 
 /**
  * A byte stream in both directions over NATS messages, for processes that reach each other in no other way. Every
- * message starts with a type byte; data is numbered, acknowledged in bytes, and at most a window of it is under way.
+ * message starts with a type byte; data is acknowledged in bytes, and at most a window of it is under way.
  *
- *     0 open {inbox of the caller}   1 data {u32 number, bytes}   2 acknowledge {u32 bytes taken}   3 close   4 ping
+ *     0 open {inbox of the caller}   1 data {u32 number, bytes}   2 acknowledge {u32 number, u32 bytes taken}
+ *     3 close   4 ping {u32 number}
  *
- * Each end pings when it has nothing to send; silence for `SILENCE_MS` ends the conversation. NATS delivers one
- * sender's messages in order, so a gap in the numbers means loss, and ends it too.
+ * Data and acknowledgements are numbered in one sequence, and a ping says which number comes next: NATS delivers one
+ * sender's messages in order, so another number than expected means loss, and ends the conversation. So does silence
+ * for `SILENCE_MS`; each end pings every `PING_INTERVAL_MS`. So does whatever a sound peer would
+ * not send: the peer of a pipe is not authenticated yet.
  */
 const TYPE = { open: 0, data: 1, acknowledge: 2, close: 3, ping: 4 } as const;
+/** Type and number. */
+const HEADER_BYTES = 5;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const CHUNK_BYTES = 512 * 1024;
 const PING_INTERVAL_MS = 10_000;
@@ -23,26 +29,33 @@ class NatsPipe implements Pipe {
   readonly #transport: Transport;
   readonly #peerSubject: string;
   readonly #release: () => void;
-  readonly #pings: NodeJS.Timeout;
+  readonly #clock: Clock;
+  readonly #cancelPings: () => void;
   #queue: Buffer[] = [];
   queuedBytes = 0;
   #unacknowledged = 0;
   #sent = 0;
   #received = 0;
   #owedBytes = 0;
-  #lastHeard = Date.now();
+  #lastHeard: number;
   #paused = false;
+  /** Came while paused. */
   #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** The peer has closed, and everything it sent has been received. */
+  #peerEnded = false;
   #ended = false;
   #closed = false;
   #data: ((chunk: Buffer) => void) | undefined;
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
 
-  constructor(transport: Transport, peerSubject: string, release: () => void) {
+  constructor(transport: Transport, peerSubject: string, release: () => void, clock: Clock) {
     this.#transport = transport;
     this.#peerSubject = peerSubject;
     this.#release = release;
-    this.#pings = setInterval(() => this.#keepAlive(), PING_INTERVAL_MS);
+    this.#clock = clock;
+    this.#lastHeard = clock.now();
+    this.#cancelPings = clock.every(PING_INTERVAL_MS, () => this.#keepAlive(), { unref: true });
   }
 
   write(buffers: readonly Buffer[]): void {
@@ -61,78 +74,124 @@ class NatsPipe implements Pipe {
       const chunk = this.#queue.shift() as Buffer;
       this.queuedBytes -= chunk.length;
       this.#unacknowledged += chunk.length;
-      const message = Buffer.allocUnsafe(5 + chunk.length);
-      message[0] = TYPE.data;
-      message.writeUInt32LE(this.#sent, 1);
+      const message = this.#numbered(TYPE.data, chunk.length);
+      chunk.copy(message, HEADER_BYTES);
       this.#sent = (this.#sent + 1) >>> 0;
-      chunk.copy(message, 5);
-      this.#transport.publish(this.#peerSubject, message);
+      this.#publish(message);
     }
     if (this.#ended && this.#queue.length === 0) this.#finish(undefined, true);
   }
 
+  #numbered(type: number, bodyBytes: number): Buffer {
+    const message = Buffer.allocUnsafe(HEADER_BYTES + bodyBytes);
+    message[0] = type;
+    message.writeUInt32LE(this.#sent, 1);
+    return message;
+  }
+
+  /** A connection that is down loses the message; the numbers tell the peer. */
+  #publish(message: Buffer): void {
+    if (this.#transport.status === 'closed')
+      this.#finish(new ClusterUnavailableError('the message bus is closed'), false);
+    else this.#transport.publish(this.#peerSubject, message);
+  }
+
   receive(message: Buffer): void {
     if (this.#closed) return;
-    this.#lastHeard = Date.now();
-    switch (message[0]) {
-      case TYPE.data:
-        this.#receiveData(message);
-        break;
-      case TYPE.acknowledge:
-        this.#unacknowledged -= message.readUInt32LE(1);
-        this.#pump();
-        break;
-      case TYPE.close:
-        this.#finish(undefined, false);
-        break;
-      default:
+    this.#lastHeard = this.#clock.now();
+    const type = message[0];
+    if (type === TYPE.close) {
+      this.#peerEnded = true;
+      if (this.#held.length === 0) this.#finish(undefined, false);
+    } else if (this.#isExpected(message)) {
+      if (type === TYPE.data) this.#receiveData(message.subarray(HEADER_BYTES));
+      else if (type === TYPE.acknowledge) this.#receiveAcknowledgement(message);
+      else if (type !== TYPE.ping) this.#refuse(`of type ${type}`);
     }
   }
 
-  #receiveData(message: Buffer): void {
+  /** Checks the number, and counts what is counted. */
+  #isExpected(message: Buffer): boolean {
+    if (message.length < HEADER_BYTES) {
+      this.#refuse('without its number');
+      return false;
+    }
     if (message.readUInt32LE(1) !== this.#received) {
-      this.#finish(new ClusterUnavailableError('a message of the conversation over NATS was lost'), true);
+      this.#finish(
+        new ClusterUnavailableError('a message of the conversation over NATS was lost'),
+        true,
+      );
+      return false;
+    }
+    if (message[0] !== TYPE.ping) this.#received = (this.#received + 1) >>> 0;
+    return true;
+  }
+
+  #receiveAcknowledgement(message: Buffer): void {
+    const takenBytes =
+      message.length === HEADER_BYTES + 4 ? message.readUInt32LE(HEADER_BYTES) : Infinity;
+    if (takenBytes > this.#unacknowledged) {
+      this.#refuse('that acknowledges more than was sent');
       return;
     }
-    this.#received = (this.#received + 1) >>> 0;
-    const chunk = message.subarray(5);
-    if (this.#paused) this.#held.push(chunk);
-    else this.#deliver(chunk);
+    this.#unacknowledged -= takenBytes;
+    this.#pump();
   }
 
-  #deliver(chunk: Buffer): void {
+  #refuse(what: string): void {
+    this.#finish(new ProtocolError(`a message ${what} came over NATS`), true);
+  }
+
+  #receiveData(chunk: Buffer): void {
+    if (!this.#paused && this.#data !== undefined) {
+      this.#deliver(chunk, this.#data);
+      return;
+    }
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes > WINDOW_BYTES + CHUNK_BYTES) this.#refuse('beyond the window');
+  }
+
+  #deliver(chunk: Buffer, handler: (chunk: Buffer) => void): void {
     this.#owedBytes += chunk.length;
     if (this.#owedBytes >= WINDOW_BYTES / 8) this.#acknowledge();
-    this.#data?.(chunk);
+    handler(chunk);
   }
 
   #acknowledge(): void {
-    const message = Buffer.allocUnsafe(5);
-    message[0] = TYPE.acknowledge;
-    message.writeUInt32LE(this.#owedBytes, 1);
+    const message = this.#numbered(TYPE.acknowledge, 4);
+    message.writeUInt32LE(this.#owedBytes, HEADER_BYTES);
+    this.#sent = (this.#sent + 1) >>> 0;
     this.#owedBytes = 0;
-    this.#transport.publish(this.#peerSubject, message);
+    this.#publish(message);
   }
 
   #keepAlive(): void {
-    if (Date.now() - this.#lastHeard > SILENCE_MS) {
+    if (this.#peerEnded) return;
+    if (this.#clock.now() - this.#lastHeard > SILENCE_MS) {
       this.#finish(new ClusterUnavailableError(`nothing was heard for ${SILENCE_MS} ms`), true);
     } else {
-      this.#transport.publish(this.#peerSubject, Buffer.of(TYPE.ping));
+      this.#publish(this.#numbered(TYPE.ping, 0));
     }
   }
 
   #finish(error: Error | undefined, tellPeer: boolean): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#pings);
-    if (tellPeer) this.#transport.publish(this.#peerSubject, Buffer.of(TYPE.close));
+    this.#cancelPings();
+    this.#held = [];
+    this.#queue = [];
+    this.queuedBytes = 0;
+    if (tellPeer && this.#transport.status !== 'closed') {
+      this.#transport.publish(this.#peerSubject, Buffer.of(TYPE.close));
+    }
     this.#release();
     for (const listener of this.#closeListeners) listener(error);
   }
 
   onData(handler: (chunk: Buffer) => void): void {
     this.#data = handler;
+    this.#deliverHeld();
   }
   onClose(listener: (error: Error | undefined) => void): void {
     this.#closeListeners.push(listener);
@@ -142,9 +201,17 @@ class NatsPipe implements Pipe {
   }
   resume(): void {
     this.#paused = false;
-    const held = this.#held;
-    this.#held = [];
-    for (const chunk of held) this.#deliver(chunk);
+    this.#deliverHeld();
+  }
+
+  #deliverHeld(): void {
+    // The reader may pause again, or close, with any chunk.
+    while (!this.#paused && this.#data !== undefined && this.#held.length > 0) {
+      const chunk = this.#held.shift() as Buffer;
+      this.#heldBytes -= chunk.length;
+      this.#deliver(chunk, this.#data);
+    }
+    if (this.#peerEnded && this.#held.length === 0) this.#finish(undefined, false);
   }
   end(): void {
     this.#ended = true;
@@ -153,21 +220,24 @@ class NatsPipe implements Pipe {
   destroy(): void {
     this.#finish(undefined, true);
   }
-  ref(): void {
-    this.#pings.ref();
-  }
-  unref(): void {
-    this.#pings.unref();
-  }
+  /** Its connection to the bus decides whether the process lives on, not a conversation over it. */
+  unref(): void {}
 }
 
 /** Takes conversations that others open at `subject`. */
-export function listenNatsPipes(transport: Transport, subject: string, onPipe: (pipe: Pipe) => void): { close(): void } {
+export function listenNatsPipes(
+  transport: Transport,
+  subject: string,
+  onPipe: (pipe: Pipe) => void,
+  clock: Clock = systemClock,
+): { close(): void } {
   const subscription = transport.subscribe(subject, (payload, _subject, reply) => {
     const message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
     if (message[0] !== TYPE.open || reply === undefined) return;
+    const peerSubject = message.toString('latin1', 1);
+    if (!isInbox(peerSubject, subject)) return;
     const inbox = newInbox(subject);
-    const pipe = new NatsPipe(transport, message.toString('utf8', 1), () => incoming.unsubscribe());
+    const pipe = new NatsPipe(transport, peerSubject, () => incoming.unsubscribe(), clock);
     const incoming = transport.subscribe(inbox, (data) => pipe.receive(copyOf(data)));
     onPipe(pipe);
     reply(Buffer.from(inbox));
@@ -175,7 +245,12 @@ export function listenNatsPipes(transport: Transport, subject: string, onPipe: (
   return { close: () => subscription.unsubscribe() };
 }
 
-export async function openNatsPipe(transport: Transport, subject: string, timeoutMs: number): Promise<Pipe> {
+export async function openNatsPipe(
+  transport: Transport,
+  subject: string,
+  timeoutMs: number,
+  clock: Clock = systemClock,
+): Promise<Pipe> {
   const inbox = newInbox(subject);
   let pipe: NatsPipe | undefined;
   const early: Buffer[] = [];
@@ -185,8 +260,12 @@ export async function openNatsPipe(transport: Transport, subject: string, timeou
   });
   try {
     const open = Buffer.concat([Buffer.of(TYPE.open), Buffer.from(inbox)]);
-    const peerSubject = Buffer.from(await transport.request(subject, open, { timeoutMs })).toString();
-    pipe = new NatsPipe(transport, peerSubject, () => incoming.unsubscribe());
+    const peerSubject = Buffer.from(
+      await transport.request(subject, open, { timeoutMs }),
+    ).toString();
+    if (!isInbox(peerSubject, subject))
+      throw new ProtocolError('the answer over NATS names no inbox');
+    pipe = new NatsPipe(transport, peerSubject, () => incoming.unsubscribe(), clock);
     for (const message of early) pipe.receive(message);
     return pipe;
   } catch (error) {
@@ -196,5 +275,9 @@ export async function openNatsPipe(transport: Transport, subject: string, timeou
 }
 
 const newInbox = (subject: string): string => `${subject}.pipe.${randomBytes(9).toString('hex')}`;
+/** Nobody can make this process speak to other subjects than inboxes. */
+const isInbox = (inbox: string, subject: string): boolean =>
+  inbox.startsWith(`${subject}.pipe.`) &&
+  /^[0-9a-f]{18}$/.test(inbox.slice(`${subject}.pipe.`.length));
 /** The transport may reuse its receive buffer; decoded values keep views of ours. */
 const copyOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes);

@@ -1,15 +1,10 @@
 import { connect, type NetConnectOpts } from 'node:net';
-import {
-  AuthenticationError,
-  ClusterUnavailableError,
-  MantaError,
-  ProtocolError,
-} from '../errors/errors.ts';
+import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { ChannelPeer } from './channel.ts';
-import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, refusalFrom, type Frame } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { answerFor, createHello } from './handshake.ts';
 import { openNatsPipe } from './nats-pipe.ts';
@@ -20,6 +15,8 @@ export interface OpenOptions {
   machineId: string;
   token: string;
   timeoutMs: number;
+  /** Told when a peer is refused after the handshake, because what it sent could not be handled. */
+  onRefused?(reason: MantaError): void;
   /** The last resort, when neither socket nor TCP is reachable. */
   nats?: { transport: () => Promise<Transport>; subject: string } | undefined;
 }
@@ -29,17 +26,22 @@ export interface OpenOptions {
  * @throws AuthenticationError when the two ends have different tokens.
  * @throws ClusterUnavailableError when the process cannot be reached; the message names every way that was tried.
  */
-export async function openChannel(address: ProcessAddress, options: OpenOptions): Promise<FrameChannel> {
+export async function openChannel(
+  address: ProcessAddress,
+  options: OpenOptions,
+): Promise<FrameChannel> {
   const failures: string[] = [];
   for (const way of waysTo(address, options)) {
     try {
       return await introduce(await way.open(), options, address);
     } catch (error) {
-      if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) throw error;
+      if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError'))
+        throw error;
       failures.push(`${way.name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  const tried = failures.length === 0 ? 'it has no address that can be used from here' : failures.join('; ');
+  const tried =
+    failures.length === 0 ? 'it has no address that can be used from here' : failures.join('; ');
   throw new ClusterUnavailableError(`Process ${address.processId} cannot be reached: ${tried}.`);
 }
 
@@ -53,7 +55,10 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
   const { socketPath, tcp } = address;
   const { nats } = options;
   if (socketPath !== undefined && address.machineId === options.machineId) {
-    ways.push({ name: socketPath, open: () => openSocket({ path: socketPath }, options.timeoutMs) });
+    ways.push({
+      name: socketPath,
+      open: () => openSocket({ path: socketPath }, options.timeoutMs),
+    });
   }
   if (tcp !== undefined) {
     ways.push({ name: `${tcp.host}:${tcp.port}`, open: () => openSocket(tcp, options.timeoutMs) });
@@ -70,7 +75,10 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
 function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
   return new Promise((resolve, reject) => {
     const socket = connect(where);
-    const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(
+      () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     socket.once('error', (error) => {
       clearTimeout(timer);
       reject(error);
@@ -84,14 +92,26 @@ function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
 }
 
 /** The caller's half of the handshake. */
-function introduce(pipe: Pipe, options: OpenOptions, address: ProcessAddress): Promise<FrameChannel> {
+function introduce(
+  pipe: Pipe,
+  options: OpenOptions,
+  address: ProcessAddress,
+): Promise<FrameChannel> {
   return new Promise((resolve, reject) => {
     const hello = createHello(options.self);
     let channel: FrameChannel | undefined;
     const fail = (error: Error): void => {
       clearTimeout(timer);
-      if (channel === undefined) reject(error);
-      pipe.destroy();
+      if (channel === undefined) {
+        reject(error);
+        pipe.destroy();
+        return;
+      }
+      const reason = MantaError.is(error)
+        ? (error as MantaError)
+        : new ProtocolError(String(error), { cause: error });
+      options.onRefused?.(reason);
+      channel.refuse(reason);
     };
     const timer = setTimeout(
       () => fail(new ClusterUnavailableError(`no handshake within ${options.timeoutMs} ms`)),
@@ -99,10 +119,13 @@ function introduce(pipe: Pipe, options: OpenOptions, address: ProcessAddress): P
     );
     const onHandshakeFrame = (frame: Frame): void => {
       if (frame.kind === FRAME_KIND.refusal) throw refusalFrom(frame.body);
-      if (frame.kind !== FRAME_KIND.handshake) throw new ProtocolError('Records before the handshake.');
+      if (frame.kind !== FRAME_KIND.handshake)
+        throw new ProtocolError('Records before the handshake.');
       const { peer, answer } = answerFor(frame.body, hello, options.token);
       if (peer.processId !== address.processId) {
-        throw new ClusterUnavailableError(`another process (${peer.processId}) answers at this address now`);
+        throw new ClusterUnavailableError(
+          `another process (${peer.processId}) answers at this address now`,
+        );
       }
       pipe.write(encodeFrame(FRAME_KIND.handshake, answer));
       clearTimeout(timer);
@@ -113,21 +136,20 @@ function introduce(pipe: Pipe, options: OpenOptions, address: ProcessAddress): P
       if (channel === undefined) onHandshakeFrame(frame);
       else channel.receive(frame);
     }, LIMITS.handshakeFrameBytes);
+    let failed = false;
     pipe.onData((chunk) => {
+      if (failed) return;
       try {
         reader.push(chunk);
       } catch (error) {
+        failed = true;
         fail(error instanceof Error ? error : new ProtocolError(String(error)));
       }
     });
-    pipe.onClose((error) => fail(error ?? new ClusterUnavailableError('the connection closed during the handshake')));
+    pipe.onClose((error) => {
+      if (channel === undefined)
+        fail(error ?? new ClusterUnavailableError('the connection closed during the handshake'));
+    });
     pipe.write(encodeFrame(FRAME_KIND.handshake, hello));
   });
-}
-
-function refusalFrom(body: unknown): MantaError {
-  const { name, message } = (body ?? {}) as { name?: unknown; message?: unknown };
-  return name === 'AuthenticationError'
-    ? new AuthenticationError(String(message))
-    : new ProtocolError(String(message));
 }

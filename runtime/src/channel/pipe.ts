@@ -13,8 +13,7 @@ export interface Pipe {
   /** Sends what is queued, then closes. */
   end(): void;
   destroy(): void;
-  /** Keeps the process alive while open (default), or not. */
-  ref(): void;
+  /** From now on it does not keep the process alive. */
   unref(): void;
 }
 
@@ -47,7 +46,6 @@ export function socketPipe(socket: Socket): Pipe {
     resume: () => void socket.resume(),
     end: () => void socket.end(() => socket.destroySoon()),
     destroy: () => void socket.destroy(),
-    ref: () => void socket.ref(),
     unref: () => void socket.unref(),
   };
 }

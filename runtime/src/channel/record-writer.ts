@@ -176,7 +176,9 @@ export class RecordWriter {
       this.#view.setUint32(this.#position + 1, length);
       this.#position += 5;
     }
-    if (length <= 16) for (let index = 0; index < length; index += 1) slab[this.#position + index] = bytes[index] as number;
+    if (length <= 16)
+      for (let index = 0; index < length; index += 1)
+        slab[this.#position + index] = bytes[index] as number;
     else slab.set(bytes, this.#position);
     this.#position += length;
   }
@@ -197,4 +199,5 @@ export class RecordWriter {
   }
 }
 
-const viewOf = (buffer: Buffer): DataView => new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+const viewOf = (buffer: Buffer): DataView =>
+  new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);

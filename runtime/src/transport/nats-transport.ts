@@ -8,6 +8,7 @@ import {
 } from '@nats-io/transport-node';
 import { LIMITS } from '../wire/limits.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
+import { keepInBackground } from './background-connection.ts';
 import { connectError, connectionError } from './nats-errors.ts';
 import { PendingRequests } from './pending-requests.ts';
 import {
@@ -44,6 +45,8 @@ export interface NatsTransportOptions {
   pingIntervalMs?: number;
   /** For the first connection, and for each attempt to restore it. Default 5 s. */
   connectTimeoutMs?: number;
+  /** The open connection alone does not keep this process alive; requests under way do. Default false. */
+  background?: boolean;
 }
 
 const FIRST_RETRY_MS = 50;
@@ -113,6 +116,7 @@ class NatsTransport implements Transport {
   readonly #subscriptions = new Set<NatsSubscription>();
   /** Replies to all requests of this connection arrive at `<inbox>.<token>`. */
   readonly #inbox = createInbox();
+  readonly #background: boolean;
   #draining = false;
   #closing: Promise<void> | undefined;
 
@@ -121,6 +125,8 @@ class NatsTransport implements Transport {
     this.#clock = options.clock ?? systemClock;
     this.#pending = new PendingRequests(this.#clock);
     this.#backoff = backoff;
+    this.#background = options.background ?? false;
+    if (this.#background) keepInBackground(connection);
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => this.#onReply(error, message),
     });
@@ -248,6 +254,7 @@ class NatsTransport implements Transport {
 
   #reconnected(): void {
     this.#backoff.reset();
+    if (this.#background) keepInBackground(this.#connection);
     this.#board.change('connected');
   }
 

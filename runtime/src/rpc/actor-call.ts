@@ -1,6 +1,6 @@
 import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
-import { ObjectRef } from '../objects/object-ref.ts';
+import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { Payload, type Primitive } from '../objects/payload.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller, MethodInfo } from './actor-caller.ts';
@@ -53,6 +53,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       },
       this.options?.maxBufferedItems,
     );
+    if (this.phase === 'done') this.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return this.stream;
   }
 

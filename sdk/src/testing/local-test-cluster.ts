@@ -30,7 +30,9 @@ export class LocalTestCluster implements TestCluster {
     this.#port = await freePort();
     if (this.#options.nats === 'server') this.#nats = await this.#startNats();
     await this.restartHead();
-    await Promise.all(nodes.map((node) => this.addNode(node)));
+    const started = await Promise.all(nodes.map((node) => this.addNode(node)));
+    // In the order asked for, not in that of their getting ready.
+    this.nodes.splice(0, started.length, ...started);
   }
 
   get #url(): string {

@@ -188,11 +188,12 @@ export class ActorSupervisor {
 }
 
 function assignmentOf(actor: ActorRecord): Assignment {
-  const gpuIndexes = actor.start?.gpuIndexes ?? [];
+  const { gpuIndexes = [], spec } = actor.start ?? {};
+  const environment = spec?.env === undefined ? '' : JSON.stringify(spec.env);
   return {
     actorKey: actorKeyOf(actor.actorId, actor.incarnation),
     isolation: actor.isolation,
-    // The visible devices are set for a whole process.
-    group: gpuIndexes.length === 0 ? actor.jobId : `${actor.jobId}/${gpuIndexes.join(',')}`,
+    // The visible devices and the variables are set for a whole process.
+    group: `${actor.jobId}/${gpuIndexes.join(',')}/${environment}`,
   };
 }

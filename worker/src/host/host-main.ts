@@ -30,7 +30,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
   await Promise.all([preload(configuration.preloadModules ?? []), runtime.listen()]);
   host = {
     start: (actor) => {
-      if (ends) applyEnvironment(actor);
+      applyEnvironment(actor, configuration.isolation);
       return runtime.start(actor);
     },
     end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
@@ -49,9 +49,12 @@ async function preload(modules: readonly string[]): Promise<void> {
   }
 }
 
-/** Before the actor's module loads, so that what it imports sees its devices and variables. */
-function applyEnvironment({ spec, gpuIndexes }: StartActor): void {
-  process.title = `manta:${spec.className}`;
+/**
+ * Before the actor's module loads, so that what it imports sees its devices and variables. Those who share a process
+ * have the same ones.
+ */
+function applyEnvironment({ spec, gpuIndexes }: StartActor, isolation: HostConfiguration['isolation']): void {
+  process.title = isolation === 'process' ? `manta:${spec.className}` : 'manta:shared';
   process.env['CUDA_VISIBLE_DEVICES'] = gpuIndexes.join(',');
   Object.assign(process.env, spec.env);
 }

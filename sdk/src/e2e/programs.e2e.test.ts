@@ -1,0 +1,98 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { ProgramDirectory } from './fixtures/program-directory.ts';
+
+const directory = new ProgramDirectory();
+afterAll(() => directory.remove());
+
+const HEAD = `import { appendFileSync } from 'node:fs';
+import { defineActor, init, shutdown, get } from '@manta/sdk';
+const note = (line) => appendFileSync('JOURNAL', line + '\\n');
+class Greeter { greet(name) { return 'hello ' + name; } }
+export const GreeterActor = defineActor(import.meta, Greeter);
+`;
+/** Runs a program that is driver and actor module in one file; what its driver's part noted. */
+async function run(
+  name: string,
+  body: string,
+): Promise<{ journal: string[]; exitCode: number | null; stdout: string; stderr: string }> {
+  const journal = `${name}.journal`;
+  directory.write({ [`${name}.mjs`]: HEAD.replaceAll('JOURNAL', journal) + body, [journal]: '' });
+  const { exitCode, stdout, stderr } = await directory.run(`${name}.mjs`);
+  return { journal: directory.lines(journal), exitCode, stdout, stderr };
+}
+
+describe('a program of one file', () => {
+  it('runs its driver part once, in the driver only', async () => {
+    const ended = await run(
+      'plain',
+      `await init({ logToDriver: false });
+       note('driver');
+       const greeters = ['process', 'thread', 'shared'].map((isolation) => GreeterActor.options({ isolation }).create());
+       console.log((await get(greeters.map((greeter, index) => greeter.greet(String(index))))).join());
+       await shutdown();`,
+    );
+    expect(ended).toEqual({
+      journal: ['driver'],
+      exitCode: 0,
+      stdout: 'hello 0,hello 1,hello 2\n',
+      stderr: '',
+    });
+  });
+
+  it('may define several actors that make each other', async () => {
+    const ended = await run(
+      'two',
+      `class Host { #greeter = GreeterActor.create(); async welcome(name) { return (await this.#greeter.greet(name)) + ', welcome'; } }
+       export const HostActor = defineActor(import.meta, Host);
+       await init({ logToDriver: false });
+       note('driver');
+       console.log(await HostActor.create().welcome('you'));
+       await shutdown();`,
+    );
+    expect(ended).toEqual({
+      journal: ['driver'],
+      exitCode: 0,
+      stdout: 'hello you, welcome\n',
+      stderr: '',
+    });
+  });
+
+  it('may wait at the top level before init()', async () => {
+    const ended = await run(
+      'waits',
+      `await Promise.resolve();
+       await new Promise((resolve) => setTimeout(resolve, 20));
+       await init({ logToDriver: false });
+       note('driver');
+       console.log(await GreeterActor.create().greet('late'));
+       await shutdown();`,
+    );
+    expect(ended).toMatchObject({ journal: ['driver'], exitCode: 0, stdout: 'hello late\n' });
+  });
+
+  it('may keep its driver part in a function', async () => {
+    const ended = await run(
+      'main',
+      `async function main() {
+         await init({ logToDriver: false });
+         note('driver');
+         console.log(await GreeterActor.create().greet('main'));
+         await shutdown();
+       }
+       main();`,
+    );
+    expect(ended).toMatchObject({ journal: ['driver'], exitCode: 0, stdout: 'hello main\n' });
+  });
+
+  it('ends with what its driver part throws', async () => {
+    const ended = await run(
+      'throws',
+      `await init({ logToDriver: false });
+       note('driver');
+       console.log(await GreeterActor.create().greet('you'));
+       throw new Error('after the greeting');`,
+    );
+    expect(ended).toMatchObject({ journal: ['driver'], exitCode: 1, stdout: 'hello you\n' });
+    expect(ended.stderr).toMatch(/after the greeting/);
+  });
+});

@@ -1,7 +1,7 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { hostContext } from '@manta/runtime/actor/host-context';
 import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
@@ -21,7 +21,7 @@ import { ClusterProcess } from './cluster-process.ts';
 import { LivenessLink } from './liveness-link.ts';
 import { printJobLogs } from './job-logs.ts';
 import { createSessionDirectory, removeDeadSessions } from './session-directory.ts';
-import { currentSession, driverSessionOrUndefined, setDriverSession } from './session.ts';
+import { driverSessionOrUndefined, setDriverSession } from './session.ts';
 import type { ClusterInfo, InitOptions } from './types.ts';
 
 const DISCOVER_TIMEOUT_MS = 10_000;
@@ -31,20 +31,8 @@ const mintId = createIdMint((bytes) => randomFillSync(bytes));
 let closers: (() => Promise<void> | void)[] = [];
 let starting: Promise<ClusterInfo> | undefined;
 
-/**
- * Connects this process to a cluster as a driver, or starts a private one.
- * In a module that a worker loads for its actor classes it never settles, so that the driver's part does not run there.
- * @throws InvalidArgumentError when this process is connected already.
- * @throws AuthenticationError when the token is wrong.
- * @throws ClusterUnavailableError when no cluster answers at the address.
- */
-export async function init(options: InitOptions = {}): Promise<ClusterInfo> {
-  const context = hostContext();
-  if (context !== undefined) {
-    if (context.currentCall() !== undefined) return currentSession().info;
-    context.reachedDriverPart();
-    return new Promise<never>(() => undefined);
-  }
+/** See lifecycle.ts. */
+export async function init(options: InitOptions): Promise<ClusterInfo> {
   if (driverSessionOrUndefined() !== undefined || starting !== undefined) {
     throw new InvalidArgumentError('init() was called twice; call `await shutdown()` in between.');
   }
@@ -59,7 +47,7 @@ export async function init(options: InitOptions = {}): Promise<ClusterInfo> {
   }
 }
 
-/** Ends this driver: its actors that are not detached, and a private cluster. Without init() it does nothing. */
+/** See lifecycle.ts. */
 export async function shutdown(): Promise<void> {
   const session = driverSessionOrUndefined();
   if (session === undefined) return;
@@ -73,10 +61,6 @@ export async function shutdown(): Promise<void> {
   } finally {
     await closeAll();
   }
-}
-
-export function isInitialized(): boolean {
-  return driverSessionOrUndefined() !== undefined || hostContext()?.currentCall() !== undefined;
 }
 
 async function closeAll(): Promise<void> {
@@ -123,7 +107,12 @@ async function startPrivateCluster(options: InitOptions): Promise<Target> {
 async function connect(options: InitOptions): Promise<ClusterInfo> {
   const target = await findCluster(options);
   const processId = mintId('process');
-  const transport = await connectNats({ servers: [target.url], token: target.token, name: `driver ${process.pid}` });
+  const transport = await connectNats({
+    servers: [target.url],
+    token: target.token,
+    name: `driver ${process.pid}`,
+    background: true,
+  });
   closers.push(() => transport.close());
   const { clusterId, protocolVersion } = await discoverCluster(transport, DISCOVER_TIMEOUT_MS, systemClock);
   if (protocolVersion !== PROTOCOL_VERSION) {
@@ -143,6 +132,7 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
   const homeSocket = home?.address.machineId === machineId() ? home.address.socketPath : undefined;
   const server = await listenAsDriver(core, target, transport, homeSocket);
   closers.push(() => server.close());
+  closers.push(endWithProcess(server.address.socketPath));
   Object.assign(core.options.address, server.address);
   closers.push(() => core.close());
   const link = new LivenessLink({ core, startJob: async () => (await startJob()).home?.address });
@@ -184,6 +174,23 @@ function createCore(
   return core;
 }
 
+/**
+ * A program that does not call shutdown() ends when nothing is pending, and is shut down in order first. However it
+ * ends, its socket is removed.
+ */
+function endWithProcess(socketPath: string | undefined): () => void {
+  const onIdle = (): void => void shutdown();
+  const onExit = (): void => {
+    if (socketPath !== undefined) rmSync(socketPath, { force: true });
+  };
+  process.once('beforeExit', onIdle);
+  process.once('exit', onExit);
+  return () => {
+    process.off('beforeExit', onIdle);
+    process.off('exit', onExit);
+  };
+}
+
 /** Others come to the driver for the objects it owns: by a socket on its node's machine, else through NATS. */
 function listenAsDriver(
   core: CoreProcess,
@@ -200,6 +207,8 @@ function listenAsDriver(
     ...(socketDirectory === undefined ? {} : { socketDirectory }),
     nats: { transport, subject: subjectsOf(clusterId).processChannel(processId) },
     token: target.token,
+    background: true,
+    onRefused: (reason) => core.warn('a channel was refused', reason),
     onChannel: (channel) => {
       channel.onRecord((record) => void core.receiveObjectRecord(channel, record));
       channel.onClose(() => core.objects.peerGone(channel.peer.processId));

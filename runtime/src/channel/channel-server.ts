@@ -59,7 +59,7 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
   };
   if (options.socketDirectory !== undefined) {
     mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
-    address.socketPath = join(options.socketDirectory, `${options.processId.slice(2)}.sock`);
+    address.socketPath = socketPathOf(options.socketDirectory, options.processId);
     servers.push(await listen(createServer(takeSocket), { path: address.socketPath }));
   }
   if (options.tcpHost !== undefined) {
@@ -85,6 +85,15 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
       if (address.socketPath !== undefined) rmSync(address.socketPath, { force: true });
     },
   };
+}
+
+/** Removes the socket of a process that was killed, and could not do so itself. */
+export function removeSocket(socketDirectory: string, processId: ProcessId): void {
+  rmSync(socketPathOf(socketDirectory, processId), { force: true });
+}
+
+function socketPathOf(socketDirectory: string, processId: ProcessId): string {
+  return join(socketDirectory, `${processId.slice(2)}.sock`);
 }
 
 function listen(

@@ -1,4 +1,5 @@
-import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr';
+import { Packr, RESERVE_START_SPACE } from 'msgpackr/pack';
+import { Unpackr } from 'msgpackr/unpack';
 import { AuthenticationError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 

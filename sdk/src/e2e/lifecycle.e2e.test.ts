@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { init, isInitialized, listNodes, shutdown } from '@manta/sdk';
 import { startTestCluster } from '@manta/sdk/testing';
@@ -25,6 +26,21 @@ await Promise.all(greeters.map((greeter) => greeter.greet('you')));
 await greeters[0].spawn();
 console.log('ready');
 `;
+
+/** Sockets in the sessions of this process that nobody listens on. */
+async function deadSockets(): Promise<string[]> {
+  const paths = sessionsOf(process.pid).flatMap((session) =>
+    readdirSync(session, { recursive: true }).map((name) => join(session, String(name))),
+  );
+  const dead: string[] = [];
+  for (const path of paths.filter((name) => name.endsWith('.sock'))) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(path, () => resolve(void socket.destroy()));
+      socket.once('error', () => resolve(void dead.push(path)));
+    });
+  }
+  return dead;
+}
 
 let programs = 0;
 function start(body: string, env: Record<string, string> = {}): RunningProgram {
@@ -145,13 +161,6 @@ describe('addresses and tokens', () => {
     const bare = `nats://${address.host}`;
     const body = `console.log((await init({ logToDriver: false })).address);
       console.log(await GreeterActor.create().greet('you'));`;
-    const nodeSockets = (): string[] =>
-      sessionsOf(process.pid).flatMap((session) =>
-        readdirSync(session, { recursive: true })
-          .map(String)
-          .filter((name) => name.endsWith('.sock')),
-      );
-    const before = nodeSockets().length;
     for (const env of [
       { MANTA_ADDRESS: cluster.address },
       { MANTA_ADDRESS: bare, MANTA_TOKEN: token },
@@ -169,7 +178,14 @@ describe('addresses and tokens', () => {
     });
     expect(await listNodes()).toHaveLength(1);
     await shutdown();
-    await waitFor(() => nodeSockets().length <= before, { describe: 'no sockets of drivers' });
+    const killed = start(`${body} console.log('joined'); setInterval(() => undefined, 1000);`, {
+      MANTA_ADDRESS: cluster.address,
+    });
+    await waitFor(() => killed.stdout.includes('joined'), { describe: 'the driver' });
+    killed.kill('SIGKILL');
+    await waitFor(async () => (await deadSockets()).length === 0, {
+      describe: 'no sockets that nobody listens on',
+    });
   });
 
   it('says that no cluster answers, in time', async () => {

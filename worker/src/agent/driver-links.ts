@@ -1,6 +1,7 @@
 import type { Channel } from '@manta/runtime/channel/channel';
-import type { ProcessId } from '@manta/runtime/ids';
+import type { NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
+import type { NodeEvent } from '@manta/runtime/wire/messages';
 
 /** A driver whose link broke, and that lives, is back by then. */
 const RELINK_GRACE_MS = 1_500;
@@ -79,4 +80,9 @@ export class DriverLinks {
       this.options.onEnded(processId);
     });
   }
+}
+
+export function driverEnded(processId: ProcessId, nodeId: NodeId): NodeEvent {
+  const message = `the driver ${processId} closed its link to node ${nodeId}`;
+  return { type: 'process-ended', processId, cause: { kind: 'process-died', message, nodeId } };
 }

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { assert } from '@manta/runtime/assert';
 import type { ChannelServer } from '@manta/runtime/channel/channel';
-import { listenChannels } from '@manta/runtime/channel/channel-server';
+import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
@@ -27,7 +27,7 @@ import { nodeLabels } from '../resources/node-resources.ts';
 import { ActorSupervisor } from './actor-supervisor.ts';
 import type { AgentLogger } from './agent-logger.ts';
 import { answer } from './answer.ts';
-import { DriverLinks } from './driver-links.ts';
+import { driverEnded, DriverLinks } from './driver-links.ts';
 import type { GatedTransport } from './gated-transport.ts';
 import { HeadClient } from './head-client.ts';
 import { HeartbeatThread } from './heartbeat.ts';
@@ -134,7 +134,10 @@ export class NodeAgent {
       clock,
       isConnected: () => transport.status === 'connected',
       onLinked: (processId) => this.reporter.push({ type: 'driver-linked', processId }),
-      onEnded: (processId) => this.reporter.push(driverEnded(processId, this.nodeId)),
+      onEnded: (processId) => {
+        removeSocket(options.folders.sockets, processId);
+        this.reporter.push(driverEnded(processId, this.nodeId));
+      },
     });
   }
 
@@ -390,11 +393,6 @@ export class NodeAgent {
     this.supervisor.killAll({ kind: 'node-died', message: text, nodeId });
     this.registration.request();
   }
-}
-
-function driverEnded(processId: ProcessId, nodeId: NodeId): NodeEvent {
-  const message = `the driver ${processId} closed its link to node ${nodeId}`;
-  return { type: 'process-ended', processId, cause: { kind: 'process-died', message, nodeId } };
 }
 
 const ACKNOWLEDGED: InferOutput<typeof Acknowledgement> = { ok: true };

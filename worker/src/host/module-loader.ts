@@ -35,7 +35,8 @@ export class ModuleLoader {
   async load(reference: ClassReference): Promise<ActorConstructor> {
     const key = classKey(reference.moduleUrl, reference.exportKey);
     const known = this.#classes.get(key);
-    if (known !== undefined) return known;
+    // Another module may have brought the class along; one that was loaded itself must have loaded well.
+    if (known !== undefined && !this.#loads.has(reference.moduleUrl)) return known;
     await this.#loadModule(reference.moduleUrl);
     const actorClass = this.#classes.get(key);
     if (actorClass !== undefined) return actorClass;

@@ -1,4 +1,5 @@
 import { rm, stat } from 'node:fs/promises';
+import { removeSocket } from '@manta/runtime/channel/channel-server';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
@@ -30,7 +31,8 @@ const HOST_START_TIMEOUT_MS = 30_000;
 const EMPTY_HOST_KEPT_MS = 10_000;
 /** A host whose last actor is over ends by itself in this time, or is killed. */
 const HOST_END_GRACE_MS = 1_000;
-const REFILL_DELAY_MS = 10;
+/** A start takes most of a core for a tenth of a second: not while the actor that took the last host comes up. */
+const REFILL_DELAY_MS = 200;
 
 export interface HostPoolOptions {
   settings: PoolSettings;
@@ -163,8 +165,9 @@ export class HostPool {
       this.spawn(hostId, isolation);
       return;
     }
-    // Making a process stops this one for milliseconds: first let out what it has just said.
-    const cancel = this.options.clock.after(REFILL_DELAY_MS, () => this.spawnNow(hostId));
+    const delayMs = this.state.hosts.size <= 1 ? 0 : REFILL_DELAY_MS;
+    // Never at once: making a process stops this one for milliseconds, so first let out what it has just said.
+    const cancel = this.options.clock.after(delayMs, () => this.spawnNow(hostId));
     this.unspawned.set(hostId, cancel);
   }
 
@@ -241,6 +244,7 @@ export class HostPool {
     if (entry === undefined) return;
     this.hosts.delete(hostId);
     entry.cancelTimer?.();
+    removeSocket(this.options.configuration(hostId, entry.isolation).socketDirectory, hostId);
     const effects = stepPool(this.state, { type: 'exited', hostId }, this.mintHostId);
     const lost = new Set(
       effects.flatMap((effect) => (effect.type === 'lost' ? effect.actorKeys : [])),

@@ -71,6 +71,14 @@ describe('FailureDetector', () => {
     expect(run(detector, 60_100, 61_900).size).toBe(0);
   });
 
+  it('does not blame nodes for a time in which it could hear nobody', () => {
+    const detector = watching();
+    run(detector, 100, 1_000);
+    for (let now = 1_100; now <= 61_000; now += 100) detector.skip(now);
+    expect(run(detector, 61_100, 61_900).size).toBe(0);
+    expect(run(detector, 62_000, 70_000).get('dead')).toBe(64_500);
+  });
+
   it('does not trust a clock that jumps back', () => {
     const detector = watching();
     expect(detector.tick(-100_000)).toEqual([]);

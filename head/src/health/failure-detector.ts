@@ -49,7 +49,8 @@ interface Watched {
  *     └───────(2) heartbeat or answer──────────┘
  *
  * Silence counts only while this detector itself was running: its clock moves at most two ticks per tick. A head that
- * was stalled for a minute has a minute of unread heartbeats before it, and blames nobody.
+ * was stalled for a minute has a minute of unread heartbeats before it, and blames nobody. Nor does one that is cut
+ * off from the broker (`skip`): it hears nobody, and who is silent cannot be told.
  */
 export class FailureDetector {
   readonly #times: DetectionTimes;
@@ -77,6 +78,11 @@ export class FailureDetector {
     if (!watched.isSuspect) return [];
     watched.isSuspect = false;
     return [{ type: 'heard', nodeId }];
+  }
+
+  /** Instead of a tick, while this head could not hear a node: the time does not count as silence. */
+  skip(now: number): void {
+    this.#lastTickAt = now;
   }
 
   tick(now: number): DetectorEffect[] {

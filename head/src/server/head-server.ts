@@ -89,6 +89,8 @@ export class HeadServer {
   #turnIsDue = false;
   #commitsUnderWay = 0;
   #lastHeadStartedAt = 0;
+  /** When the broker was asked whether it carries, until it answers. */
+  #brokerAskedAt: number | undefined;
   #isClosed = false;
 
   constructor(options: HeadServerOptions) {
@@ -234,9 +236,25 @@ export class HeadServer {
 
   #tick(): void {
     const now = this.#options.clock.now();
-    this.#applyDetector(this.#detector.tick(now));
+    if (this.#canHear(now)) this.#applyDetector(this.#detector.tick(now));
+    else this.#detector.skip(now);
     runDeadlines(this.cluster, now);
     if (this.cluster.schedulingIsDue || hasEffects(this.cluster.effects)) this.#scheduleTurn();
+  }
+
+  /** Whether the broker carries: it is asked with every tick, and has a heartbeat's time to answer. */
+  #canHear(now: number): boolean {
+    const { transport } = this.#options;
+    const askedAt = this.#brokerAskedAt;
+    if (askedAt !== undefined) return now - askedAt <= this.times.heartbeatIntervalMs;
+    if (transport.status !== 'connected') return false;
+    this.#brokerAskedAt = now;
+    const answered = (): void => {
+      this.#brokerAskedAt = undefined;
+    };
+    // A failed question is asked again with the next tick.
+    transport.flush().then(answered, answered);
+    return true;
   }
 
   #applyDetector(effects: readonly DetectorEffect[]): void {

@@ -1,5 +1,5 @@
 import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
-import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import {
@@ -103,6 +103,9 @@ async function explainRef(what: AnyObjectRef): Promise<Answer> {
   };
 }
 
+/** Without an answer for so long the head is taken for unreachable. */
+const EXPLAIN_TIMEOUT_MS = 2_000;
+
 type Answer = { state: string; since: number; reason: string; perNode?: Record<string, string> };
 
 function explainActor(handle: unknown): Promise<Answer> {
@@ -115,7 +118,15 @@ async function explainCaller(caller: ActorCall['caller']): Promise<Answer> {
   if (caller.creating) {
     return { state: 'registering', since: caller.madeAt, reason: 'The head has not answered the request to create it.' };
   }
-  const head = await currentSession().core.head();
-  const { perNode, ...answer } = await head.request('actor.explain', { actorId: caller.actorId }, Explanation, 5_000);
-  return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
+  try {
+    const head = await currentSession().core.head();
+    const message = { actorId: caller.actorId };
+    const { perNode, ...answer } = await head.request('actor.explain', message, Explanation, EXPLAIN_TIMEOUT_MS);
+    return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
+  } catch (error) {
+    if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;
+    const state = caller.lastUpdate?.state ?? 'pending';
+    const reason = `No head answers. The last that this process has heard of actor ${caller.actorId}: it is ${state}.`;
+    return { state, since: caller.madeAt, reason };
+  }
 }

@@ -533,9 +533,10 @@ export class ActorCaller {
     const where = {
       className: this.className,
       actorId: this.actorId,
-      actorState: this.#update?.state ?? 'not registered yet',
+      actorState: this.#update?.state ?? (this.creating ? 'not registered yet' : 'pending'),
       connection: this.#state,
       since: this.#waitingSince,
+      blocker: this.#queue.slice(this.#head).find(({ phase }) => phase === 'waiting-for-dependencies'),
     };
     if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
     return explainSent(call, where, await inspectCall(call.connection, call.number));

@@ -1,5 +1,5 @@
-import { isPrimitive } from '../objects/payload.ts';
-import type { ActorCall } from './actor-call.ts';
+import { isObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
+import { ActorCall } from './actor-call.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -16,6 +16,8 @@ export interface CallWhereabouts {
   actorState: string;
   connection: string;
   since: number;
+  /** The first call that waits for its arguments: those after it wait with it, to keep their order. */
+  blocker: ActorCall | undefined;
 }
 
 /** A callee that does not answer so long is busy: its event loop is blocked. */
@@ -48,8 +50,8 @@ export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExpl
   const what = `${where.className}.${call.method.name}`;
   const { since } = where;
   if (call.phase === 'waiting-for-dependencies') {
-    const pending = (call.values ?? []).filter((value) => !isPrimitive(value)).length;
-    return { state: call.phase, since, reason: `${what} waits for up to ${pending} refs among its arguments.` };
+    const pending = (call.values ?? []).filter(isObjectRef).filter(({ state }) => state === REF_STATE.pending);
+    return { state: call.phase, since, reason: `${what} waits for its arguments: ${pending.map(describeRef).join(', ')}.` };
   }
   if (call.phase === 'lost') {
     return {
@@ -58,11 +60,20 @@ export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExpl
       reason: `The connection broke while ${what} ran; the head is asked what became of actor ${where.actorId}.`,
     };
   }
+  if (where.connection === 'open' && where.blocker !== undefined) {
+    const reason = `${what} waits in this process behind ${where.className}.${where.blocker.method.name}, which waits for its arguments.`;
+    return { state: call.phase, since, reason };
+  }
   return {
     state: call.phase,
     since,
     reason: `${what} waits in this process: actor ${where.actorId} is ${where.actorState}, its connection ${where.connection}.`,
   };
+}
+
+function describeRef(ref: AnyObjectRef): string {
+  if (!(ref instanceof ActorCall)) return `ref ${ref.id}`;
+  return `ref ${ref.id} (${ref.caller.className}.${ref.method.name} of actor ${ref.caller.actorId})`;
 }
 
 export function explainSent(call: ActorCall, where: CallWhereabouts, answer: string | undefined): CallExplanation {

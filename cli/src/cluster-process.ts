@@ -64,6 +64,7 @@ async function start(configuration: ClusterProcessConfiguration): Promise<Parts>
           natsUrl,
           token,
           directory: join(directory, 'node'),
+          preloadModules: [new URL('./practice-actor.js', import.meta.url).href],
         });
   answer({ ready: { clusterId: head?.clusterId, url: head?.url, nodeId: node?.nodeId } });
   return { broker, head, node };

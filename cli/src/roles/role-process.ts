@@ -31,7 +31,7 @@ async function startNodeRole(
   const node = await startNode({
     ...settings,
     logger,
-    preloadModules: [import.meta.resolve('@manta/sdk')],
+    preloadModules: [new URL('../practice-actor.js', import.meta.url).href],
   });
   return {
     answer: { type: 'ready', role, nodeId: node.nodeId },

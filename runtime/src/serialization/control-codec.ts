@@ -1,4 +1,5 @@
-import { Packr, type Options } from 'msgpackr';
+import type { Options } from 'msgpackr';
+import { Packr } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { MantaError, ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';

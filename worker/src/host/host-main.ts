@@ -36,6 +36,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
     partition: (on) => runtime.partition(on),
   };
+  runtime.announce();
 }
 
 async function preload(modules: readonly string[]): Promise<void> {

@@ -10,11 +10,16 @@ import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { ActorInstance } from './actor-instance.ts';
 import { CallContext } from './call-context.ts';
 import { CallServer } from './call-server.ts';
 import type { HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
 import { ModuleLoader } from './module-loader.ts';
+import { warmUp } from './warm-up.ts';
+
+/** Hosts that are wanted at once are not kept from it by practice. */
+const WARM_UP_DELAY_MS = 20;
 
 /**
  * What runs in every event loop that houses actors: a host process, or a worker thread of one. It takes channels,
@@ -29,6 +34,7 @@ export class HostRuntime {
   readonly #actors = new Map<string, ActorInstance>();
   #server: ChannelServer | undefined;
   #partitioned = false;
+  #isUsed = false;
 
   constructor(configuration: HostConfiguration, send: (message: HostToAgent) => void) {
     this.#configuration = configuration;
@@ -88,7 +94,32 @@ export class HostRuntime {
       accepts: () => !this.#partitioned,
     });
     Object.assign(this.#core.options.address, this.#server.address);
-    this.#send({ type: 'ready', address: this.#server.address });
+  }
+
+  /** From now on the agent may send actors. When none comes at once, the host practises. */
+  announce(): void {
+    const { address } = this.#server as ChannelServer;
+    this.#send({ type: 'ready', address });
+    systemClock.after(
+      WARM_UP_DELAY_MS,
+      () => {
+        if (!this.#isUsed) void this.#warmUp(address);
+      },
+      { unref: true },
+    );
+  }
+
+  async #warmUp(address: ProcessAddress): Promise<void> {
+    const house = (instance: ActorInstance): (() => void) => {
+      this.#actors.set(instance.spec.actorId, instance);
+      return () => void this.#actors.delete(instance.spec.actorId);
+    };
+    try {
+      await warmUp(this.#core, this.#context, address, house);
+    } catch (error) {
+      // It only saves time; an actor that comes is not affected.
+      console.error('This host could not call itself to warm up:', error);
+    }
   }
 
   async #natsListener(): Promise<{ transport: Transport; subject: string }> {
@@ -104,6 +135,7 @@ export class HostRuntime {
 
   async start({ spec, incarnation, gpuIndexes }: StartActor): Promise<void> {
     const { actorId } = spec;
+    this.#isUsed = true;
     try {
       const actorClass = await this.#loader.load(spec.classReference);
       const instance: ActorInstance = new ActorInstance({

@@ -10,4 +10,5 @@ parentPort?.on('message', (message: AgentToHost) => {
   else if (message.type === 'end') runtime.end(message.actorId, message.incarnation, message.how, message.cause);
   else if (message.type === 'partition') runtime.partition(message.on);
 });
-void runtime.listen();
+await runtime.listen();
+runtime.announce();

@@ -7,7 +7,7 @@ const any = (names) => `^(${names.join('|')})/`;
 const except = (...allowed) => any(packages.filter((name) => !allowed.includes(name)));
 
 const PRODUCTION = { pathNot: '\\.(test|test-d)\\.ts$' };
-const TESTING = '(^runtime/(src|dist)/testing/|^sdk/(src|dist)/testing/)';
+const TESTING = '(^runtime/(src|dist)/testing/|^sdk/(src|dist)/testing/|^sdk/src/e2e/)';
 
 /** Node modules that compute and touch nothing outside the process. */
 const PURE_CORE = '^(node:)?(buffer|util|assert)$';

@@ -16,6 +16,7 @@ import {
   type HeadOperation,
   type Subjects,
 } from '@manta/runtime/wire/subjects';
+import { BrokerContact } from '../health/broker-contact.ts';
 import {
   detectionTimes,
   FailureDetector,
@@ -81,6 +82,7 @@ export class HeadServer {
   readonly #logger: HeadLogger;
   readonly #subjects: Subjects;
   readonly #detector: FailureDetector;
+  readonly #broker: BrokerContact;
   readonly #outboxes = new Map<NodeId, NodeOutbox>();
   readonly #defer: (task: () => void) => void;
   #subscriptions: Subscription[] = [];
@@ -89,8 +91,6 @@ export class HeadServer {
   #turnIsDue = false;
   #commitsUnderWay = 0;
   #lastHeadStartedAt = 0;
-  /** When the broker was asked whether it carries, until it answers. */
-  #brokerAskedAt: number | undefined;
   #isClosed = false;
 
   constructor(options: HeadServerOptions) {
@@ -100,6 +100,7 @@ export class HeadServer {
     this.cluster = new Cluster(settings);
     this.times = detectionTimes(settings.failureDetectionMs);
     this.#detector = new FailureDetector(this.times);
+    this.#broker = new BrokerContact(options, this.times.heartbeatIntervalMs);
     this.#subjects = subjectsOf(options.clusterId);
     this.#defer = options.defer ?? ((task) => void setImmediate(task));
   }
@@ -236,25 +237,10 @@ export class HeadServer {
 
   #tick(): void {
     const now = this.#options.clock.now();
-    if (this.#canHear(now)) this.#applyDetector(this.#detector.tick(now));
+    if (this.#broker.check()) this.#applyDetector(this.#detector.tick(now));
     else this.#detector.skip(now);
     runDeadlines(this.cluster, now);
     if (this.cluster.schedulingIsDue || hasEffects(this.cluster.effects)) this.#scheduleTurn();
-  }
-
-  /** Whether the broker carries: it is asked with every tick, and has a heartbeat's time to answer. */
-  #canHear(now: number): boolean {
-    const { transport } = this.#options;
-    const askedAt = this.#brokerAskedAt;
-    if (askedAt !== undefined) return now - askedAt <= this.times.heartbeatIntervalMs;
-    if (transport.status !== 'connected') return false;
-    this.#brokerAskedAt = now;
-    const answered = (): void => {
-      this.#brokerAskedAt = undefined;
-    };
-    // A failed question is asked again with the next tick.
-    transport.flush().then(answered, answered);
-    return true;
   }
 
   #applyDetector(effects: readonly DetectorEffect[]): void {

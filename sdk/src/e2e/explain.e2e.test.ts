@@ -3,7 +3,7 @@ import { cancel, explain, init, kill, shutdown, type ActorOptions } from '@manta
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { LifeActor, SlowStarterActor } from './fixtures/lives.ts';
-import { Journals } from './journal.ts';
+import { Journals } from './testing/journal.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, it } from 'vitest';
 import { init, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
-import { Journals } from './journal.ts';
-import { expectOutageIsHarmless } from './outage.ts';
+import { Journals } from './testing/journal.ts';
+import { expectOutageIsHarmless } from './testing/outage.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;

@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { init, kill, listActors, getActor, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { ChildDriver } from './child-driver.ts';
+import { ChildDriver } from './testing/child-driver.ts';
 import { LifeActor } from './fixtures/lives.ts';
-import { Journals } from './journal.ts';
-import { processGone } from './processes.ts';
+import { Journals } from './testing/journal.ts';
+import { processGone } from './testing/processes.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;

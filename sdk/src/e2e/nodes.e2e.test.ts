@@ -12,8 +12,8 @@ import {
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { DeviceActor, LifeActor, TickerActor } from './fixtures/lives.ts';
-import { failureOf, Journals } from './journal.ts';
-import { descendantsOf, isAlive } from './processes.ts';
+import { failureOf, Journals } from './testing/journal.ts';
+import { descendantsOf, isAlive } from './testing/processes.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;
@@ -138,7 +138,7 @@ describe('at default settings', () => {
       DeviceActor.options({ gpus, schedulingTimeoutMs: 300 }).create();
     const [one, two] = [share(0.6), share(0.6)];
     const devices = await get([one.devices(), two.devices()]);
-    expect(devices.map(({ gpuIds }) => gpuIds).sort()).toEqual([['0'], ['1']]);
+    expect(devices.map(({ gpuIds }) => gpuIds[0] ?? '').sort()).toEqual(['0', '1']);
     const error = await failureOf(share(0.8).devices());
     expect(error.name).toBe('SchedulingTimeoutError');
     const gpuNode = cluster.nodes[2] as TestNode;
@@ -160,7 +160,7 @@ describe('at default settings', () => {
       const seen = await get(actors.map((actor) => actor.devices()));
       for (const { atLoad, now, gpuIds } of seen)
         expect([atLoad, now]).toEqual([gpuIds[0], gpuIds[0]]);
-      expect(seen.map(({ atLoad }) => atLoad).sort()).toEqual(['0', '1']);
+      expect(seen.map(({ atLoad }) => atLoad ?? '').sort()).toEqual(['0', '1']);
       const none = DeviceActor.options({ isolation }).create();
       expect(await none.devices()).toEqual({ atLoad: '', now: '', gpuIds: [] });
       await Promise.all([...actors, none].map((actor) => kill(actor)));

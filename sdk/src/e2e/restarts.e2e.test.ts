@@ -12,7 +12,7 @@ import {
 } from '@manta/sdk';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { LifeActor, StillbornActor } from './fixtures/lives.ts';
-import { failureOf, Journals } from './journal.ts';
+import { failureOf, Journals } from './testing/journal.ts';
 
 const journals = new Journals();
 const ISOLATIONS = ['process', 'thread', 'shared'] as const;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cancel, get, init, kill, shutdown, type ActorOptions } from '@manta/sdk';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { LifeActor } from './fixtures/lives.ts';
-import { Journals, type Journal } from './journal.ts';
+import { Journals, type Journal } from './testing/journal.ts';
 
 const journals = new Journals();
 

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('./fixtures/driver.mjs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/driver.mjs', import.meta.url));
 
 interface Answer {
   id?: number;

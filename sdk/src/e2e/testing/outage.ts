@@ -2,15 +2,15 @@ import { expect } from 'vitest';
 import { explain, get, getActor, kill, listActors, listNodes, type ActorOptions } from '@manta/sdk';
 import type { TestCluster } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { LifeActor } from './fixtures/lives.ts';
+import { LifeActor } from '../fixtures/lives.ts';
 import { failureOf, type Journals } from './journal.ts';
 import { processGone } from './processes.ts';
 
 export interface Outage {
   cluster: TestCluster;
   journals: Journals;
-  begin(): Promise<void>;
-  end(): Promise<void>;
+  begin: () => Promise<void>;
+  end: () => Promise<void>;
 }
 
 /** What must hold while the head cannot be reached, and after it is back. */

@@ -6,6 +6,7 @@ import { startHead, type RunningHead } from '@manta/head/main';
 import { startBroker, type Broker } from '@manta/runtime/broker/broker';
 import { parseId } from '@manta/runtime/ids';
 import type { ClusterProcessConfiguration } from '@manta/sdk/internal/cluster-process';
+import { hostProgram } from './host/host-program.ts';
 import { startNode, type RunningNode } from '@manta/worker/main';
 
 /**
@@ -64,7 +65,7 @@ async function start(configuration: ClusterProcessConfiguration): Promise<Parts>
           natsUrl,
           token,
           directory: join(directory, 'node'),
-          preloadModules: [new URL('./practice-actor.js', import.meta.url).href],
+          ...hostProgram(),
         });
   answer({ ready: { clusterId: head?.clusterId, url: head?.url, nodeId: node?.nodeId } });
   return { broker, head, node };

@@ -3,6 +3,7 @@
  */
 import { startHead } from '@manta/head/main';
 import { createLogger, type Logger } from '@manta/runtime/telemetry/logger';
+import { hostProgram } from '../host/host-program.ts';
 import { startNode } from '@manta/worker/main';
 import type { HeadRole, NodeRole, RoleAnswer, RoleConfiguration } from './role-protocol.ts';
 
@@ -31,7 +32,7 @@ async function startNodeRole(
   const node = await startNode({
     ...settings,
     logger,
-    preloadModules: [new URL('../practice-actor.js', import.meta.url).href],
+    ...hostProgram(),
   });
   return {
     answer: { type: 'ready', role, nodeId: node.nodeId },

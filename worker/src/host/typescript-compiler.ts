@@ -62,8 +62,9 @@ async function bundle(
       format: 'esm',
       platform: 'node',
       target: 'node20',
-      // Packages are found as Node finds them, without the conditions of bundlers.
-      conditions: [],
+      // Packages are found as Node finds them in this process: without the conditions of bundlers, with the one of a
+      // packed host, where the SDK is the host's own copy (runtime/src/actor/host-sdk.ts).
+      conditions: process.execArgv.includes('--conditions=manta-host') ? ['manta-host'] : [],
       mainFields: ['main'],
       define: { 'import.meta': IMPORT_META },
       sourcemap: 'inline',

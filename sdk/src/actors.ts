@@ -14,12 +14,18 @@ import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';
  * @param options.namespace default: the namespace of this job.
  * @throws ActorNotFoundError when no living actor has that name there.
  */
-// oxlint-disable-next-line typescript/no-explicit-any -- the public contract: an actor of unknown class
-export async function getActor<A extends object = any>(
+// oxlint-disable-next-line typescript/no-explicit-any -- the public contract: an actor of unknown class, whose methods are not known
+export function getActor(name: string, options?: { namespace?: string }): Promise<any>;
+export function getActor<A extends object>(
+  name: string,
+  options?: { namespace?: string },
+): Promise<ActorHandle<A>>;
+export async function getActor(
   name: string,
   options: { namespace?: string } = {},
-): Promise<ActorHandle<A>> {
-  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('getActor needs the name of an actor.');
+): Promise<unknown> {
+  if (typeof name !== 'string' || name === '')
+    throw new InvalidArgumentError('getActor needs the name of an actor.');
   const { core, namespace: ownNamespace } = currentSession();
   const namespace = options.namespace ?? ownNamespace;
   const head = await core.head();
@@ -31,18 +37,21 @@ export async function getActor<A extends object = any>(
   if (actor === undefined) {
     throw new ActorNotFoundError(
       `No living actor is called "${name}" in namespace "${namespace}". ` +
-        'See `manta list actors`; an actor of another job needs that job\'s namespace.',
+        "See `manta list actors`; an actor of another job needs that job's namespace.",
     );
   }
   const caller = core.actors.adoptDescription(actor);
-  return actorHandle(core, caller, actor.methods) as unknown as ActorHandle<A>;
+  return actorHandle(core, caller, actor.methods);
 }
 
 /**
  * Resolves when the actor is alive.
  * @throws the error that ended it, or GetTimeoutError.
  */
-export async function ready(handle: AnyActorHandle, options: { timeoutMs?: number } = {}): Promise<void> {
+export async function ready(
+  handle: AnyActorHandle,
+  options: { timeoutMs?: number } = {},
+): Promise<void> {
   const { caller, core } = targetOf(handle);
   core.callStarted();
   try {
@@ -51,7 +60,11 @@ export async function ready(handle: AnyActorHandle, options: { timeoutMs?: numbe
         options.timeoutMs === undefined
           ? undefined
           : core.clock.after(options.timeoutMs, () =>
-              settle(new GetTimeoutError(`Actor ${caller.actorId} (${caller.className}) is not alive after ${options.timeoutMs} ms.`)),
+              settle(
+                new GetTimeoutError(
+                  `Actor ${caller.actorId} (${caller.className}) is not alive after ${options.timeoutMs} ms.`,
+                ),
+              ),
             );
       const settle = (error?: Error): void => {
         cancelTimer?.();
@@ -67,11 +80,18 @@ export async function ready(handle: AnyActorHandle, options: { timeoutMs?: numbe
 }
 
 /** Immediate; running and queued calls fail. `restart: true` lets maxRestarts apply. */
-export async function kill(handle: AnyActorHandle, options: { restart?: boolean } = {}): Promise<void> {
+export async function kill(
+  handle: AnyActorHandle,
+  options: { restart?: boolean } = {},
+): Promise<void> {
   const { caller, core } = targetOf(handle);
   await caller.registered();
   const head = await core.head();
-  await head.request('actor.kill', { actorId: caller.actorId, restart: options.restart }, Acknowledgement);
+  await head.request(
+    'actor.kill',
+    { actorId: caller.actorId, restart: options.restart },
+    Acknowledgement,
+  );
 }
 
 /** Graceful: after the calls queued so far; never restarted. */
@@ -89,7 +109,8 @@ export function actorIdOf(handle: AnyActorHandle): string {
 
 function runningCall(what: string): RunningCall {
   const call = hostContext()?.currentCall();
-  if (call === undefined) throw new InvalidArgumentError(`${what} is for code that runs in an actor.`);
+  if (call === undefined)
+    throw new InvalidArgumentError(`${what} is for code that runs in an actor.`);
   return call;
 }
 
@@ -114,10 +135,14 @@ export function runtimeContext(): RuntimeContext {
   };
 }
 
-function assignedResources(amounts: RunningCall['spec']['demand']['resources']): Record<string, number> {
+function assignedResources(
+  amounts: RunningCall['spec']['demand']['resources'],
+): Record<string, number> {
   const { cpus, gpus, memoryBytes, resources } = amounts;
   const named = { cpus, gpus, memoryBytes, ...resources };
-  return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, number] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(named).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
 }
 
 /** A handle to the running actor itself. @throws InvalidArgumentError outside of an actor. */

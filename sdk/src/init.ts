@@ -8,7 +8,11 @@ import { machineId } from '@manta/runtime/channel/machine-id';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
 import { CoreProcess } from '@manta/runtime/core/core-process';
 import { discoverCluster, HeadClient } from '@manta/runtime/core/head-client';
-import { ClusterUnavailableError, InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
+import {
+  ClusterUnavailableError,
+  InvalidArgumentError,
+  ProtocolError,
+} from '@manta/runtime/errors/errors';
 import { createIdMint } from '@manta/runtime/ids';
 import { parseAddress } from '@manta/runtime/session/address';
 import { readSession } from '@manta/runtime/session/session-file';
@@ -54,7 +58,12 @@ export async function shutdown(): Promise<void> {
   setDriverSession(undefined);
   try {
     const head = await session.core.head();
-    await head.request('job.end', { jobId: session.jobId, processId: session.core.processId }, Acknowledgement, 2_000);
+    await head.request(
+      'job.end',
+      { jobId: session.jobId, processId: session.core.processId },
+      Acknowledgement,
+      2_000,
+    );
   } catch (error) {
     // The head learns it from the closed liveness link.
     session.core.warn('the end of the job could not be announced', error);
@@ -82,12 +91,15 @@ async function findCluster(options: InitOptions): Promise<Target> {
   if (address === 'auto') {
     const session = await readSession();
     if (session === undefined) {
-      throw new ClusterUnavailableError("No cluster was started on this machine: run `manta start --head`, or call init() without an address.");
+      throw new ClusterUnavailableError(
+        'No cluster was started on this machine: run `manta start --head`, or call init() without an address.',
+      );
     }
     return { url: session.address, token: options.token ?? session.token };
   }
   const { url, token } = parseAddress(address);
-  const known = options.token ?? token ?? process.env['MANTA_TOKEN'] ?? (await readSession())?.token;
+  const known =
+    options.token ?? token ?? process.env['MANTA_TOKEN'] ?? (await readSession())?.token;
   return { url, token: known ?? '' };
 }
 
@@ -96,7 +108,9 @@ async function startPrivateCluster(options: InitOptions): Promise<Target> {
   const token = randomBytes(24).toString('hex');
   const { cpus, gpus, memoryBytes, resources } = options;
   const capacity = Object.fromEntries(
-    Object.entries({ cpus, gpus, memoryBytes, resources }).filter(([, value]) => value !== undefined),
+    Object.entries({ cpus, gpus, memoryBytes, resources }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );
   const cluster = await ClusterProcess.start({ directory, token, head: {}, node: capacity });
   closers.push(() => cluster.close());
@@ -114,9 +128,15 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
     background: true,
   });
   closers.push(() => transport.close());
-  const { clusterId, protocolVersion } = await discoverCluster(transport, DISCOVER_TIMEOUT_MS, systemClock);
+  const { clusterId, protocolVersion } = await discoverCluster(
+    transport,
+    DISCOVER_TIMEOUT_MS,
+    systemClock,
+  );
   if (protocolVersion !== PROTOCOL_VERSION) {
-    throw new ProtocolError(`The cluster speaks protocol ${protocolVersion}, this SDK ${PROTOCOL_VERSION}: use matching versions.`);
+    throw new ProtocolError(
+      `The cluster speaks protocol ${protocolVersion}, this SDK ${PROTOCOL_VERSION}: use matching versions.`,
+    );
   }
   const jobId = mintId('job');
   const namespace = options.namespace ?? `anonymous-${jobId}`;
@@ -124,7 +144,14 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
   const startJob = () =>
     head.request(
       'job.start',
-      { jobId, processId, pid: process.pid, hostname: hostname(), entrypoint: process.argv[1] ?? 'node', namespace },
+      {
+        jobId,
+        processId,
+        pid: process.pid,
+        hostname: hostname(),
+        entrypoint: process.argv[1] ?? 'node',
+        namespace,
+      },
       JobStartReply,
     );
   const { home, dashboardUrl } = await startJob();
@@ -138,7 +165,8 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
   const link = new LivenessLink({ core, startJob: async () => (await startJob()).home?.address });
   await link.open(home?.address);
   closers.push(() => link.close());
-  if (options.logToDriver !== false) transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
+  if (options.logToDriver !== false)
+    transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
 
   const info: ClusterInfo = {
     clusterId,
@@ -167,9 +195,17 @@ function createCore(
     clock: systemClock,
     mintId,
     connectTransport: () => Promise.resolve(transport),
-    address: { processId, nodeId: undefined, machineId: machineId(), socketPath: undefined, tcp: undefined },
+    address: {
+      processId,
+      nodeId: undefined,
+      machineId: machineId(),
+      socketPath: undefined,
+      tcp: undefined,
+    },
     reviveHandle: (data) => createActorHandle(core, data),
-    warn: (message, error) => console.warn(`manta: ${message}:`, error instanceof Error ? error.message : error),
+    // oxlint-disable-next-line eslint/no-console -- a driver has no log but its terminal
+    warn: (message, error) =>
+      console.warn(`manta: ${message}:`, error instanceof Error ? error.message : error),
   });
   return core;
 }
@@ -199,7 +235,8 @@ function listenAsDriver(
   homeSocket: string | undefined,
 ): Promise<ChannelServer> {
   const { clusterId, processId } = core.options;
-  const socketDirectory = target.socketDirectory ?? (homeSocket === undefined ? undefined : dirname(homeSocket));
+  const socketDirectory =
+    target.socketDirectory ?? (homeSocket === undefined ? undefined : dirname(homeSocket));
   return listenChannels({
     processId,
     role: 'driver',
@@ -210,7 +247,10 @@ function listenAsDriver(
     background: true,
     onRefused: (reason) => core.warn('a channel was refused', reason),
     onChannel: (channel) => {
-      channel.onRecord((record) => void core.receiveObjectRecord(channel, record));
+      channel.onRecord((record) => {
+        if (core.receiveObjectRecord(channel, record)) return;
+        throw new ProtocolError(`A driver was sent a record of kind ${String(record[0])}.`);
+      });
       channel.onClose(() => core.objects.peerGone(channel.peer.processId));
     },
   });

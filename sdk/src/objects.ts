@@ -1,5 +1,10 @@
 import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { isObjectRef, ObjectRef as RuntimeRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
+import {
+  isObjectRef,
+  ObjectRef as RuntimeRef,
+  REF_STATE,
+  type AnyObjectRef,
+} from '@manta/runtime/objects/object-ref';
 import { isPrimitive } from '@manta/runtime/objects/payload';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
@@ -10,7 +15,9 @@ import type { ObjectRef, ObjectRefStream } from './types.ts';
 export function put<T>(value: T): ObjectRef<T> {
   const { core } = currentSession();
   if (isObjectRef(value)) {
-    throw new InvalidArgumentError('put() of a ref: pass the ref on as it is, or put the value it stands for.');
+    throw new InvalidArgumentError(
+      'put() of a ref: pass the ref on as it is, or put the value it stands for.',
+    );
   }
   const ref = new RuntimeRef<T>(core);
   if (isPrimitive(value)) {
@@ -24,13 +31,17 @@ export function put<T>(value: T): ObjectRef<T> {
 
 function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
   refs.forEach((ref, index) => {
-    if (!isObjectRef(ref)) throw new InvalidArgumentError(`${what} takes refs; item ${index} is ${typeof ref}.`);
+    if (!isObjectRef(ref))
+      throw new InvalidArgumentError(`${what} takes refs; item ${index} is ${typeof ref}.`);
   });
   return refs as AnyObjectRef[];
 }
 
 function coreOf(refs: readonly AnyObjectRef[]): { callStarted(): void; callFinished(): void } {
-  return (refs[0]?.runtime as unknown as ReturnType<typeof currentSession>['core']) ?? currentSession().core;
+  return (
+    (refs[0]?.runtime as unknown as ReturnType<typeof currentSession>['core']) ??
+    currentSession().core
+  );
 }
 
 export function get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
@@ -95,9 +106,16 @@ function resolveWithValues(
   }
 }
 
-function timeoutError(refs: readonly AnyObjectRef[], missing: number, timeoutMs: number): GetTimeoutError {
+function timeoutError(
+  refs: readonly AnyObjectRef[],
+  missing: number,
+  timeoutMs: number,
+): GetTimeoutError {
   const pending = refs.filter((ref) => ref.state === REF_STATE.pending);
-  const example = pending[0] instanceof ActorCall ? ` (the first: a call of ${pending[0].caller.className}.${pending[0].method.name})` : '';
+  const example =
+    pending[0] instanceof ActorCall
+      ? ` (the first: a call of ${pending[0].caller.className}.${pending[0].method.name})`
+      : '';
   return new GetTimeoutError(
     `${missing} of ${refs.length} values are not there after ${timeoutMs} ms${example}. Ask explain(ref) what it waits for.`,
   );
@@ -115,9 +133,12 @@ export async function wait<T>(
   const list = refsOf(refs, 'wait()');
   if (list.length === 0) return { ready: [], pending: [] };
   const numReturns = options.numReturns ?? 1;
-  if (new Set(list).size !== list.length) throw new InvalidArgumentError('wait() was given the same ref twice.');
+  if (new Set(list).size !== list.length)
+    throw new InvalidArgumentError('wait() was given the same ref twice.');
   if (!Number.isInteger(numReturns) || numReturns < 1 || numReturns > list.length) {
-    throw new InvalidArgumentError(`numReturns must be between 1 and the number of refs (${list.length}); got ${numReturns}.`);
+    throw new InvalidArgumentError(
+      `numReturns must be between 1 and the number of refs (${list.length}); got ${numReturns}.`,
+    );
   }
   return new Promise((resolve) => {
     const core = coreOf(list);
@@ -174,13 +195,18 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
   return Promise.resolve();
 }
 
-/** Best effort; a finished call is not touched. */
+/**
+ * Best effort; a finished call is not touched.
+ * @param _options `force` and `recursive` are about tasks: an actor's process is not killed for one call.
+ */
 export function cancel(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
   what: ObjectRef<any> | ObjectRefStream<any>,
+  _options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
   if (what instanceof RuntimeStream) what.cancel();
   else if (what instanceof ActorCall) what.caller.cancel(what, 'cancelled');
-  else if (!isObjectRef(what)) throw new InvalidArgumentError('cancel() takes the ref or the stream of a call.');
+  else if (!isObjectRef(what))
+    throw new InvalidArgumentError('cancel() takes the ref or the stream of a call.');
   return Promise.resolve();
 }

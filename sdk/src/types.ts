@@ -108,13 +108,21 @@ export type ActorHandle<A extends object> = AnyActorHandle & {
 };
 
 export interface RemoteMethod<P extends unknown[], R> {
-  (
-    ...args: WithRefs<P>
-  ): R extends AsyncIterable<infer T> | (Iterable<infer T> & { next: unknown })
-    ? ObjectRefStream<T>
-    : ObjectRef<Awaited<R>>;
+  (...args: WithRefs<P>): RemoteResult<R>;
   options(options: CallOptions): RemoteMethod<P, R>;
 }
+
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** A stream for what the callee iterates over, else a ref. Unions stay one ref; a method that only throws gives one too. */
+export type RemoteResult<R> =
+  IsAny<R> extends true
+    ? ObjectRef<R>
+    : [R] extends [never]
+      ? ObjectRef<never>
+      : [R] extends [AsyncIterable<infer T> | (Iterable<infer T> & { next: unknown })]
+        ? ObjectRefStream<T>
+        : ObjectRef<Awaited<R>>;
 
 export type WithRefs<P extends unknown[]> = { [I in keyof P]: P[I] | ObjectRef<P[I]> };
 

@@ -47,8 +47,9 @@ afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
   for (const other of servers.splice(0)) other.close();
   await server.close();
-  expect(readdirSync(directory)).toEqual([]);
+  const left = readdirSync(directory);
   rmSync(directory, { recursive: true });
+  if (left.length > 0) throw new Error(`left behind: ${left.join()}`);
 });
 
 const open = (
@@ -142,7 +143,8 @@ describe('admission', () => {
     const peer = rawPeer();
     peer.send(0, hello);
     await waitFor(() => peer.frames.length === 1, { describe: 'the challenge' });
-    const { proof } = peer.frames[0]?.body as { proof: Buffer };
+    const [challenge] = peer.frames as [Frame];
+    const { proof } = challenge.body as { proof: Buffer };
     peer.send(0, { proof });
     await peer.closed();
     expect(refusals).toEqual(['AuthenticationError']);
@@ -152,10 +154,11 @@ describe('admission', () => {
 
   it('both sides agree only over the same two hellos', () => {
     const self = { processId: mintId('process'), role: 'host' } as const;
-    const { challenge, accept } = challengeFor(hello, self, token);
+    const listener = challengeFor(hello, self, token);
+    const { challenge } = listener;
     const { answer, peer } = answerFor(challenge, hello, token);
     expect(peer).toEqual(self);
-    expect(accept(answer)).toEqual(hello.self);
+    expect(listener.accept(answer)).toEqual(hello.self);
     expect(() => challengeFor(hello, self, token).accept(answer)).toThrow(/token/);
     expect(() => answerFor(challenge, createHello(hello.self), token)).toThrow(/token/);
     expect(() =>

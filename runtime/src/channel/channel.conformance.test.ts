@@ -23,7 +23,7 @@ interface Way {
   listen?: Partial<ListenOptions>;
   /** One for each end. */
   transports?: [Transport, Transport];
-  close?(): Promise<void>;
+  close?: () => Promise<void>;
 }
 
 async function connected({ listen = {}, transports, close }: Way): Promise<ChannelPair> {

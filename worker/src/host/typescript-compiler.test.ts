@@ -39,9 +39,9 @@ function write(files: Record<string, string>): void {
 }
 
 /** Compiles `name` and runs it as Node does, not through the test runner. */
-async function load(name: string): Promise<Record<string, any>> {
+async function load(name: string): Promise<Record<string, unknown>> {
   const url = await compileTypeScript(join(root, name), cache);
-  return (await import(/* @vite-ignore */ url)) as Record<string, any>;
+  return (await import(/* @vite-ignore */ url)) as Record<string, unknown>;
 }
 
 describe('TypeScript modules', () => {

@@ -6,15 +6,21 @@ import type { ActorOptions } from './types.ts';
 const GRACEFUL_SHUTDOWN_MS = 30_000;
 
 type Check = (value: unknown) => boolean;
-const isAmount: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+const isAmount: Check = (value) =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
 const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isFlag: Check = (value) => typeof value === 'boolean';
-const oneOf = (...choices: string[]): Check => (value) => choices.includes(value as string);
-const recordOf = (check: Check): Check => (value) =>
-  typeof value === 'object' && value !== null && Object.values(value).every(check);
+const oneOf =
+  (...choices: string[]): Check =>
+  (value) =>
+    choices.includes(value as string);
+const recordOf =
+  (check: Check): Check =>
+  (value) =>
+    typeof value === 'object' && value !== null && Object.values(value).every(check);
 
 /** Every option with what it must be, in words and as a check. */
 const RULES: Record<keyof ActorOptions, [Check, string]> = {
@@ -31,7 +37,9 @@ const RULES: Record<keyof ActorOptions, [Check, string]> = {
     (value) =>
       value === 'hybrid' ||
       value === 'spread' ||
-      (typeof value === 'object' && value !== null && isText((value as { nodeId?: unknown }).nodeId)),
+      (typeof value === 'object' &&
+        value !== null &&
+        isText((value as { nodeId?: unknown }).nodeId)),
     "'hybrid', 'spread' or { nodeId, soft? }",
   ],
   labels: [recordOf(isText), 'a record of label expressions'],
@@ -59,18 +67,23 @@ const RULES: Record<keyof ActorOptions, [Check, string]> = {
 /** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
 export function checkActorOptions(options: ActorOptions): ActorOptions {
   for (const [name, value] of Object.entries(options)) {
-    const rule = RULES[name as keyof ActorOptions];
+    const rule = Object.hasOwn(RULES, name) ? RULES[name as keyof ActorOptions] : undefined;
     if (rule === undefined) {
-      throw new InvalidArgumentError(`Unknown actor option "${name}"; known: ${Object.keys(RULES).join(', ')}.`);
+      throw new InvalidArgumentError(
+        `Unknown actor option "${name}"; known: ${Object.keys(RULES).join(', ')}.`,
+      );
     }
     if (value !== undefined && !rule[0](value)) {
-      throw new InvalidArgumentError(`Actor option ${name} must be ${rule[1]}; got ${describe(value)}.`);
+      throw new InvalidArgumentError(
+        `Actor option ${name} must be ${rule[1]}; got ${describe(value)}.`,
+      );
     }
   }
   return options;
 }
 
-const describe = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value) ?? String(value));
+const describe = (value: unknown): string =>
+  typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? String(value));
 
 /** The complete internal form: every default is set here and nowhere else. */
 export function specFrom(
@@ -127,8 +140,10 @@ function checkTogether(options: ActorOptions): void {
     throw new InvalidArgumentError('Ask for gpus or for gpuMemoryBytes, not for both.');
   }
   for (const [method, group] of Object.entries(options.concurrencyGroupOf ?? {})) {
-    if (options.concurrencyGroups?.[group] === undefined) {
-      throw new InvalidArgumentError(`concurrencyGroupOf.${method} names the group "${group}", which concurrencyGroups does not define.`);
+    if (!Object.hasOwn(options.concurrencyGroups ?? {}, group)) {
+      throw new InvalidArgumentError(
+        `concurrencyGroupOf.${method} names the group "${group}", which concurrencyGroups does not define.`,
+      );
     }
   }
 }

@@ -1,28 +1,54 @@
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
+import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { MessageHandler } from '@manta/runtime/transport/transport';
 import { JobLogs } from '@manta/runtime/wire/messages';
 
 const REPEAT_WINDOW_MS = 5_000;
 const REMEMBERED_LINES = 1_000;
 
+interface PrintedLine {
+  printedAt: number;
+  label: string;
+  /** How often others have written it since. */
+  repeats: number;
+}
+
 /**
  * Prints what the job's actors write, each line with who wrote it. The same line from other processes within five
- * seconds is counted instead of printed.
+ * seconds is counted instead of printed, and the count printed then.
  */
-export function printJobLogs(): MessageHandler {
-  const recent = new Map<string, { printedAt: number; repeats: number; label: string }>();
-  const print = (stream: 'stdout' | 'stderr', text: string): void => void process[stream].write(`${text}\n`);
+export function printJobLogs(clock: Clock = systemClock): MessageHandler {
+  /** In the order of printing. */
+  const recent = new Map<string, PrintedLine>();
+  const print = (stream: 'stdout' | 'stderr', text: string): void =>
+    void process[stream].write(`${text}\n`);
 
-  const flushExpired = (now: number): void => {
+  const forget = (line: string, { label, repeats }: PrintedLine): void => {
+    recent.delete(line);
+    if (repeats > 0) print('stdout', `(${label}) ${line} [repeated ${repeats} times]`);
+  };
+  const forgetOld = (): void => {
     for (const [line, entry] of recent) {
-      if (now - entry.printedAt < REPEAT_WINDOW_MS && recent.size < REMEMBERED_LINES) break;
-      recent.delete(line);
-      if (entry.repeats > 0) print('stdout', `(${entry.label}) ${line} [repeated ${entry.repeats} times]`);
+      const remainingMs = entry.printedAt + REPEAT_WINDOW_MS - clock.now();
+      if (remainingMs > 0) {
+        clock.after(remainingMs, forgetOld, { unref: true });
+        return;
+      }
+      forget(line, entry);
     }
   };
+  const remember = (line: string, label: string): void => {
+    recent.delete(line);
+    recent.set(line, { printedAt: clock.now(), label, repeats: 0 });
+    if (recent.size === 1) clock.after(REPEAT_WINDOW_MS, forgetOld, { unref: true });
+    if (recent.size <= REMEMBERED_LINES) return;
+    for (const [oldest, entry] of recent) {
+      forget(oldest, entry);
+      return;
+    }
+  };
+
   return (payload) => {
-    const now = Date.now();
-    flushExpired(now);
     for (const { label, pid, stream, lines } of decodeControl(JobLogs, payload).entries) {
       const who = label.includes(`pid=`) ? label : `${label} pid=${pid}`;
       for (const line of lines) {
@@ -31,8 +57,8 @@ export function printJobLogs(): MessageHandler {
           known.repeats += 1;
           continue;
         }
-        recent.set(line, { printedAt: now, repeats: 0, label: who });
         print(stream, `(${who}) ${line}`);
+        if (known === undefined) remember(line, who);
       }
     }
   };

@@ -30,3 +30,12 @@ export function descendantsOf(pid: number): number[] {
 export function processGone(pid: number): Promise<boolean> {
   return waitFor(() => !isAlive(pid), { timeoutMs: 5_000, describe: `process ${pid} is gone` });
 }
+
+/** The command line of a process; empty when it is gone. */
+export function commandOf(pid: number): string {
+  try {
+    return execFileSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });
+  } catch {
+    return '';
+  }
+}

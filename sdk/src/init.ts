@@ -203,8 +203,8 @@ function createCore(
       tcp: undefined,
     },
     reviveHandle: (data) => createActorHandle(core, data),
-    // oxlint-disable-next-line eslint/no-console -- a driver has no log but its terminal
     warn: (message, error) =>
+      // oxlint-disable-next-line eslint/no-console -- a driver has no log but its terminal
       console.warn(`manta: ${message}:`, error instanceof Error ? error.message : error),
   });
   return core;

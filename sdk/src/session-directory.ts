@@ -1,18 +1,30 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
 
 const root = (): string => join(tmpdir(), `manta-${userInfo().uid}`);
 
 /**
  * A new directory for the sockets and files of one private cluster. Its name starts with the process id of its user,
  * so that what a killed one left can be found and removed.
+ * @throws ClusterUnavailableError when others could reach into it.
  */
 export async function createSessionDirectory(): Promise<string> {
   const directory = join(root(), `${process.pid}-${randomBytes(4).toString('hex')}`);
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await assertOwn(root());
   return directory;
+}
+
+/** In a directory for everybody, somebody else may have been there first. */
+async function assertOwn(directory: string): Promise<void> {
+  const found = await lstat(directory);
+  if (found.isDirectory() && found.uid === userInfo().uid && (found.mode & 0o077) === 0) return;
+  throw new ClusterUnavailableError(
+    `${directory} is not a directory that only this user can use: remove it, or set TMPDIR to another place.`,
+  );
 }
 
 /** Removes what sessions of dead processes left behind. */
@@ -20,7 +32,8 @@ export async function removeDeadSessions(): Promise<void> {
   const names = await readdir(root()).catch(() => []);
   for (const name of names) {
     const pid = Number(name.split('-')[0]);
-    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) await rm(join(root(), name), { recursive: true, force: true });
+    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid))
+      await rm(join(root(), name), { recursive: true, force: true });
   }
 }
 

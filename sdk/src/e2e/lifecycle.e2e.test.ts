@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { init, isInitialized, listNodes, shutdown } from '@manta/sdk';
 import { startTestCluster } from '@manta/sdk/testing';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { alive, processTree, sessionsOf } from './fixtures/process-tree.ts';
 import { ProgramDirectory, type RunningProgram } from './fixtures/program-directory.ts';
 
@@ -155,7 +155,8 @@ describe('a program ends when its work is done', () => {
 
 describe('addresses and tokens', () => {
   it('joins by address with token, by MANTA_ADDRESS and MANTA_TOKEN, and leaves no socket', async () => {
-    await using cluster = await startTestCluster();
+    const cluster = await startTestCluster();
+    onTestFinished(() => cluster[Symbol.asyncDispose]());
     const address = new URL(cluster.address);
     const token = address.password === '' ? address.username : address.password;
     const bare = `nats://${address.host}`;

@@ -1,0 +1,281 @@
+// oxlint-disable vitest/no-conditional-expect -- the model of the history says what to expect
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Channel, ChannelRecord } from '../channel/channel.ts';
+import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
+import type { ActorId, ProcessId } from '../ids.ts';
+import { REF_STATE } from '../objects/object-ref.ts';
+import { createValueCodec } from '../serialization/value-codec.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
+import type { ActorCall } from './actor-call.ts';
+import { ActorCaller, type CallerCore } from './actor-caller.ts';
+import { PeerConnection } from './peer-connection.ts';
+import { RECORD } from './records.ts';
+
+const actorId = 'a_0000000000000000' as ActorId;
+const method = { name: 'run', number: 0, stream: false };
+
+/** The actor's end of one connection: notes what arrives, and answers when it is told to. */
+class FakeChannel implements Channel {
+  readonly peer = { processId: 'p_0000000000000000' as ProcessId, role: 'host' } as const;
+  /** What was called, by the first argument, in order. */
+  readonly arrived: number[] = [];
+  readonly unanswered: { number: number; argument: number }[] = [];
+  open = true;
+  #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
+  readonly #closeListeners: ((reason: MantaError) => void)[] = [];
+
+  send(record: ChannelRecord): void {
+    if (!this.open || record[0] !== RECORD.call) return;
+    const argument = (record[4] as number[])[0] as number;
+    this.arrived.push(argument);
+    this.unanswered.push({ number: record[2] as number, argument });
+  }
+  answer(pick: number): void {
+    const [call] = this.unanswered.splice(pick % this.unanswered.length, 1);
+    if (call !== undefined) this.#handler?.([RECORD.result, call.number, call.argument], []);
+  }
+  break(): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const listener of this.#closeListeners) listener(new ClusterUnavailableError('broken'));
+  }
+  onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
+    this.#handler = handler;
+  }
+  onClose(listener: (reason: MantaError) => void): void {
+    this.#closeListeners.push(listener);
+  }
+  pause(): void {}
+  resume(): void {}
+  close(): void {
+    this.break();
+  }
+}
+
+/** An actor, its head, and the process that calls it. */
+class World {
+  readonly clock = new ManualClock();
+  readonly channels: FakeChannel[] = [];
+  readonly calls: { call: ActorCall; retries: number }[] = [];
+  readonly caller: ActorCaller;
+  pendingWork = 0;
+  #update: ActorUpdate = { actorId, revision: 0, state: 'pending', incarnation: 0 };
+  #connection: Promise<PeerConnection> | undefined;
+
+  constructor() {
+    const runtime = {
+      mintObjectId: () => 'o_0000000000000000',
+      fetch: () => undefined,
+      dispose: () => undefined,
+    };
+    const core = {
+      runtime,
+      codec: createValueCodec({ revive: () => undefined }),
+      clock: this.clock,
+      connect: () => this.#connect(),
+      refresh: () => queueMicrotask(() => this.caller.apply(this.#update)),
+      lend: () => undefined,
+      unpin: () => undefined,
+      callStarted: () => (this.pendingWork += 1),
+      callFinished: () => (this.pendingWork -= 1),
+    };
+    this.caller = new ActorCaller(core as unknown as CallerCore, {
+      actorId,
+      className: 'Model',
+      maxTaskRetries: 0,
+      retryExceptions: undefined,
+      maxPendingCalls: undefined,
+      allowOutOfOrderExecution: false,
+    });
+  }
+
+  get current(): FakeChannel | undefined {
+    const last = this.channels.at(-1);
+    return last?.open === true ? last : undefined;
+  }
+
+  /** One connection to the process of this life, as a core keeps it. */
+  #connect(): Promise<PeerConnection> {
+    if (this.#update.state !== 'alive')
+      return Promise.reject(new ClusterUnavailableError('nobody there'));
+    if (this.#connection !== undefined) return this.#connection;
+    const channel = new FakeChannel();
+    channel.onClose(() => (this.#connection = undefined));
+    this.channels.push(channel);
+    this.#connection = Promise.resolve(new PeerConnection(channel));
+    return this.#connection;
+  }
+
+  submit(retries: number): void {
+    const call = this.caller.submitWith(method, [this.calls.length], { maxTaskRetries: retries });
+    this.calls.push({ call, retries });
+  }
+
+  #say(state: ActorUpdate['state'], change: Partial<ActorUpdate> = {}): void {
+    this.#update = { ...this.#update, ...change, state, revision: this.#update.revision + 1 };
+    this.caller.apply(this.#update);
+  }
+  start(): void {
+    if (this.#update.state === 'alive' || this.#update.state === 'dead') return;
+    const incarnation = this.#update.state === 'restarting' ? this.#update.incarnation + 1 : 0;
+    this.#say('alive', {
+      incarnation,
+      address: { processId: `p_${incarnation}` } as unknown as ProcessAddress,
+    });
+  }
+  /** The process ends; the connection may break before or after the head's word. */
+  crash(wordFirst: boolean): void {
+    if (this.#update.state !== 'alive') return;
+    const channel = this.current;
+    if (!wordFirst) channel?.break();
+    this.#say('restarting');
+    if (wordFirst) channel?.break();
+  }
+  die(): void {
+    if (this.#update.state === 'dead') return;
+    this.#say('dead', { deathCause: { kind: 'killed', message: 'It was killed.' } });
+    this.current?.break();
+  }
+  /** An old word of the head that arrives late. */
+  sayAgain(): void {
+    this.caller.apply({
+      ...this.#update,
+      state: 'pending',
+      revision: Math.max(0, this.#update.revision - 1),
+    });
+  }
+
+  async turn(milliseconds = 0): Promise<void> {
+    this.clock.advance(milliseconds);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  async settle(): Promise<void> {
+    this.start();
+    for (let round = 0; round < 20 && this.caller.unfinishedCalls > 0; round += 1) {
+      await this.turn(20_000);
+      while (this.current !== undefined && this.current.unanswered.length > 0)
+        this.current.answer(0);
+    }
+    await this.turn(20_000);
+  }
+
+  arrivals(argument: number): number {
+    return this.channels.flatMap(({ arrived }) => arrived).filter((other) => other === argument)
+      .length;
+  }
+}
+
+type Step =
+  | { type: 'submit'; retries: number }
+  | { type: 'answer'; pick: number }
+  | { type: 'start' | 'die' | 'break' | 'turn' | 'wait' | 'old-word' }
+  | { type: 'crash'; wordFirst: boolean };
+
+const step = (deaths: number): fc.Arbitrary<Step> =>
+  fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        type: fc.constant('submit' as const),
+        retries: fc.constantFrom(0, 0, 1, 2, -1),
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('answer' as const), pick: fc.nat(3) }) },
+    { weight: 5, arbitrary: fc.constant({ type: 'start' as const }) },
+    { weight: 4, arbitrary: fc.constant({ type: 'turn' as const }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        type: fc.constantFrom('break' as const, 'wait' as const, 'old-word' as const),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ type: fc.constant('crash' as const), wordFirst: fc.boolean() }),
+    },
+    { weight: deaths, arbitrary: fc.record({ type: fc.constant('die' as const) }) },
+  );
+
+async function take(world: World, current: Step): Promise<void> {
+  switch (current.type) {
+    case 'submit':
+      return world.submit(current.retries);
+    case 'answer':
+      return world.current?.answer(current.pick);
+    case 'start':
+      return world.start();
+    case 'die':
+      return world.die();
+    case 'break':
+      return world.current?.break();
+    case 'turn':
+      return world.turn();
+    case 'wait':
+      return world.turn(200);
+    case 'old-word':
+      return world.sayAgain();
+    case 'crash':
+      return world.crash(current.wordFirst);
+  }
+}
+
+/** What holds at the end of any history. */
+function check(world: World, died: boolean): void {
+  expect([world.caller.unfinishedCalls, world.pendingWork]).toEqual([0, 0]);
+  for (const { arrived } of world.channels) {
+    // On one connection calls arrive in the order in which they were made, each once.
+    expect(arrived).toEqual([...new Set(arrived)].toSorted((a, b) => a - b));
+  }
+  world.calls.forEach(({ call, retries }, index) => {
+    const times = world.arrivals(index);
+    expect(call.phase).toBe('done');
+    if (retries >= 0) expect(times).toBeLessThanOrEqual(retries + 1);
+    if (call.state === REF_STATE.ready) {
+      expect([call.value(), times > 0]).toEqual([index, true]);
+      return;
+    }
+    expect(call.state).toBe(REF_STATE.failed);
+    const { name } = call.content as Error;
+    if (name === 'ActorDiedError') expect(died).toBe(true);
+    else {
+      // It failed only after all the attempts that it was allowed.
+      expect([name, times]).toEqual(['ActorUnavailableError', retries + 1]);
+    }
+  });
+}
+
+describe('calls to one actor', () => {
+  it.each([
+    ['that restarts whenever it crashes', 0],
+    ['that may die', 1],
+  ])('%s: each settles once, in order, after exactly so many attempts', async (_what, deaths) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step(deaths), { minLength: 5, maxLength: 60, size: 'max' }),
+        async (steps) => {
+          const world = new World();
+          for (const current of steps) await take(world, current);
+          await world.settle();
+          check(
+            world,
+            steps.some(({ type }) => type === 'die'),
+          );
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('all succeed when nothing is lost', async () => {
+    const world = new World();
+    for (let index = 0; index < 100; index += 1) world.submit(0);
+    await world.settle();
+    expect(await Promise.all(world.calls.map(({ call }) => call))).toEqual(
+      Array.from({ length: 100 }, (_, index) => index),
+    );
+    check(world, false);
+  });
+});

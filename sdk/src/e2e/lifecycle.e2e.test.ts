@@ -111,16 +111,21 @@ describe('a private cluster leaves nothing behind', () => {
     }
   });
 
-  it('after kill -9 while it starts', async () => {
-    const program = start(`init(); process.stdout.write('starting');`);
-    const pids = await waitFor(
-      () => (processTree(program.pid).length > 1 ? processTree(program.pid) : undefined),
-      { describe: 'the cluster process', intervalMs: 1 },
-    );
-    program.kill('SIGKILL');
-    await program.ended;
-    await expectNothingLeft({ pids }, program);
-  });
+  it.each([0, 40, 80, 120])(
+    'after kill -9 while it starts, %i ms after its cluster process',
+    async (delayMs) => {
+      const program = start(`init(); process.stdout.write('starting');`);
+      await waitFor(() => processTree(program.pid).length > 1, {
+        describe: 'the cluster process',
+        intervalMs: 1,
+      });
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      const pids = processTree(program.pid);
+      program.kill('SIGKILL');
+      await program.ended;
+      await expectNothingLeft({ pids }, program);
+    },
+  );
 });
 
 describe('a program ends when its work is done', () => {

@@ -1,7 +1,8 @@
 import type * as v from 'valibot';
 import { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
-import { ActorCaller, type CallerCore, type CallerSettings } from '../rpc/actor-caller.ts';
+import { ActorCaller } from '../rpc/actor-caller.ts';
+import type { CallerCore, CallerSettings } from '../rpc/caller-core.ts';
 import type { Clock } from '../time/clock.ts';
 import {
   ActorCreateReply,

@@ -6,7 +6,8 @@ import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '..
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isObjectRef } from '../objects/object-ref.ts';
 import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
-import type { ActorCaller, CallerCore } from '../rpc/actor-caller.ts';
+import type { ActorCaller } from '../rpc/actor-caller.ts';
+import type { CallerCore } from '../rpc/caller-core.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transferable, TransferKind } from '../serialization/transferable.ts';

@@ -3,7 +3,8 @@ import type { ProcessId } from '../ids.ts';
 import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { Payload, type Primitive } from '../objects/payload.ts';
 import type { Transferable } from '../serialization/transferable.ts';
-import type { ActorCaller, MethodInfo } from './actor-caller.ts';
+import type { ActorCaller } from './actor-caller.ts';
+import type { MethodInfo } from './caller-core.ts';
 import type { CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
@@ -53,7 +54,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       },
       this.options?.maxBufferedItems,
     );
-    if (this.phase === 'done') this.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
+    if (this.phase === 'done')
+      this.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return this.stream;
   }
 
@@ -105,7 +107,10 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
 
   #contentOf(value: unknown): Primitive | Payload {
     if (typeof value !== 'object' || value === null) return value as Primitive;
-    return this.caller.core.receivePayload(value as Uint8Array | unknown[], this.connection?.channel.peer.processId as ProcessId);
+    return this.caller.core.receivePayload(
+      value as Uint8Array | unknown[],
+      this.connection?.channel.peer.processId as ProcessId,
+    );
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +128,9 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     const what = `${this.caller.className}.${this.method.name}`;
     this.fail(
       reason === 'cancelled'
-        ? new TaskCancelledError(`The call of ${what} on actor ${this.caller.actorId} was cancelled.`)
+        ? new TaskCancelledError(
+            `The call of ${what} on actor ${this.caller.actorId} was cancelled.`,
+          )
         : new TaskTimeoutError(
             `The call of ${what} on actor ${this.caller.actorId} took longer than ${this.options?.timeoutMs} ms.`,
           ),
@@ -152,7 +159,9 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     yield* this.openStream();
     const value = await this;
     if (value !== undefined) {
-      throw new TypeError(`${this.caller.className}.${this.method.name} did not return an iterable.`);
+      throw new TypeError(
+        `${this.caller.className}.${this.method.name} did not return an iterable.`,
+      );
     }
   }
 

@@ -9,7 +9,8 @@ import { createValueCodec } from '../serialization/value-codec.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
 import type { ActorCall } from './actor-call.ts';
-import { ActorCaller, type CallerCore } from './actor-caller.ts';
+import { ActorCaller } from './actor-caller.ts';
+import type { CallerCore } from './caller-core.ts';
 import { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 

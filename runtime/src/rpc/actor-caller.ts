@@ -5,57 +5,30 @@ import {
   MantaError,
   TaskError,
 } from '../errors/errors.ts';
-import type { ActorId, ProcessId } from '../ids.ts';
-import { isPrimitive, type Payload } from '../objects/payload.ts';
+import type { ActorId } from '../ids.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import { isPrimitive } from '../objects/payload.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { Transferable } from '../serialization/transferable.ts';
-import type { ValueCodec } from '../serialization/value-codec.ts';
-import type { Clock } from '../time/clock.ts';
-import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
+import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
 import { deathError } from './actor-death.ts';
-import { failedDependency, prepareArguments, wireArguments, type PreparedArguments } from './arguments.ts';
-import { checkCallOptions, mayRetryException, recordOptions, type CallOptions } from './call-options.ts';
-import { explainSent, explainUnsent, inspectCall, type CallExplanation } from './call-explanation.ts';
+import { prepareArguments, type PreparedArguments } from './arguments.ts';
+import {
+  explainSent,
+  explainUnsent,
+  inspectCall,
+  type CallExplanation,
+} from './call-explanation.ts';
+import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
+import { CallQueue } from './call-queue.ts';
+import { awaitDependencies, sendCall, watchCall } from './call-steps.ts';
+import type { CallerCore, CallerSettings, MethodInfo } from './caller-core.ts';
+import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
+import { Watchers } from './watchers.ts';
 
-export interface MethodInfo {
-  name: string;
-  /** Index in the class's method table. */
-  number: number;
-  stream: boolean;
-}
-
-/** What callers share: the process they live in. */
-export interface CallerCore {
-  readonly runtime: RefOwnerRuntime;
-  readonly codec: ValueCodec;
-  readonly clock: Clock;
-  connect(address: ProcessAddress): Promise<PeerConnection>;
-  /** Asks the head anew for the state of an actor; the answer comes as an update. */
-  refresh(actorId: ActorId): void;
-  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload;
-  /** The refs of ours in a value that goes to `borrower`. */
-  lend(pins: readonly Transferable[], borrower: ProcessId): void;
-  unpin(pins: readonly Transferable[]): void;
-  /** One more / one fewer call under way: keeps the process alive meanwhile. */
-  callStarted(): void;
-  callFinished(): void;
-}
-
-export interface CallerSettings {
-  actorId: ActorId;
-  className: string;
-  maxTaskRetries: number;
-  retryExceptions: boolean | string[] | undefined;
-  maxPendingCalls: number | undefined;
-  allowOutOfOrderExecution: boolean;
-}
-
-/** How long a call whose connection broke waits for the head to say what became of the actor. */
-const VERDICT_TIMEOUT_MS = 15_000;
 const RECONNECT_DELAY_MS = 100;
 /** Answers that a dead actor gave in its last moment may arrive after the word of its death. */
 const LAST_ANSWERS_MS = 1_000;
@@ -82,14 +55,9 @@ export class ActorCaller {
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
-  /** Calls not sent yet; `#head` is the index of the first. */
-  #queue: ActorCall[] = [];
-  #head = 0;
-  /** Sent once and to be sent again, before the queue. */
-  #resend: ActorCall[] = [];
-  /** Sent, lost, not repeatable: waiting for the verdict. */
-  #lost: { call: ActorCall; reason: MantaError; since: number }[] = [];
-  #verdictTimer: (() => void) | undefined;
+  readonly #queue = new CallQueue();
+  readonly #lost: LostCalls;
+  readonly #watchers = new Watchers();
   #unfinished = 0;
   #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
@@ -106,6 +74,10 @@ export class ActorCaller {
     this.settings = settings;
     this.#waitingSince = core.clock.now();
     this.madeAt = this.#waitingSince;
+    this.#lost = new LostCalls(
+      core.clock,
+      (call, reason) => this.#deathError ?? this.#unavailable(call, reason),
+    );
   }
 
   get actorId(): ActorId {
@@ -126,7 +98,8 @@ export class ActorCaller {
 
   // ── calls ────────────────────────────────────────────────────────────────────────────────────────────────
   submit(method: MethodInfo, args: unknown[]): ActorCall {
-    for (const arg of args) if (!isPrimitive(arg)) return this.#submitPrepared(method, args, undefined);
+    for (const arg of args)
+      if (!isPrimitive(arg)) return this.#submitPrepared(method, args, undefined);
     const call = new ActorCall(this, method, args, this.settings.maxTaskRetries);
     call.plain = true;
     this.#accept(call);
@@ -137,27 +110,19 @@ export class ActorCaller {
     return this.#submitPrepared(method, args, checkCallOptions(options));
   }
 
-  #submitPrepared(method: MethodInfo, args: unknown[], options: CallOptions | undefined): ActorCall {
+  #submitPrepared(
+    method: MethodInfo,
+    args: unknown[],
+    options: CallOptions | undefined,
+  ): ActorCall {
     const retries = options?.maxTaskRetries ?? this.settings.maxTaskRetries;
     const prepared = prepareArguments(args, this.core.codec);
     const call = new ActorCall(this, method, prepared.values, retries);
     call.options = options;
     if (prepared.pins.length > 0) call.pins = prepared.pins;
-    if (options !== undefined) this.#watch(call, options);
+    if (options !== undefined) call.unlisten = watchCall(call, options, this.core.clock);
     this.#accept(call, prepared);
     return call;
-  }
-
-  #watch(call: ActorCall, options: CallOptions): void {
-    const { signal, timeoutMs } = options;
-    const undo: (() => void)[] = [];
-    if (timeoutMs !== undefined) undo.push(this.core.clock.after(timeoutMs, () => this.cancel(call, 'timeout')));
-    if (signal !== undefined) {
-      const abort = (): void => this.cancel(call, 'cancelled');
-      signal.addEventListener('abort', abort, { once: true });
-      undo.push(() => signal.removeEventListener('abort', abort));
-    }
-    call.unlisten = () => undo.forEach((step) => step());
   }
 
   #accept(call: ActorCall, prepared?: PreparedArguments): void {
@@ -171,14 +136,21 @@ export class ActorCaller {
       call.failCancelled('cancelled');
       return;
     }
-    if (this.settings.maxPendingCalls !== undefined && this.#unfinished > this.settings.maxPendingCalls) {
+    if (
+      this.settings.maxPendingCalls !== undefined &&
+      this.#unfinished > this.settings.maxPendingCalls
+    ) {
       call.fail(this.#backpressure());
       return;
     }
-    if (prepared !== undefined && prepared.dependencies.length > 0) this.#awaitDependencies(call, prepared);
-    if (this.#state === 'open' && this.#head === this.#queue.length && call.phase === 'queued') this.#send(call);
-    else this.#queue.push(call);
-    if (prepared !== undefined) this.#flush();
+    if (prepared !== undefined && prepared.dependencies.length > 0)
+      awaitDependencies(call, prepared.dependencies, () => this.#flush());
+    if (this.#state === 'open' && this.#queue.isEmpty && call.phase === 'queued') {
+      this.#send(call);
+      return;
+    }
+    this.#queue.push(call);
+    this.#flush();
   }
 
   #backpressure(): BackpressureError {
@@ -188,75 +160,22 @@ export class ActorCaller {
     );
   }
 
-  #awaitDependencies(call: ActorCall, prepared: PreparedArguments): void {
-    let missing = prepared.dependencies.length;
-    call.phase = 'waiting-for-dependencies';
-    const waiter = {
-      settled: (): void => {
-        missing -= 1;
-        if (missing > 0 || call.phase !== 'waiting-for-dependencies') return;
-        call.phase = 'queued';
-        this.#flush();
-      },
-    };
-    for (const dependency of prepared.dependencies) dependency.addWaiter(waiter);
-  }
-
-  /** Sends what can be sent, in order; a call that waits for its dependencies holds back those behind it. */
+  /** Sends what can be sent, in order. */
   #flush(): void {
-    if (this.#state === 'open' && this.#resend.length > 0) {
-      this.#queue = [...this.#resend.sort((a, b) => a.number - b.number), ...this.#queue.slice(this.#head)];
-      this.#resend = [];
-      this.#head = 0;
+    if (this.#state !== 'open' || this.#queue.isEmpty) return;
+    let call = this.#queue.take(this.settings.allowOutOfOrderExecution);
+    while (call !== undefined) {
+      this.#send(call);
+      call =
+        this.#state === 'open'
+          ? this.#queue.take(this.settings.allowOutOfOrderExecution)
+          : undefined;
     }
-    while (this.#state === 'open' && this.#head < this.#queue.length) {
-      const call = this.#queue[this.#head] as ActorCall;
-      if (call.phase === 'waiting-for-dependencies') {
-        if (this.settings.allowOutOfOrderExecution) this.#flushReady();
-        return;
-      }
-      this.#head += 1;
-      if (call.phase === 'queued') this.#send(call);
-    }
-    if (this.#head === this.#queue.length && this.#head > 0) {
-      this.#queue = [];
-      this.#head = 0;
-      this.#changed();
-    }
-  }
-
-  #flushReady(): void {
-    const queued = this.#queue.slice(this.#head);
-    this.#queue = queued.filter((call) => call.phase === 'waiting-for-dependencies');
-    this.#head = 0;
-    for (const call of queued) if (call.phase === 'queued') this.#send(call);
+    this.#watchers.changed();
   }
 
   #send(call: ActorCall): void {
-    const connection = this.#connection as PeerConnection;
-    const values = call.values as unknown[];
-    call.phase = 'sent';
-    call.connection = connection;
-    call.number = connection.expect(call);
-    if (call.retriesLeft === 0 && call.options?.retryExceptions === undefined) call.values = undefined;
-    if (call.plain) {
-      connection.channel.send([RECORD.call, this.#port, call.number, call.method.number, values]);
-    } else {
-      this.#sendPrepared(call, connection, values);
-    }
-  }
-
-  #sendPrepared(call: ActorCall, connection: PeerConnection, values: unknown[]): void {
-    const failed = failedDependency(values);
-    if (failed !== undefined) {
-      connection.forget(call.number);
-      call.fail(failed.error);
-      return;
-    }
-    if (call.pins !== undefined) this.core.lend(call.pins, connection.channel.peer.processId);
-    const { args, segments, segmentArguments } = wireArguments(values);
-    const options = recordOptions(call.options, segmentArguments);
-    connection.channel.send([RECORD.call, this.#port, call.number, call.method.number, args, options], segments);
+    sendCall(call, this.#connection as PeerConnection, this.#port, this.core);
   }
 
   cancel(call: ActorCall, reason: 'cancelled' | 'timeout'): void {
@@ -276,8 +195,14 @@ export class ActorCaller {
       return;
     }
     const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;
-    const thrown = error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
-    if (ran && call.retriesLeft !== 0 && call.values !== undefined && mayRetryException(rule, thrown?.name ?? '')) {
+    const thrown =
+      error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
+    if (
+      ran &&
+      call.retriesLeft !== 0 &&
+      call.values !== undefined &&
+      mayRetryException(rule, thrown?.name ?? '')
+    ) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.phase = 'queued';
       this.#queue.push(call);
@@ -298,7 +223,9 @@ export class ActorCaller {
     if (this.#connection !== connection) return;
     this.#disconnect();
     this.#cancelTimer?.();
-    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => this.core.refresh(this.actorId));
+    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () =>
+      this.core.refresh(this.actorId),
+    );
   }
 
   /** The actor was killed in a process that lives on (a shared one): what was there is as lost as with a process. */
@@ -323,35 +250,14 @@ export class ActorCaller {
       if (this.#state === 'open') this.#flush();
       return;
     }
-    call.phase = 'lost';
-    if (this.#state === 'dead') {
-      call.fail(this.#deathError);
-      return;
-    }
-    this.#lost.push({ call, reason, since: this.core.clock.now() });
-    this.#armVerdictTimer();
+    if (this.#state === 'dead') call.fail(this.#deathError);
+    else this.#lost.add(call, reason);
   }
 
   /** Takes back a call that was sent; it goes again, before those that were not, when there is a connection. */
   #requeue(call: ActorCall): void {
-    if (this.#state === 'dead') {
-      call.fail(this.#deathError);
-      return;
-    }
-    call.phase = 'queued';
-    this.#resend.push(call);
-  }
-
-  #armVerdictTimer(): void {
-    this.#verdictTimer ??= this.core.clock.after(VERDICT_TIMEOUT_MS, () => this.#settleLost(), { unref: true });
-  }
-
-  #settleLost(): void {
-    this.#verdictTimer?.();
-    this.#verdictTimer = undefined;
-    const lost = this.#lost;
-    this.#lost = [];
-    for (const { call, reason } of lost) call.fail(this.#deathError ?? this.#unavailable(call, reason));
+    if (this.#state === 'dead') call.fail(this.#deathError);
+    else this.#queue.requeue(call);
   }
 
   #unavailable(call: ActorCall, reason: MantaError): ActorUnavailableError {
@@ -374,17 +280,19 @@ export class ActorCaller {
     }
     if (update.state !== 'alive' || isNewLife) {
       this.#leaveFormerLife();
-      this.#settleLost();
+      this.#lost.settle();
     }
     if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
-    this.#changed();
+    this.#watchers.changed();
   }
 
   /** What was sent to a life that is over gets no answer, even where the connection stays open or hangs. */
   #leaveFormerLife(): void {
     const connection = this.#connection;
     this.#disconnect();
-    const reason = new ActorUnavailableError(`The life of actor ${this.actorId} that had the call is over.`);
+    const reason = new ActorUnavailableError(
+      `The life of actor ${this.actorId} that had the call is over.`,
+    );
     for (const call of this.#takeSent(connection)) this.onLost(call, reason);
   }
 
@@ -415,7 +323,7 @@ export class ActorCaller {
       if (this.#connection === connection) this.#onConnectionLost();
     });
     this.#state = 'open';
-    this.#settleLost();
+    this.#lost.settle();
     this.#flush();
   }
 
@@ -448,12 +356,8 @@ export class ActorCaller {
   }
 
   #failAll(error: MantaError): void {
-    const waiting = [...this.#resend, ...this.#queue.slice(this.#head)];
-    this.#resend = [];
-    this.#queue = [];
-    this.#head = 0;
-    for (const call of waiting) call.fail(error);
-    for (const { call } of this.#lost.splice(0)) call.fail(error);
+    for (const call of this.#queue.clear()) call.fail(error);
+    this.#lost.settle();
   }
 
   #die(error: MantaError): void {
@@ -461,11 +365,13 @@ export class ActorCaller {
     this.#state = 'dead';
     this.#deathError = error;
     this.#connection = undefined;
-    const failUnanswered = (): void => this.#takeSent(connection).forEach((call) => call.fail(error));
-    if ((connection?.pendingCount ?? 0) > 0) this.core.clock.after(LAST_ANSWERS_MS, failUnanswered, { unref: true });
+    const failUnanswered = (): void =>
+      this.#takeSent(connection).forEach((call) => call.fail(error));
+    if ((connection?.pendingCount ?? 0) > 0)
+      this.core.clock.after(LAST_ANSWERS_MS, failUnanswered, { unref: true });
     this.#cancelTimer?.();
     this.#failAll(error);
-    this.#changed();
+    this.#watchers.changed();
   }
 
   /** The actor cannot be created at all (name taken, head unreachable). */
@@ -474,50 +380,37 @@ export class ActorCaller {
   }
 
   // ── for ready(), stop(), explain() and handles ───────────────────────────────────────────────────────────
-  readonly #watchers = new Set<() => void>();
-
-  #changed(): void {
-    for (const watcher of this.#watchers) watcher();
-  }
-
   /** Calls back once, when the actor is alive or dead; the result stops the wait. */
   onceAliveOrDead(settle: (error?: MantaError) => void): () => void {
-    return this.#once(
+    return this.#watchers.once(
       () => this.#state === 'dead' || this.#update?.state === 'alive',
       () => settle(this.#deathError),
     );
   }
 
-  #once(condition: () => boolean, callback: () => void): () => void {
-    const check = (): void => {
-      if (!condition()) return;
-      this.#watchers.delete(check);
-      callback();
-    };
-    this.#watchers.add(check);
-    queueMicrotask(check);
-    return () => void this.#watchers.delete(check);
-  }
-
   /** The head has answered the request to create the actor. */
   registered(): Promise<void> {
-    return new Promise((resolve) => this.#once(() => !this.creating, resolve));
+    return new Promise((resolve) => this.#watchers.once(() => !this.creating, resolve));
   }
 
   created(): void {
     this.creating = false;
-    this.#changed();
+    this.#watchers.changed();
   }
 
   /** Every call made so far is in the actor's mailbox, or has ended. */
   async delivered(): Promise<void> {
     await new Promise<void>((resolve) =>
-      this.#once(
-        () => this.#state === 'dead' || this.#unfinished === 0 || (this.#state === 'open' && this.#head === this.#queue.length),
+      this.#watchers.once(
+        () =>
+          this.#state === 'dead' ||
+          this.#unfinished === 0 ||
+          (this.#state === 'open' && this.#queue.isEmpty),
         resolve,
       ),
     );
-    if (this.#unfinished > 0 && this.#connection !== undefined) await inspectCall(this.#connection, 0);
+    if (this.#unfinished > 0 && this.#connection !== undefined)
+      await inspectCall(this.#connection, 0);
   }
 
   onFinished(): void {
@@ -525,7 +418,7 @@ export class ActorCaller {
     if (this.#unfinished > 0) return;
     this.core.callFinished();
     this.onIdle?.();
-    this.#changed();
+    this.#watchers.changed();
   }
 
   /** What is known of a call that is not answered; asks the callee when it was sent. */
@@ -536,7 +429,7 @@ export class ActorCaller {
       actorState: this.#update?.state ?? (this.creating ? 'not registered yet' : 'pending'),
       connection: this.#state,
       since: this.#waitingSince,
-      blocker: this.#queue.slice(this.#head).find(({ phase }) => phase === 'waiting-for-dependencies'),
+      blocker: this.#queue.blocker,
     };
     if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
     return explainSent(call, where, await inspectCall(call.connection, call.number));
@@ -545,7 +438,8 @@ export class ActorCaller {
   /** The last handle is gone, or this process leaves the cluster. */
   close(): void {
     if (this.#state === 'dead') return;
-    if (this.#connection !== undefined && !this.#connection.closed) this.#connection.closePort(this.#port);
+    if (this.#connection !== undefined && !this.#connection.closed)
+      this.#connection.closePort(this.#port);
     this.#die(
       new ClusterUnavailableError(
         `This process has no way to actor ${this.actorId} (${this.className}) any more: it has left the cluster (shutdown).`,

@@ -10,7 +10,8 @@ import type { ActorUpdate } from '../wire/messages.ts';
 /** The error that calls of a dead actor fail with. */
 export function deathError(actorId: string, className: string, update: ActorUpdate): MantaError {
   const deathCause = update.deathCause ?? { kind: 'unknown', message: 'the cause is not known' };
-  if (update.errorName === 'InfeasibleError') return new InfeasibleError(deathCause.message, update.perNode ?? {});
+  if (update.errorName === 'InfeasibleError')
+    return new InfeasibleError(deathCause.message, update.perNode ?? {});
   if (update.errorName === 'SchedulingTimeoutError') {
     return new SchedulingTimeoutError(deathCause.message, update.perNode ?? {});
   }

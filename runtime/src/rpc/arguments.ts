@@ -27,7 +27,9 @@ export function prepareArguments(args: readonly unknown[], codec: ValueCodec): P
       if (arg.state === REF_STATE.pending) prepared.dependencies.push(arg);
       else if (arg.content instanceof Payload) prepared.pins.push(...arg.content.transferables);
     } else if (rawFormOf(arg) !== undefined) {
-      prepared.values.push(new Payload(new Uint8Array(arg as Uint8Array), undefined, rawFormOf(arg)));
+      prepared.values.push(
+        new Payload(new Uint8Array(arg as Uint8Array), undefined, rawFormOf(arg)),
+      );
     } else {
       const { bytes, transferables } = codec.encode(arg, `args[${index}]`);
       prepared.values.push(new Payload(bytes, transferables));

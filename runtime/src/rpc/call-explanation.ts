@@ -50,8 +50,14 @@ export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExpl
   const what = `${where.className}.${call.method.name}`;
   const { since } = where;
   if (call.phase === 'waiting-for-dependencies') {
-    const pending = (call.values ?? []).filter(isObjectRef).filter(({ state }) => state === REF_STATE.pending);
-    return { state: call.phase, since, reason: `${what} waits for its arguments: ${pending.map(describeRef).join(', ')}.` };
+    const pending = (call.values ?? [])
+      .filter(isObjectRef)
+      .filter(({ state }) => state === REF_STATE.pending);
+    return {
+      state: call.phase,
+      since,
+      reason: `${what} waits for its arguments: ${pending.map(describeRef).join(', ')}.`,
+    };
   }
   if (call.phase === 'lost') {
     return {
@@ -76,7 +82,11 @@ function describeRef(ref: AnyObjectRef): string {
   return `ref ${ref.id} (${ref.caller.className}.${ref.method.name} of actor ${ref.caller.actorId})`;
 }
 
-export function explainSent(call: ActorCall, where: CallWhereabouts, answer: string | undefined): CallExplanation {
+export function explainSent(
+  call: ActorCall,
+  where: CallWhereabouts,
+  answer: string | undefined,
+): CallExplanation {
   const what = `${where.className}.${call.method.name}`;
   if (answer === undefined) {
     const reason = `${what} is at actor ${where.actorId}, whose event loop has not answered for ${INSPECT_TIMEOUT_MS} ms: it is busy.`;

@@ -29,17 +29,24 @@ const KNOWN = new Set<keyof CallOptions>([
 export function checkCallOptions(options: CallOptions): CallOptions {
   for (const key of Object.keys(options)) {
     if (!KNOWN.has(key as keyof CallOptions)) {
-      throw new InvalidArgumentError(`Unknown call option "${key}"; known: ${[...KNOWN].join(', ')}.`);
+      throw new InvalidArgumentError(
+        `Unknown call option "${key}"; known: ${[...KNOWN].join(', ')}.`,
+      );
     }
   }
   const { maxTaskRetries, timeoutMs, maxBufferedItems, signal } = options;
   if (maxTaskRetries !== undefined && (!Number.isInteger(maxTaskRetries) || maxTaskRetries < -1)) {
-    throw new InvalidArgumentError(`maxTaskRetries must be -1 (without end), 0 or more; got ${maxTaskRetries}.`);
+    throw new InvalidArgumentError(
+      `maxTaskRetries must be -1 (without end), 0 or more; got ${maxTaskRetries}.`,
+    );
   }
   if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
     throw new InvalidArgumentError(`timeoutMs must be 0 or more; got ${timeoutMs}.`);
   }
-  if (maxBufferedItems !== undefined && (!Number.isInteger(maxBufferedItems) || maxBufferedItems < 1)) {
+  if (
+    maxBufferedItems !== undefined &&
+    (!Number.isInteger(maxBufferedItems) || maxBufferedItems < 1)
+  ) {
     throw new InvalidArgumentError(`maxBufferedItems must be 1 or more; got ${maxBufferedItems}.`);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
@@ -63,6 +70,9 @@ export function recordOptions(
   ];
 }
 
-export function mayRetryException(rule: boolean | string[] | undefined, errorName: string): boolean {
+export function mayRetryException(
+  rule: boolean | string[] | undefined,
+  errorName: string,
+): boolean {
   return Array.isArray(rule) ? rule.includes(errorName) : rule === true;
 }

@@ -28,7 +28,11 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
   received = 0;
 
   /** @internal */
-  constructor(runtime: RefOwnerRuntime, source: StreamSource, maxBufferedItems = DEFAULT_BUFFERED_ITEMS) {
+  constructor(
+    runtime: RefOwnerRuntime,
+    source: StreamSource,
+    maxBufferedItems = DEFAULT_BUFFERED_ITEMS,
+  ) {
     this.#runtime = runtime;
     this.#source = source;
     this.#grantThreshold = Math.max(1, maxBufferedItems >> 1);
@@ -94,7 +98,9 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     return {
       next: async () => {
         const entry = await this.#next();
-        return entry === undefined ? { done: true, value: undefined } : { done: false, value: pick(entry.ref) };
+        return entry === undefined
+          ? { done: true, value: undefined }
+          : { done: false, value: pick(entry.ref) };
       },
       return: () => {
         this.cancel();

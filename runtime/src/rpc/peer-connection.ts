@@ -124,7 +124,8 @@ export class PeerConnection {
 
 function segmentOf(record: ChannelRecord, segments: readonly Uint8Array[]): Uint8Array {
   const segment = segments[record[2] as number];
-  if (segment === undefined) throw new ProtocolError('Channel record that names a segment its frame does not have.');
+  if (segment === undefined)
+    throw new ProtocolError('Channel record that names a segment its frame does not have.');
   return segment;
 }
 

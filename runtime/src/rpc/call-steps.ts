@@ -1,0 +1,74 @@
+import type { AnyObjectRef } from '../objects/object-ref.ts';
+import type { Clock } from '../time/clock.ts';
+import type { ActorCall } from './actor-call.ts';
+import { failedDependency, wireArguments } from './arguments.ts';
+import { recordOptions, type CallOptions } from './call-options.ts';
+import type { CallerCore } from './caller-core.ts';
+import type { PeerConnection } from './peer-connection.ts';
+import { RECORD } from './records.ts';
+
+/** Ends the call at its deadline, or when its signal aborts; the result stops watching. */
+export function watchCall(call: ActorCall, options: CallOptions, clock: Clock): () => void {
+  const { signal, timeoutMs } = options;
+  const undo: (() => void)[] = [];
+  if (timeoutMs !== undefined) {
+    undo.push(clock.after(timeoutMs, () => call.caller.cancel(call, 'timeout')));
+  }
+  if (signal !== undefined) {
+    const abort = (): void => call.caller.cancel(call, 'cancelled');
+    signal.addEventListener('abort', abort, { once: true });
+    undo.push(() => signal.removeEventListener('abort', abort));
+  }
+  return () => undo.forEach((step) => step());
+}
+
+/** Holds the call back until every ref among its arguments is there. */
+export function awaitDependencies(
+  call: ActorCall,
+  dependencies: readonly AnyObjectRef[],
+  onReady: () => void,
+): void {
+  let missing = dependencies.length;
+  call.phase = 'waiting-for-dependencies';
+  const waiter = {
+    settled: (): void => {
+      missing -= 1;
+      if (missing > 0 || call.phase !== 'waiting-for-dependencies') return;
+      call.phase = 'queued';
+      onReady();
+    },
+  };
+  for (const dependency of dependencies) dependency.addWaiter(waiter);
+}
+
+/** Puts the call on the wire. Its arguments are dropped here unless it may have to go again. */
+export function sendCall(
+  call: ActorCall,
+  connection: PeerConnection,
+  port: number,
+  core: CallerCore,
+): void {
+  const values = call.values as unknown[];
+  call.phase = 'sent';
+  call.connection = connection;
+  call.number = connection.expect(call);
+  if (call.retriesLeft === 0 && call.options?.retryExceptions === undefined)
+    call.values = undefined;
+  if (call.plain) {
+    connection.channel.send([RECORD.call, port, call.number, call.method.number, values]);
+    return;
+  }
+  const failed = failedDependency(values);
+  if (failed !== undefined) {
+    connection.forget(call.number);
+    call.fail(failed.error);
+    return;
+  }
+  if (call.pins !== undefined) core.lend(call.pins, connection.channel.peer.processId);
+  const { args, segments, segmentArguments } = wireArguments(values);
+  const options = recordOptions(call.options, segmentArguments);
+  connection.channel.send(
+    [RECORD.call, port, call.number, call.method.number, args, options],
+    segments,
+  );
+}

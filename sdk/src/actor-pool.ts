@@ -18,7 +18,8 @@ export class ActorPool<A extends object> {
   readonly #waiting: (() => void)[] = [];
 
   constructor(actors: ActorHandle<A>[]) {
-    if (!Array.isArray(actors) || actors.length === 0) throw new InvalidArgumentError('ActorPool needs actors.');
+    if (!Array.isArray(actors) || actors.length === 0)
+      throw new InvalidArgumentError('ActorPool needs actors.');
     this.#idle = [...actors];
   }
 
@@ -37,7 +38,8 @@ export class ActorPool<A extends object> {
     values: Values<V>,
     choose: (pieces: Piece<R>[]) => Promise<Piece<R>>,
   ): AsyncGenerator<R, void, undefined> {
-    const source = Symbol.asyncIterator in values ? values[Symbol.asyncIterator]() : values[Symbol.iterator]();
+    const source =
+      Symbol.asyncIterator in values ? values[Symbol.asyncIterator]() : values[Symbol.iterator]();
     const pieces: Piece<R>[] = [];
     let exhausted = false;
     try {

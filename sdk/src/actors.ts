@@ -5,6 +5,7 @@ import {
   GetTimeoutError,
   InvalidArgumentError,
 } from '@manta/runtime/errors/errors';
+import { delivered, onceAliveOrDead, registered } from '@manta/runtime/rpc/caller-questions';
 import { Acknowledgement, ActorLookupReply } from '@manta/runtime/wire/messages';
 import { currentSession } from './session.ts';
 import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';
@@ -72,7 +73,7 @@ export async function ready(
         if (error === undefined) resolve();
         else reject(error);
       };
-      const stopWatching = caller.onceAliveOrDead(settle);
+      const stopWatching = onceAliveOrDead(caller, settle);
     });
   } finally {
     core.callFinished();
@@ -85,7 +86,7 @@ export async function kill(
   options: { restart?: boolean } = {},
 ): Promise<void> {
   const { caller, core } = targetOf(handle);
-  await caller.registered();
+  await registered(caller);
   const head = await core.head();
   await head.request(
     'actor.kill',
@@ -97,8 +98,8 @@ export async function kill(
 /** Graceful: after the calls queued so far; never restarted. */
 export async function stop(handle: AnyActorHandle): Promise<void> {
   const { caller, core } = targetOf(handle);
-  await caller.registered();
-  await caller.delivered();
+  await registered(caller);
+  await delivered(caller);
   const head = await core.head();
   await head.request('actor.stop', { actorId: caller.actorId }, Acknowledgement);
 }

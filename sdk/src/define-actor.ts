@@ -28,7 +28,9 @@ export function defineActor<A extends object, Args extends unknown[]>(
   options: ActorOptions = {},
 ): ActorClass<A, Args> {
   if (typeof meta?.url !== 'string') {
-    throw new InvalidArgumentError('defineActor needs import.meta of the module that defines the class as its first argument.');
+    throw new InvalidArgumentError(
+      'defineActor needs import.meta of the module that defines the class as its first argument.',
+    );
   }
   if (typeof actorClass !== 'function' || actorClass.name === '') {
     throw new InvalidArgumentError('defineActor needs a class with a name as its second argument.');
@@ -76,7 +78,11 @@ function methodsOf(actorPrototype: object): MethodEntry[] {
   return [...methods].map(([name, stream]) => ({ name, stream }));
 }
 
-function createActor(definition: Definition, options: ActorOptions, args: readonly unknown[]): object {
+function createActor(
+  definition: Definition,
+  options: ActorOptions,
+  args: readonly unknown[],
+): object {
   const session = currentSession();
   const spec = specFrom(definition, options, session);
   const caller = session.core.actors.create(spec);
@@ -86,7 +92,12 @@ function createActor(definition: Definition, options: ActorOptions, args: readon
   return handle;
 }
 
-function submitWith(session: SdkSession, spec: ActorSpec, caller: ActorCaller, args: readonly unknown[]): void {
+function submitWith(
+  session: SdkSession,
+  spec: ActorSpec,
+  caller: ActorCaller,
+  args: readonly unknown[],
+): void {
   const { bytes, transferables } = session.core.codec.encode(args, 'args');
   caller.constructorPins = transferables;
   session.core.actors.submitCreation({ ...spec, encodedArgs: bytes }, caller);
@@ -100,10 +111,14 @@ async function createWhenReady(
   args: readonly unknown[],
 ): Promise<void> {
   const { codec } = session.core;
-  const taken = args.map((arg, index) => (isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes));
+  const taken = args.map((arg, index) =>
+    isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes,
+  );
   try {
     const values = await Promise.all(
-      taken.map(async (arg) => (isObjectRef(arg) ? await arg : (codec.decode(arg) as unknown[])[0])),
+      taken.map(async (arg) =>
+        isObjectRef(arg) ? await arg : (codec.decode(arg) as unknown[])[0],
+      ),
     );
     submitWith(session, spec, caller, values);
   } catch (error) {

@@ -1,6 +1,15 @@
 export { init, isInitialized, shutdown } from './lifecycle.ts';
 export { defineActor } from './define-actor.ts';
-export { actorIdOf, exitActor, getActor, kill, ready, runtimeContext, self, stop } from './actors.ts';
+export {
+  actorIdOf,
+  exitActor,
+  getActor,
+  kill,
+  ready,
+  runtimeContext,
+  self,
+  stop,
+} from './actors.ts';
 export { cancel, free, get, put, wait } from './objects.ts';
 export {
   availableResources,

@@ -29,6 +29,7 @@ import { driverSessionOrUndefined, setDriverSession } from './session.ts';
 import type { ClusterInfo, InitOptions } from './types.ts';
 
 const DISCOVER_TIMEOUT_MS = 10_000;
+const SHUTDOWN_GRACE_MS = 2_000;
 const mintId = createIdMint((bytes) => randomFillSync(bytes));
 
 /** What init() opened and shutdown() closes, last first. */
@@ -58,11 +59,12 @@ export async function shutdown(): Promise<void> {
   setDriverSession(undefined);
   try {
     const head = await session.core.head();
+    await withinGrace(session.core.actors.creationsAnswered());
     await head.request(
       'job.end',
       { jobId: session.jobId, processId: session.core.processId },
       Acknowledgement,
-      2_000,
+      SHUTDOWN_GRACE_MS,
     );
   } catch (error) {
     // The head learns it from the closed liveness link.
@@ -70,6 +72,16 @@ export async function shutdown(): Promise<void> {
   } finally {
     await closeAll();
   }
+}
+
+/** What is asked of the head before the end is done first; a head that is away does not hold the end up. */
+async function withinGrace(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, SHUTDOWN_GRACE_MS);
+  });
+  await Promise.race([work, grace]);
+  clearTimeout(timer);
 }
 
 async function closeAll(): Promise<void> {

@@ -9,7 +9,8 @@ export class Queue<T> {
   /** `maxSize`: items before put() waits; default without limit. `actorOptions`: where and how its actor runs. */
   constructor(options: { maxSize?: number; actorOptions?: ActorOptions } = {}) {
     const maxSize = options.maxSize ?? 0;
-    if (!Number.isInteger(maxSize) || maxSize < 0) throw new InvalidArgumentError(`maxSize must be 0 or more; got ${maxSize}.`);
+    if (!Number.isInteger(maxSize) || maxSize < 0)
+      throw new InvalidArgumentError(`maxSize must be 0 or more; got ${maxSize}.`);
     this.#actor = QueueActorClass.options(options.actorOptions ?? {}).create(maxSize);
   }
 
@@ -34,7 +35,11 @@ export class Queue<T> {
   ): Promise<unknown> {
     const method = this.#actor[name];
     try {
-      return await call((timeoutMs === undefined ? method : method.options({ timeoutMs })) as ActorHandle<QueueActor>[M]);
+      return await call(
+        (timeoutMs === undefined
+          ? method
+          : method.options({ timeoutMs })) as ActorHandle<QueueActor>[M],
+      );
     } catch (error) {
       if (!MantaError.is(error, 'TaskTimeoutError')) throw error;
       const state = name === 'put' ? 'full' : 'empty';

@@ -32,7 +32,9 @@ export function currentSession(): SdkSession {
   const context = hostContext();
   const call = context?.currentCall();
   if (context === undefined || call === undefined) {
-    throw new InvalidArgumentError('Manta is not connected to a cluster: call `await init()` first.');
+    throw new InvalidArgumentError(
+      'Manta is not connected to a cluster: call `await init()` first.',
+    );
   }
   const { jobId, namespace } = call.spec;
   return {

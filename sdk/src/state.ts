@@ -2,6 +2,7 @@ import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
 import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
+import { explainCall } from '@manta/runtime/rpc/caller-questions';
 import {
   Explanation,
   StateActorsReply,
@@ -28,7 +29,10 @@ export async function availableResources(): Promise<Record<string, number>> {
   return (await resources()).available;
 }
 
-async function resources(): Promise<{ total: Record<string, number>; available: Record<string, number> }> {
+async function resources(): Promise<{
+  total: Record<string, number>;
+  available: Record<string, number>;
+}> {
   const head = await currentSession().core.head();
   return head.request('state.resources', {}, StateResourcesReply);
 }
@@ -45,7 +49,11 @@ export async function listActors(
   const actors: ActorInfo[] = [];
   let after: string | undefined;
   do {
-    const page = await head.request('state.actors', { ...filter, after, limit: PAGE }, StateActorsReply);
+    const page = await head.request(
+      'state.actors',
+      { ...filter, after, limit: PAGE },
+      StateActorsReply,
+    );
     actors.push(...page.actors);
     after = page.next;
   } while (after !== undefined);
@@ -79,21 +87,27 @@ export async function explain(
   what: ObjectRef<any> | AnyActorHandle,
 ): Promise<{ state: string; since: number; reason: string; perNode?: Record<string, string> }> {
   if (isActorHandle(what)) return explainActor(what);
-  if (!isObjectRef(what)) throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
+  if (!isObjectRef(what))
+    throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
   return explainRef(what);
 }
 
 async function explainRef(what: AnyObjectRef): Promise<Answer> {
   const now = Date.now();
-  if (what.state === REF_STATE.ready) return { state: 'ready', since: now, reason: 'The value is there.' };
+  if (what.state === REF_STATE.ready)
+    return { state: 'ready', since: now, reason: 'The value is there.' };
   if (what.state === REF_STATE.failed) {
     return { state: 'failed', since: now, reason: `It failed: ${String(what.content)}` };
   }
   if (!(what instanceof ActorCall)) {
     const owner = what.ownerId ?? 'this process';
-    return { state: 'pending', since: now, reason: `The value is made elsewhere; its owner is ${owner}.` };
+    return {
+      state: 'pending',
+      since: now,
+      reason: `The value is made elsewhere; its owner is ${owner}.`,
+    };
   }
-  const call = await what.caller.explain(what);
+  const call = await explainCall(what);
   if (what.phase !== 'queued') return call;
   const actor = await explainCaller(what.caller);
   return {
@@ -114,14 +128,24 @@ function explainActor(handle: unknown): Promise<Answer> {
 
 async function explainCaller(caller: ActorCall['caller']): Promise<Answer> {
   const { deathError } = caller;
-  if (deathError !== undefined) return { state: 'dead', since: caller.madeAt, reason: deathError.message };
+  if (deathError !== undefined)
+    return { state: 'dead', since: caller.madeAt, reason: deathError.message };
   if (caller.creating) {
-    return { state: 'registering', since: caller.madeAt, reason: 'The head has not answered the request to create it.' };
+    return {
+      state: 'registering',
+      since: caller.madeAt,
+      reason: 'The head has not answered the request to create it.',
+    };
   }
   try {
     const head = await currentSession().core.head();
     const message = { actorId: caller.actorId };
-    const { perNode, ...answer } = await head.request('actor.explain', message, Explanation, EXPLAIN_TIMEOUT_MS);
+    const { perNode, ...answer } = await head.request(
+      'actor.explain',
+      message,
+      Explanation,
+      EXPLAIN_TIMEOUT_MS,
+    );
     return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
   } catch (error) {
     if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;

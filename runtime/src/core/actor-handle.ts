@@ -34,8 +34,8 @@ export interface RemoteMethodFunction {
 const shapes = new Map<string, PropertyDescriptorMap>();
 const MAX_SHAPES = 10_000;
 
-const collected = new FinalizationRegistry<{ core: CoreProcess; caller: ActorCaller }>(({ core, caller }) =>
-  core.handleDropped(caller),
+const collected = new FinalizationRegistry<{ core: CoreProcess; caller: ActorCaller }>(
+  ({ core, caller }) => core.handleDropped(caller),
 );
 
 /**
@@ -43,7 +43,11 @@ const collected = new FinalizationRegistry<{ core: CoreProcess; caller: ActorCal
  * returned from async functions. The methods are getters that all handles of a class share; the function behind one is
  * made when it is first used, so a handle that is only passed on costs next to nothing.
  */
-export function actorHandle(core: CoreProcess, caller: ActorCaller, methods: MethodEntry[]): object {
+export function actorHandle(
+  core: CoreProcess,
+  caller: ActorCaller,
+  methods: MethodEntry[],
+): object {
   const handle = Object.create(handlePrototype) as Handle;
   Object.defineProperty(handle, TARGET, { value: { core, caller, methods } });
   Object.defineProperty(handle, METHODS, { value: [] });

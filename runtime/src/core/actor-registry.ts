@@ -43,6 +43,7 @@ export class ActorRegistry {
   /** Usually one; two when getIfExists led to an actor that was known here already. */
   readonly #callers = new Map<ActorId, ActorCaller[]>();
   #creations: { spec: ActorSpec; caller: ActorCaller }[] = [];
+  readonly #underWay = new Set<Promise<void>>();
   #holds = new Set<ActorId>();
   #isAsking = false;
   #releases = new Set<ActorId>();
@@ -80,19 +81,34 @@ export class ActorRegistry {
       batch.push(creation);
       bytes += creation.spec.encodedArgs.byteLength;
       if (batch.length >= SPECS_PER_REQUEST || bytes >= SPEC_BYTES_PER_REQUEST) {
-        void this.#requestCreations(batch);
+        this.#requestCreations(batch);
         batch = [];
         bytes = 0;
       }
     }
-    if (batch.length > 0) void this.#requestCreations(batch);
+    if (batch.length > 0) this.#requestCreations(batch);
   }
 
-  async #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
+  /** Resolves when the head has answered every request to create an actor that was made so far. */
+  async creationsAnswered(): Promise<void> {
+    if (this.#creations.length > 0) this.#sendCreations();
+    await Promise.all(this.#underWay);
+  }
+
+  #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): void {
+    const request = this.#requestCreationsNow(batch).finally(() => this.#underWay.delete(request));
+    this.#underWay.add(request);
+  }
+
+  async #requestCreationsNow(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
     this.#core.callStarted();
     try {
       const head = await this.#core.head();
-      const reply = await head.request('actor.create', { specs: batch.map(({ spec }) => spec) }, ActorCreateReply);
+      const reply = await head.request(
+        'actor.create',
+        { specs: batch.map(({ spec }) => spec) },
+        ActorCreateReply,
+      );
       reply.results.forEach((result, index) => this.#created(batch[index]?.caller, result));
     } catch (error) {
       for (const { caller } of batch) caller.failCreation(error as MantaError);
@@ -105,7 +121,10 @@ export class ActorRegistry {
     }
   }
 
-  #created(caller: ActorCaller | undefined, result: v.InferOutput<typeof ActorCreateReply>['results'][number]): void {
+  #created(
+    caller: ActorCaller | undefined,
+    result: v.InferOutput<typeof ActorCreateReply>['results'][number],
+  ): void {
     if (caller === undefined) return;
     if (result.error !== undefined) {
       caller.failCreation(this.#core.errorFromReply(result.error));
@@ -169,7 +188,9 @@ export class ActorRegistry {
       const head = await this.#core.head();
       const message = { processId: this.#core.processId, actorIds };
       const reply = await head.request('actor.hold', message, ActorHoldReply);
-      reply.actors.forEach((description, index) => this.#held(actorIds[index] as ActorId, description));
+      reply.actors.forEach((description, index) =>
+        this.#held(actorIds[index] as ActorId, description),
+      );
     } catch (error) {
       for (const actorId of actorIds) {
         for (const caller of this.#callers.get(actorId) ?? []) {
@@ -194,7 +215,9 @@ export class ActorRegistry {
   #unknown(caller: ActorCaller): void {
     const askedMs = this.#clock.now() - caller.madeAt;
     if (caller.lastUpdate === undefined && askedMs < UNKNOWN_ACTOR_GRACE_MS) {
-      this.#clock.after(UNKNOWN_ACTOR_RETRY_MS, () => this.refresh(caller.actorId), { unref: true });
+      this.#clock.after(UNKNOWN_ACTOR_RETRY_MS, () => this.refresh(caller.actorId), {
+        unref: true,
+      });
     } else {
       caller.failCreation(this.#core.unknownActor(caller.actorId, caller.className));
     }
@@ -220,7 +243,8 @@ export class ActorRegistry {
     caller.close();
     if (this.#callers.has(caller.actorId)) return;
     this.#releases.add(caller.actorId);
-    if (this.#releases.size === 1) this.#clock.after(RELEASE_DELAY_MS, () => void this.#sendReleases(), { unref: true });
+    if (this.#releases.size === 1)
+      this.#clock.after(RELEASE_DELAY_MS, () => void this.#sendReleases(), { unref: true });
   }
 
   async #sendReleases(): Promise<void> {
@@ -230,10 +254,17 @@ export class ActorRegistry {
       const head = await this.#core.head();
       for (let first = 0; first < released.length; first += IDS_PER_REQUEST) {
         const actorIds = released.slice(first, first + IDS_PER_REQUEST);
-        await head.request('actor.release', { processId: this.#core.processId, actorIds }, Acknowledgement);
+        await head.request(
+          'actor.release',
+          { processId: this.#core.processId, actorIds },
+          Acknowledgement,
+        );
       }
     } catch (error) {
-      this.#core.warn('handles could not be released; the head drops them when this process ends', error);
+      this.#core.warn(
+        'handles could not be released; the head drops them when this process ends',
+        error,
+      );
     }
   }
 

@@ -56,7 +56,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handleCounts = new Map<ActorCaller, number>();
-  readonly #keptPayloads = new FinalizationRegistry<readonly Transferable[]>((pins) => this.unpin(pins));
+  readonly #keptPayloads = new FinalizationRegistry<readonly Transferable[]>((pins) =>
+    this.unpin(pins),
+  );
   #pendingWork = 0;
   #keepAlive: NodeJS.Timeout | undefined;
   #closed = false;
@@ -97,7 +99,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     const transport = await this.options.connectTransport();
     const subjects = subjectsOf(this.options.clusterId);
     transport.subscribe(subjects.processUpdates(this.processId), (payload) => {
-      for (const update of decodeControl(ActorUpdates, payload).updates) this.actors.applyUpdate(update);
+      for (const update of decodeControl(ActorUpdates, payload).updates)
+        this.actors.applyUpdate(update);
     });
     transport.subscribe(subjects.headStarted, () => this.actors.holdAllAgain());
     transport.onStatus((status) => {
@@ -113,7 +116,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     const opening = this.#open(address);
     this.#connections.set(address.processId, opening);
     const forget = (): void => {
-      if (this.#connections.get(address.processId) === opening) this.#connections.delete(address.processId);
+      if (this.#connections.get(address.processId) === opening)
+        this.#connections.delete(address.processId);
     };
     opening.then((connection) => connection.onLost(forget), forget);
     return opening;
@@ -145,7 +149,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   #revive(kind: TransferKind, data: unknown): unknown {
     if (kind === 'handle') return this.options.reviveHandle(data);
     const { id, owner } = (data ?? {}) as { id: ObjectId; owner: ProcessAddress };
-    if (typeof id !== 'string' || typeof owner?.processId !== 'string') throw new ProtocolError('A malformed ref.');
+    if (typeof id !== 'string' || typeof owner?.processId !== 'string')
+      throw new ProtocolError('A malformed ref.');
     return this.objects.revive(id, owner);
   }
 
@@ -188,7 +193,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   unpin(pins: readonly Transferable[]): void {
-    for (const pin of pins) if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
+    for (const pin of pins)
+      if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
   }
 
   mintObjectId(): ObjectId {
@@ -261,7 +267,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     clearInterval(this.#keepAlive);
     this.actors.closeAll();
     const connections = await Promise.allSettled(this.#connections.values());
-    for (const result of connections) if (result.status === 'fulfilled') result.value.channel.close();
+    for (const result of connections)
+      if (result.status === 'fulfilled') result.value.channel.close();
     if (this.#control !== undefined) {
       const control = await this.#control.catch(() => undefined);
       await control?.transport.close();
@@ -271,6 +278,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
 function rawPayloadOf(list: unknown[]): Payload {
   const payload = rawPayload(list);
-  if (payload === undefined) throw new ProtocolError('A value that is neither a primitive nor encoded.');
+  if (payload === undefined)
+    throw new ProtocolError('A value that is neither a primitive nor encoded.');
   return payload;
 }

@@ -45,9 +45,13 @@ export class HeadClient {
         });
         return decodeReply(reply, replySchema);
       } catch (error) {
-        if (!MantaError.is(error, 'ClusterUnavailableError') || this.#transport.status === 'closed') throw error;
+        if (!MantaError.is(error, 'ClusterUnavailableError') || this.#transport.status === 'closed')
+          throw error;
         if (this.#clock.now() + delayMs >= deadline) {
-          throw new ClusterUnavailableError(`No head answered ${operation} within ${timeoutMs} ms.`, { cause: error });
+          throw new ClusterUnavailableError(
+            `No head answered ${operation} within ${timeoutMs} ms.`,
+            { cause: error },
+          );
         }
         await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve));
       }
@@ -73,7 +77,11 @@ function decodeReply<S extends v.GenericSchema>(reply: Uint8Array, schema: S): v
 export function errorFromReply(error: { name: string; message: string }): MantaError {
   const { name, message } = error;
   const candidate = (errors as Record<string, unknown>)[name];
-  if (typeof candidate === 'function' && candidate.prototype instanceof MantaError && candidate.length <= 2) {
+  if (
+    typeof candidate === 'function' &&
+    candidate.prototype instanceof MantaError &&
+    candidate.length <= 2
+  ) {
     return new (candidate as new (text: string) => MantaError)(message);
   }
   return new ProtocolError(`${name}: ${message}`);
@@ -93,7 +101,11 @@ export async function discoverCluster(
       });
       return decodeControl(DiscoverReply, reply);
     } catch (error) {
-      if (!MantaError.is(error, 'ClusterUnavailableError') || clock.now() + RETRY_DELAY_MS >= deadline) throw error;
+      if (
+        !MantaError.is(error, 'ClusterUnavailableError') ||
+        clock.now() + RETRY_DELAY_MS >= deadline
+      )
+        throw error;
       await new Promise<void>((resolve) => clock.after(RETRY_DELAY_MS, resolve));
     }
   }

@@ -1,7 +1,13 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { OwnerDiedError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { parseId, type ObjectId, type ProcessId } from '../ids.ts';
-import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
+import {
+  isObjectRef,
+  ObjectRef,
+  REF_STATE,
+  type AnyObjectRef,
+  type RefOwnerRuntime,
+} from '../objects/object-ref.ts';
 import { ObjectTable } from '../objects/object-table.ts';
 import { Payload, recordForm } from '../objects/payload.ts';
 import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
@@ -37,9 +43,11 @@ export class ObjectExchange {
   #sender: ProcessId | undefined;
   readonly #fetching = new Set<AnyObjectRef>();
   readonly #releases = new Map<ProcessAddress, Set<ObjectId>>();
-  readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(({ id, owner }) => {
-    if (this.#borrowed.get(id)?.ref.deref() === undefined) this.#scheduleRelease(id, owner);
-  });
+  readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(
+    ({ id, owner }) => {
+      if (this.#borrowed.get(id)?.ref.deref() === undefined) this.#scheduleRelease(id, owner);
+    },
+  );
 
   constructor(core: ExchangeCore) {
     this.#core = core;
@@ -62,7 +70,10 @@ export class ObjectExchange {
     const knownRef = known?.ref.deref();
     const ref = knownRef ?? this.#newBorrowed(id, owner);
     const isDelivery = this.#sender !== undefined || knownRef === undefined;
-    this.#borrowed.set(id, { ref: new WeakRef(ref), received: (known?.received ?? 0) + (isDelivery ? 1 : 0) });
+    this.#borrowed.set(id, {
+      ref: new WeakRef(ref),
+      received: (known?.received ?? 0) + (isDelivery ? 1 : 0),
+    });
     if (isDelivery && this.#sender !== owner.processId) this.#announce(ref, id, owner);
     return ref;
   }
@@ -154,7 +165,8 @@ export class ObjectExchange {
         for (const id of idsOf(record[1])) this.table.borrow(id, channel.peer.processId);
         return true;
       case RECORD.release:
-        for (const [id, times] of releasesOf(record[1])) this.table.release(id, channel.peer.processId, times);
+        for (const [id, times] of releasesOf(record[1]))
+          this.table.release(id, channel.peer.processId, times);
         return true;
       default:
         return false;
@@ -163,7 +175,8 @@ export class ObjectExchange {
 
   /** The refs of ours in a value that goes to `borrower`. */
   lendAll(transferables: readonly Transferable[], borrower: ProcessId): void {
-    for (const item of transferables) if (isObjectRef(item) && item.owner === undefined) this.table.lend(item, borrower);
+    for (const item of transferables)
+      if (isObjectRef(item) && item.owner === undefined) this.table.lend(item, borrower);
   }
 
   peerGone(processId: ProcessId): void {
@@ -175,7 +188,8 @@ export class ObjectExchange {
       const ref = this.table.find(objectId(id));
       ref.addWaiter({
         settled: (settled) => {
-          if (settled.content instanceof Payload) this.lendAll(settled.content.transferables, channel.peer.processId);
+          if (settled.content instanceof Payload)
+            this.lendAll(settled.content.transferables, channel.peer.processId);
           sendContent(channel, call, settled);
         },
       });
@@ -188,17 +202,27 @@ export class ObjectExchange {
 function sendContent(channel: Channel, call: number, ref: AnyObjectRef): void {
   if (ref.state === REF_STATE.failed) {
     channel.send([RECORD.failure, call, encodeError(ref.content)]);
-  } else if (ref.content instanceof Payload && ref.content.bytes.byteLength >= SEGMENT_THRESHOLD_BYTES) {
+  } else if (
+    ref.content instanceof Payload &&
+    ref.content.bytes.byteLength >= SEGMENT_THRESHOLD_BYTES
+  ) {
     channel.send([RECORD.resultSegment, call], [ref.content.bytes]);
   } else {
-    channel.send([RECORD.result, call, ref.content instanceof Payload ? recordForm(ref.content) : ref.content]);
+    channel.send([
+      RECORD.result,
+      call,
+      ref.content instanceof Payload ? recordForm(ref.content) : ref.content,
+    ]);
   }
 }
 
 function ownerGone(id: string, owner: ProcessAddress, cause: unknown): OwnerDiedError {
-  return new OwnerDiedError(`The owner of object ${id}, process ${owner.processId}, is gone or cannot be reached.`, {
-    cause,
-  });
+  return new OwnerDiedError(
+    `The owner of object ${id}, process ${owner.processId}, is gone or cannot be reached.`,
+    {
+      cause,
+    },
+  );
 }
 
 function objectId(value: unknown): ObjectId {
@@ -208,7 +232,8 @@ function objectId(value: unknown): ObjectId {
 }
 
 function idsOf(value: unknown): ObjectId[] {
-  if (!Array.isArray(value)) throw new ProtocolError('A record about objects without a list of ids.');
+  if (!Array.isArray(value))
+    throw new ProtocolError('A record about objects without a list of ids.');
   return value.map(objectId);
 }
 

@@ -12,14 +12,8 @@ import { decodeError } from '../serialization/error-codec.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
-import { deathError } from './actor-death.ts';
+import { deathError, unavailableError } from './actor-death.ts';
 import { prepareArguments, type PreparedArguments } from './arguments.ts';
-import {
-  explainSent,
-  explainUnsent,
-  inspectCall,
-  type CallExplanation,
-} from './call-explanation.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
 import { awaitDependencies, sendCall, watchCall } from './call-steps.ts';
@@ -55,9 +49,9 @@ export class ActorCaller {
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
-  readonly #queue = new CallQueue();
+  readonly queue = new CallQueue();
   readonly #lost: LostCalls;
-  readonly #watchers = new Watchers();
+  readonly watchers = new Watchers();
   #unfinished = 0;
   #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
@@ -76,7 +70,7 @@ export class ActorCaller {
     this.madeAt = this.#waitingSince;
     this.#lost = new LostCalls(
       core.clock,
-      (call, reason) => this.#deathError ?? this.#unavailable(call, reason),
+      (call, reason) => this.#deathError ?? unavailableError(call, reason),
     );
   }
 
@@ -91,6 +85,16 @@ export class ActorCaller {
   }
   get lastUpdate(): ActorUpdate | undefined {
     return this.#update;
+  }
+  get connectionState(): 'waiting' | 'connecting' | 'open' | 'dead' {
+    return this.#state;
+  }
+  get connection(): PeerConnection | undefined {
+    return this.#connection;
+  }
+  /** Milliseconds since the epoch. */
+  get waitingSince(): number {
+    return this.#waitingSince;
   }
   get deathError(): MantaError | undefined {
     return this.#deathError;
@@ -145,11 +149,11 @@ export class ActorCaller {
     }
     if (prepared !== undefined && prepared.dependencies.length > 0)
       awaitDependencies(call, prepared.dependencies, () => this.#flush());
-    if (this.#state === 'open' && this.#queue.isEmpty && call.phase === 'queued') {
+    if (this.#state === 'open' && this.queue.isEmpty && call.phase === 'queued') {
       this.#send(call);
       return;
     }
-    this.#queue.push(call);
+    this.queue.push(call);
     this.#flush();
   }
 
@@ -162,16 +166,16 @@ export class ActorCaller {
 
   /** Sends what can be sent, in order. */
   #flush(): void {
-    if (this.#state !== 'open' || this.#queue.isEmpty) return;
-    let call = this.#queue.take(this.settings.allowOutOfOrderExecution);
+    if (this.#state !== 'open' || this.queue.isEmpty) return;
+    let call = this.queue.take(this.settings.allowOutOfOrderExecution);
     while (call !== undefined) {
       this.#send(call);
       call =
         this.#state === 'open'
-          ? this.#queue.take(this.settings.allowOutOfOrderExecution)
+          ? this.queue.take(this.settings.allowOutOfOrderExecution)
           : undefined;
     }
-    this.#watchers.changed();
+    this.watchers.changed();
   }
 
   #send(call: ActorCall): void {
@@ -205,7 +209,7 @@ export class ActorCaller {
     ) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.phase = 'queued';
-      this.#queue.push(call);
+      this.queue.push(call);
       this.#flush();
       return;
     }
@@ -257,15 +261,7 @@ export class ActorCaller {
   /** Takes back a call that was sent; it goes again, before those that were not, when there is a connection. */
   #requeue(call: ActorCall): void {
     if (this.#state === 'dead') call.fail(this.#deathError);
-    else this.#queue.requeue(call);
-  }
-
-  #unavailable(call: ActorCall, reason: MantaError): ActorUnavailableError {
-    return new ActorUnavailableError(
-      `The call of ${this.className}.${call.method.name} on actor ${this.actorId} was under way when its process ` +
-        `became unreachable; it may or may not have run. ${reason.message}`,
-      { cause: reason },
-    );
+    else this.queue.requeue(call);
   }
 
   // ── what the head says ───────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +279,7 @@ export class ActorCaller {
       this.#lost.settle();
     }
     if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
-    this.#watchers.changed();
+    this.watchers.changed();
   }
 
   /** What was sent to a life that is over gets no answer, even where the connection stays open or hangs. */
@@ -356,7 +352,7 @@ export class ActorCaller {
   }
 
   #failAll(error: MantaError): void {
-    for (const call of this.#queue.clear()) call.fail(error);
+    for (const call of this.queue.clear()) call.fail(error);
     this.#lost.settle();
   }
 
@@ -371,7 +367,7 @@ export class ActorCaller {
       this.core.clock.after(LAST_ANSWERS_MS, failUnanswered, { unref: true });
     this.#cancelTimer?.();
     this.#failAll(error);
-    this.#watchers.changed();
+    this.watchers.changed();
   }
 
   /** The actor cannot be created at all (name taken, head unreachable). */
@@ -379,38 +375,10 @@ export class ActorCaller {
     if (this.#state !== 'dead') this.#die(error);
   }
 
-  // ── for ready(), stop(), explain() and handles ───────────────────────────────────────────────────────────
-  /** Calls back once, when the actor is alive or dead; the result stops the wait. */
-  onceAliveOrDead(settle: (error?: MantaError) => void): () => void {
-    return this.#watchers.once(
-      () => this.#state === 'dead' || this.#update?.state === 'alive',
-      () => settle(this.#deathError),
-    );
-  }
-
-  /** The head has answered the request to create the actor. */
-  registered(): Promise<void> {
-    return new Promise((resolve) => this.#watchers.once(() => !this.creating, resolve));
-  }
-
+  // ── for handles ──
   created(): void {
     this.creating = false;
-    this.#watchers.changed();
-  }
-
-  /** Every call made so far is in the actor's mailbox, or has ended. */
-  async delivered(): Promise<void> {
-    await new Promise<void>((resolve) =>
-      this.#watchers.once(
-        () =>
-          this.#state === 'dead' ||
-          this.#unfinished === 0 ||
-          (this.#state === 'open' && this.#queue.isEmpty),
-        resolve,
-      ),
-    );
-    if (this.#unfinished > 0 && this.#connection !== undefined)
-      await inspectCall(this.#connection, 0);
+    this.watchers.changed();
   }
 
   onFinished(): void {
@@ -418,21 +386,7 @@ export class ActorCaller {
     if (this.#unfinished > 0) return;
     this.core.callFinished();
     this.onIdle?.();
-    this.#watchers.changed();
-  }
-
-  /** What is known of a call that is not answered; asks the callee when it was sent. */
-  async explain(call: ActorCall): Promise<CallExplanation> {
-    const where = {
-      className: this.className,
-      actorId: this.actorId,
-      actorState: this.#update?.state ?? (this.creating ? 'not registered yet' : 'pending'),
-      connection: this.#state,
-      since: this.#waitingSince,
-      blocker: this.#queue.blocker,
-    };
-    if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
-    return explainSent(call, where, await inspectCall(call.connection, call.number));
+    this.watchers.changed();
   }
 
   /** The last handle is gone, or this process leaves the cluster. */

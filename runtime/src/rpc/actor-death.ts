@@ -1,11 +1,13 @@
 import {
   ActorDiedError,
+  ActorUnavailableError,
   InfeasibleError,
   SchedulingTimeoutError,
   type MantaError,
 } from '../errors/errors.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
+import type { ActorCall } from './actor-call.ts';
 
 /** The error that calls of a dead actor fail with. */
 export function deathError(actorId: string, className: string, update: ActorUpdate): MantaError {
@@ -21,4 +23,14 @@ export function deathError(actorId: string, className: string, update: ActorUpda
     deathCause,
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** The error of a call that was under way when its actor became unreachable, and that may not be repeated. */
+export function unavailableError(call: ActorCall, reason: MantaError): ActorUnavailableError {
+  const { actorId, className } = call.caller;
+  return new ActorUnavailableError(
+    `The call of ${className}.${call.method.name} on actor ${actorId} was under way when its process became ` +
+      `unreachable; it may or may not have run. ${reason.message}`,
+    { cause: reason },
+  );
 }

@@ -69,8 +69,10 @@ export function rawPayload(list: readonly unknown[]): Payload | undefined {
   return new Payload(bytes, NONE, list.length === 2 ? 'buffer' : 'bytes');
 }
 
-/** The bytes of a raw payload, as a copy of exactly their size. */
+/**
+ * The bytes of a raw payload, as a copy: a Buffer from Node's pool, as `Buffer.from` makes it; a Uint8Array of exactly
+ * its bytes.
+ */
 export function rawValue(payload: Payload): Uint8Array {
-  const copy = new Uint8Array(payload.bytes);
-  return payload.form === 'buffer' ? Buffer.from(copy.buffer) : copy;
+  return payload.form === 'buffer' ? Buffer.from(payload.bytes) : new Uint8Array(payload.bytes);
 }

@@ -14,7 +14,7 @@ import type { Pipe } from './pipe.ts';
 import { RecordWriter } from './record-writer.ts';
 
 /** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
-const RECORDS_PER_FRAME = 512;
+const RECORDS_PER_FRAME = 256;
 const SEGMENT_BYTES_PER_FRAME = 4 * 1024 * 1024;
 
 /** The one implementation of Channel: frames over a pipe whose handshake is done. */

@@ -1,6 +1,10 @@
 import type { ActorConstructor } from '@manta/runtime/actor/host-context';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
-import { ActorDiedError, ActorUnavailableError, InvalidArgumentError } from '@manta/runtime/errors/errors';
+import {
+  ActorDiedError,
+  ActorUnavailableError,
+  InvalidArgumentError,
+} from '@manta/runtime/errors/errors';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { taskErrorFrom, type FailedCall } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
@@ -9,7 +13,7 @@ import type { CallContext } from './call-context.ts';
 import type { IncomingCall } from './incoming-call.ts';
 import { IdempotencyTable } from './idempotency-table.ts';
 import { Mailbox } from './mailbox.ts';
-import { isStream, runStream } from './stream-sender.ts';
+import { isStream, runStream, type Stream } from './stream-sender.ts';
 
 /** Thrown by exitActor(); user code that catches everything may swallow it, so the exit is also noted. */
 class ExitActor extends Error {
@@ -28,6 +32,7 @@ export interface InstanceOptions {
 }
 
 type Method = (...args: unknown[]) => unknown;
+type Unfinished = PromiseLike<unknown> | Stream;
 
 /** One life of one actor: its object, its mailbox, and the running of its methods. */
 export class ActorInstance {
@@ -39,6 +44,8 @@ export class ActorInstance {
   readonly #idempotency = new IdempotencyTable();
   /** Calls that are running, for cancellation and for the graceful end. */
   readonly #running = new Set<IncomingCall>();
+  /** Of an actor that runs one call at a time. */
+  #onlyRunning: IncomingCall | undefined;
   /** Only one call at a time runs in this process: the context needs no tracking over awaits. */
   readonly #exclusive: boolean;
   #object: Record<string, unknown> | undefined;
@@ -53,17 +60,22 @@ export class ActorInstance {
     this.gpuIds = options.gpuIds;
     const { isolation, maxConcurrency, concurrencyGroups } = options.spec;
     this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
-    this.#exclusive = isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
+    this.#exclusive =
+      isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
   }
 
   /** Runs the constructor. @throws whatever it throws. */
   construct(actorClass: ActorConstructor): void {
     const args = this.#options.core.codec.decode(this.spec.encodedArgs) as never[];
     const call = { ...this.#constructorCall() };
-    this.#object = this.#options.context.run(call as unknown as IncomingCall, this.#exclusive, () => new actorClass(...args)) as Record<
-      string,
-      unknown
-    >;
+    const make = (): object => new actorClass(...args);
+    this.#object = this.#options.context.apply(
+      call as unknown as IncomingCall,
+      this.#exclusive,
+      make,
+      undefined,
+      [],
+    ) as Record<string, unknown>;
     this.#options.context.leave();
   }
 
@@ -83,7 +95,9 @@ export class ActorInstance {
 
   receive(call: IncomingCall): void {
     if (this.#ending !== undefined) {
-      call.refuse(new ActorUnavailableError(`Actor ${this.spec.actorId} is ending: ${this.#ending.message}`));
+      call.refuse(
+        new ActorUnavailableError(`Actor ${this.spec.actorId} is ending: ${this.#ending.message}`),
+      );
       return;
     }
     if (!this.#mailbox.has(call.group)) {
@@ -94,7 +108,11 @@ export class ActorInstance {
       );
       return;
     }
-    if (call.idempotencyKey !== undefined && !this.#idempotency.enter(call, (other) => this.receive(other))) return;
+    if (
+      call.idempotencyKey !== undefined &&
+      !this.#idempotency.enter(call, (other) => this.receive(other))
+    )
+      return;
     if (this.#mailbox.accept(call)) this.#run(call);
   }
 
@@ -102,65 +120,80 @@ export class ActorInstance {
     let call: IncomingCall | undefined = first;
     // A loop, not recursion: a long queue of synchronous methods must not grow the stack.
     while (call !== undefined) {
-      if (!this.#runOne(call)) return;
+      const unfinished = this.#invoke(call);
+      if (unfinished !== undefined) {
+        void this.#runOn(call, unfinished);
+        return;
+      }
       call = this.#mailbox.next(call.group);
     }
     this.#checkDrained();
   }
 
-  /** True when the call has ended within this turn. */
-  #runOne(call: IncomingCall): boolean {
+  /**
+   * Goes on, over awaits, with a call that has not ended and then with those of its group behind it. One loop for all
+   * of them: a promise and a turn of the queue per call are what asynchronous methods cost.
+   */
+  async #runOn(first: IncomingCall, firstUnfinished: Unfinished): Promise<void> {
+    let call: IncomingCall | undefined = first;
+    let unfinished: Unfinished | undefined = firstUnfinished;
+    while (call !== undefined) {
+      if (unfinished !== undefined) {
+        this.#noteRunning(call);
+        try {
+          const value = isThenable(unfinished) ? await unfinished : unfinished;
+          if (isStream(value)) await this.#sendStream(call, value);
+          else this.#reply(call, value);
+        } catch (error) {
+          this.#failed(call, error);
+        }
+        this.#noteEnded(call);
+      }
+      call = this.#mailbox.next(call.group);
+      unfinished = call && this.#invoke(call);
+    }
+    this.#checkDrained();
+  }
+
+  #noteRunning(call: IncomingCall): void {
+    if (this.#exclusive) this.#onlyRunning = call;
+    else this.#running.add(call);
+  }
+
+  #noteEnded(call: IncomingCall): void {
+    if (this.#exclusive) {
+      this.#onlyRunning = undefined;
+      this.#options.context.leave();
+    } else {
+      this.#running.delete(call);
+    }
+  }
+
+  /** What the method returned when the call has not ended within this turn: a promise, or a stream. */
+  #invoke(call: IncomingCall): Unfinished | undefined {
     const { context, core } = this.#options;
     call.running = true;
     let result: unknown;
     try {
       const method = (this.#object as Record<string, unknown>)[call.methodName] as Method;
-      result = context.run(call, this.#exclusive, () => method.apply(this.#object, call.args));
+      result = context.apply(call, this.#exclusive, method, this.#object, call.args);
     } catch (error) {
       context.leave();
       this.#failed(call, error);
-      return true;
+      return undefined;
     }
     if (typeof result !== 'object' || result === null) {
       context.leave();
       call.reply(result, core);
-      return true;
+      return undefined;
     }
-    if (isThenable(result)) {
-      this.#running.add(call);
+    if (isThenable(result) || isStream(result)) {
       if (!this.#exclusive) context.leave();
-      result.then(
-        (value) => this.#settle(call, () => this.#replyOrStream(call, value)),
-        (error: unknown) => this.#settle(call, () => this.#failed(call, error)),
-      );
-      return false;
-    }
-    if (isStream(result)) {
-      this.#running.add(call);
-      void this.#stream(call, result);
-      return false;
+      return result;
     }
     context.leave();
     this.#reply(call, result);
-    return true;
-  }
-
-  #settle(call: IncomingCall, answer: () => void | Promise<void>): void {
-    const finish = (): void => {
-      this.#running.delete(call);
-      if (this.#exclusive) this.#options.context.leave();
-      const next = this.#mailbox.next(call.group);
-      if (next !== undefined) this.#run(next);
-      else this.#checkDrained();
-    };
-    const answering = answer();
-    if (answering === undefined) finish();
-    else void answering.then(finish);
-  }
-
-  #replyOrStream(call: IncomingCall, value: unknown): void | Promise<void> {
-    if (isStream(value)) return this.#sendStream(call, value);
-    return this.#reply(call, value);
+    return undefined;
   }
 
   #reply(call: IncomingCall, value: unknown): void {
@@ -171,14 +204,10 @@ export class ActorInstance {
     }
   }
 
-  #stream(call: IncomingCall, iterable: AsyncIterable<unknown> | Iterable<unknown>): void {
-    this.#settle(call, () => this.#sendStream(call, iterable));
-  }
-
-  async #sendStream(call: IncomingCall, iterable: AsyncIterable<unknown> | Iterable<unknown>): Promise<void> {
+  async #sendStream(call: IncomingCall, iterable: Stream): Promise<void> {
     const { core, context } = this.#options;
     try {
-      await context.run(call, this.#exclusive, () => runStream(call, iterable, core));
+      await context.apply(call, this.#exclusive, runStream, undefined, [call, iterable, core]);
       call.endStream();
     } catch (error) {
       if (this.#isExit(error)) call.endStream(this.#exitError());
@@ -207,10 +236,13 @@ export class ActorInstance {
 
   #exitError(): ActorDiedError {
     const deathCause = this.#ending ?? { kind: 'exited', message: 'exitActor() was called.' };
-    return new ActorDiedError(`Actor ${this.spec.actorId} (${this.spec.className}) is dead: ${deathCause.message}`, {
-      actorId: this.spec.actorId,
-      deathCause,
-    });
+    return new ActorDiedError(
+      `Actor ${this.spec.actorId} (${this.spec.className}) is dead: ${deathCause.message}`,
+      {
+        actorId: this.spec.actorId,
+        deathCause,
+      },
+    );
   }
 
   /** Takes no more calls, lets queued and running ones finish for at most `graceMs`, disposes, and reports the end. */
@@ -218,7 +250,9 @@ export class ActorInstance {
     if (this.#ending !== undefined) return;
     this.#ending = cause;
     if (cause.kind === 'exited') this.#refuseQueued();
-    const cancelTimer = this.#options.clock.after(graceMs, () => void this.#dispose(), { unref: true });
+    const cancelTimer = this.#options.clock.after(graceMs, () => void this.#dispose(), {
+      unref: true,
+    });
     this.#onDrained = () => {
       cancelTimer();
       void this.#dispose();
@@ -243,19 +277,27 @@ export class ActorInstance {
     if (this.#ended) return;
     this.#ended = true;
     this.abandon(this.#exitError());
-    const object = this.#object as { [Symbol.asyncDispose]?: () => unknown; [Symbol.dispose]?: () => unknown };
+    const object = this.#object as {
+      [Symbol.asyncDispose]?: () => unknown;
+      [Symbol.dispose]?: () => unknown;
+    };
     const dispose = object?.[Symbol.asyncDispose] ?? object?.[Symbol.dispose];
     try {
       if (dispose !== undefined) await this.#withinGrace(Promise.resolve(dispose.call(object)));
     } catch (error) {
-      console.error(`Disposing of actor ${this.spec.actorId} (${this.spec.className}) failed:`, error);
+      console.error(
+        `Disposing of actor ${this.spec.actorId} (${this.spec.className}) failed:`,
+        error,
+      );
     }
     this.#options.onEnded(this.#ending as DeathCause);
   }
 
   #withinGrace(work: Promise<unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const cancelTimer = this.#options.clock.after(this.spec.gracefulShutdownMs, () => resolve(undefined));
+      const cancelTimer = this.#options.clock.after(this.spec.gracefulShutdownMs, () =>
+        resolve(undefined),
+      );
       work.then(resolve, reject).finally(cancelTimer);
     });
   }
@@ -264,7 +306,8 @@ export class ActorInstance {
   abandon(error: Error): void {
     this.#ending ??= { kind: 'killed', message: 'It was killed.' };
     this.#ended = true;
-    for (const call of [...this.#running, ...this.#mailbox.clear()]) {
+    const running = this.#onlyRunning === undefined ? this.#running : [this.#onlyRunning];
+    for (const call of [...running, ...this.#mailbox.clear()]) {
       call.fail(error);
       call.cancel(error);
     }

@@ -15,9 +15,17 @@ export class CallContext {
     this.#storage ??= new AsyncLocalStorage();
   }
 
-  run<T>(call: IncomingCall, exclusive: boolean, body: () => T): T {
+  /** Calls the function as the code of this call. `exclusive`: no other call runs meanwhile. */
+  apply<P extends unknown[], R>(
+    call: IncomingCall,
+    exclusive: boolean,
+    body: (...args: P) => R,
+    thisArgument: unknown,
+    args: P,
+  ): R {
     this.#current = call;
-    return exclusive || this.#storage === undefined ? body() : this.#storage.run(call, body);
+    if (exclusive || this.#storage === undefined) return body.apply(thisArgument, args);
+    return this.#storage.run(call, () => body.apply(thisArgument, args));
   }
 
   leave(): void {

@@ -1,6 +1,10 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
-import { ActorUnavailableError, InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
+import {
+  ActorUnavailableError,
+  InvalidArgumentError,
+  ProtocolError,
+} from '@manta/runtime/errors/errors';
 import { rawPayload, rawValue } from '@manta/runtime/objects/payload';
 import { RECORD, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
@@ -24,6 +28,8 @@ export class CallServer {
   readonly #ports = new Map<number, Port>();
   /** Unanswered calls of this channel that were not answered within their own turn. */
   readonly #open = new Map<number, IncomingCall>();
+  /** Came in this turn and not answered yet. */
+  #fresh: IncomingCall[] = [];
   #paused = false;
 
   constructor(channel: Channel, core: CoreProcess, directory: ActorDirectory) {
@@ -43,10 +49,10 @@ export class CallServer {
         this.#openPort(record);
         return;
       case RECORD.cancel:
-        this.#open.get(record[1] as number)?.cancel(record[2]);
+        this.#openCall(record[1])?.cancel(record[2]);
         return;
       case RECORD.credit:
-        this.#open.get(record[1] as number)?.onCredit?.(Number(record[2]));
+        this.#openCall(record[1])?.onCredit?.(Number(record[2]));
         return;
       case RECORD.closePort:
         this.#ports.delete(record[1] as number);
@@ -62,7 +68,11 @@ export class CallServer {
   }
 
   #openPort([, port, actorId, incarnation]: ChannelRecord): void {
-    if (typeof port !== 'number' || typeof actorId !== 'string' || typeof incarnation !== 'number') {
+    if (
+      typeof port !== 'number' ||
+      typeof actorId !== 'string' ||
+      typeof incarnation !== 'number'
+    ) {
       throw new ProtocolError('A malformed open record.');
     }
     const instance = this.#directory.find(actorId, incarnation);
@@ -77,7 +87,8 @@ export class CallServer {
   #call(record: ChannelRecord, segments: readonly Uint8Array[]): void {
     const number = record[2] as number;
     const args = record[4];
-    if (typeof number !== 'number' || !Array.isArray(args)) throw new ProtocolError('A malformed call record.');
+    if (typeof number !== 'number' || !Array.isArray(args))
+      throw new ProtocolError('A malformed call record.');
     const port = this.#ports.get(record[1] as number);
     if (port === undefined) throw new ProtocolError('A call on a port that was not opened.');
     if ('refusal' in port) {
@@ -124,30 +135,49 @@ export class CallServer {
     }
   }
 
+  /** Most calls are answered within the turn they came in; only the others are worth a place in the table. */
   #track(call: IncomingCall): void {
-    this.#open.set(call.number, call);
-    call.onAnswered = () => {
-      this.#open.delete(call.number);
-      if (this.#paused && this.#open.size < LIMITS.mailboxCalls / 2) {
-        this.#paused = false;
-        this.#channel.resume();
-      }
-    };
+    this.#fresh.push(call);
+    if (this.#fresh.length === 1) setImmediate(() => this.#settleFresh());
+  }
+
+  #settleFresh(): void {
+    const fresh = this.#fresh;
+    this.#fresh = [];
+    for (const call of fresh) {
+      if (call.answered) continue;
+      this.#open.set(call.number, call);
+      call.answerListener = this;
+    }
     if (!this.#paused && this.#open.size > LIMITS.mailboxCalls) {
       this.#paused = true;
       this.#channel.pause();
     }
   }
 
+  #openCall(number: unknown): IncomingCall | undefined {
+    if (this.#fresh.length > 0) this.#settleFresh();
+    return this.#open.get(number as number);
+  }
+
+  answered(call: IncomingCall): void {
+    this.#open.delete(call.number);
+    if (this.#paused && this.#open.size < LIMITS.mailboxCalls / 2) {
+      this.#paused = false;
+      this.#channel.resume();
+    }
+  }
+
   #inspect([, number, target]: ChannelRecord): void {
-    const call = this.#open.get(target as number);
+    const call = this.#openCall(target);
     const state = call === undefined ? 'unknown' : call.running ? 'running' : 'queued';
     this.#channel.send([RECORD.result, number, state]);
   }
 
   #callerGone(): void {
     this.#ports.clear();
-    for (const call of this.#open.values()) call.cancel(new ActorUnavailableError('The caller is gone.'));
+    for (const call of this.#open.values())
+      call.cancel(new ActorUnavailableError('The caller is gone.'));
     this.#open.clear();
     this.#core.objects.peerGone(this.#channel.peer.processId);
   }
@@ -163,7 +193,8 @@ function decodeArguments(
 ): void {
   for (const [index, segment] of options?.[4] ?? []) {
     args[index] = segments[(firstSegment as number) + segment];
-    if (args[index] === undefined) throw new ProtocolError('A call names a segment its frame does not have.');
+    if (args[index] === undefined)
+      throw new ProtocolError('A call names a segment its frame does not have.');
   }
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index];

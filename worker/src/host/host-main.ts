@@ -54,7 +54,10 @@ async function preload(modules: readonly string[]): Promise<void> {
  * Before the actor's module loads, so that what it imports sees its devices and variables. Those who share a process
  * have the same ones.
  */
-function applyEnvironment({ spec, gpuIndexes }: StartActor, isolation: HostConfiguration['isolation']): void {
+function applyEnvironment(
+  { spec, gpuIndexes }: StartActor,
+  isolation: HostConfiguration['isolation'],
+): void {
   process.title = isolation === 'process' ? `manta:${spec.className}` : 'manta:shared';
   process.env['CUDA_VISIBLE_DEVICES'] = gpuIndexes.join(',');
   Object.assign(process.env, spec.env);

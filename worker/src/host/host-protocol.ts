@@ -48,4 +48,10 @@ export type HostToAgent =
   | { type: 'ready'; address: ProcessAddress }
   | { type: 'started'; actorId: ActorId; incarnation: number; address: ProcessAddress }
   /** The actor is over; its host goes on when it is 'shared' or 'thread'. `encodedError`: what the constructor threw. */
-  | { type: 'ended'; actorId: ActorId; incarnation: number; cause: DeathCause; encodedError?: Uint8Array };
+  | {
+      type: 'ended';
+      actorId: ActorId;
+      incarnation: number;
+      cause: DeathCause;
+      encodedError?: Uint8Array;
+    };

@@ -1,5 +1,9 @@
 import { randomFillSync } from 'node:crypto';
-import { provideHostContext, type ActorConstructor, type RunningCall } from '@manta/runtime/actor/host-context';
+import {
+  provideHostContext,
+  type ActorConstructor,
+  type RunningCall,
+} from '@manta/runtime/actor/host-context';
 import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { CoreProcess } from '@manta/runtime/core/core-process';
@@ -77,7 +81,8 @@ export class HostRuntime {
 
   /** Opens the channel server and tells the agent. */
   async listen(): Promise<void> {
-    const { processId, machineId, nodeId, socketDirectory, tcpHost, token, listenOnNats } = this.#configuration;
+    const { processId, machineId, nodeId, socketDirectory, tcpHost, token, listenOnNats } =
+      this.#configuration;
     this.#server = await listenChannels({
       processId,
       role: 'host',
@@ -88,7 +93,9 @@ export class HostRuntime {
       ...(listenOnNats === true ? { nats: await this.#natsListener() } : {}),
       token,
       onChannel: (channel) => {
-        new CallServer(channel, this.#core, { find: (actorId, incarnation) => this.#find(actorId, incarnation) });
+        new CallServer(channel, this.#core, {
+          find: (actorId, incarnation) => this.#find(actorId, incarnation),
+        });
       },
       onRefused: (reason) => console.error(`A channel was refused: ${reason.message}`),
       accepts: () => !this.#partitioned,
@@ -125,7 +132,10 @@ export class HostRuntime {
   async #natsListener(): Promise<{ transport: Transport; subject: string }> {
     const { subjectsOf } = await import('@manta/runtime/wire/subjects');
     const { clusterId, processId } = this.#configuration;
-    return { transport: await this.#core.transport(), subject: subjectsOf(clusterId).processChannel(processId) };
+    return {
+      transport: await this.#core.transport(),
+      subject: subjectsOf(clusterId).processChannel(processId),
+    };
   }
 
   #find(actorId: string, incarnation: number): ActorInstance | undefined {
@@ -149,7 +159,12 @@ export class HostRuntime {
       });
       instance.construct(actorClass);
       this.#actors.set(actorId, instance);
-      this.#send({ type: 'started', actorId, incarnation, address: (this.#server as ChannelServer).address });
+      this.#send({
+        type: 'started',
+        actorId,
+        incarnation,
+        address: (this.#server as ChannelServer).address,
+      });
     } catch (error) {
       this.#send({
         type: 'ended',

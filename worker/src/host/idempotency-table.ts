@@ -8,7 +8,10 @@ const KEYS_KEPT = 10_000;
  * it again: the very record that was sent, under their own number.
  */
 export class IdempotencyTable {
-  readonly #entries = new Map<string, { answer: unknown[] | undefined; segments: Uint8Array[] | undefined; waiting: IncomingCall[] }>();
+  readonly #entries = new Map<
+    string,
+    { answer: unknown[] | undefined; segments: Uint8Array[] | undefined; waiting: IncomingCall[] }
+  >();
 
   /** True when this call is the one to run. `runInstead` gets those that waited for it when it is cancelled unrun. */
   enter(call: IncomingCall, runInstead: (waiting: IncomingCall) => void): boolean {

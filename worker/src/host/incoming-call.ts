@@ -25,11 +25,12 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   #controller: AbortController | undefined = undefined;
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
-  onAnswered: (() => void) | undefined = undefined;
+  answerListener: { answered(call: IncomingCall): void } | undefined = undefined;
   /** It was cancelled before it ran (idempotency keys: another call has to run in its place). */
   onSkipped: (() => void) | undefined = undefined;
   /** Sees the answer before it is sent (idempotency keys). */
-  onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined = undefined;
+  onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined =
+    undefined;
 
   constructor(
     instance: ActorInstance,
@@ -74,7 +75,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.onCredit?.(0);
     if (this.running || this.answered) return;
     this.answered = true;
-    this.onAnswered?.();
+    this.answerListener?.answered(this);
     this.onSkipped?.();
   }
 
@@ -90,7 +91,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
       return;
     }
     const bytes = this.#encode(value, core, 'result');
-    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.#answer([RECORD.result, this.number, bytes]);
+    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES)
+      this.#answer([RECORD.result, this.number, bytes]);
     else this.#answer([RECORD.resultSegment, this.number], [bytes]);
   }
 
@@ -112,7 +114,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
     this.answered = true;
     if (!this.cancelled) this.channel.send(record, segments);
-    this.onAnswered?.();
+    this.answerListener?.answered(this);
   }
 
   startStream(): void {
@@ -135,12 +137,17 @@ export class IncomingCall implements MailboxEntry, RunningCall {
       return;
     }
     const bytes = this.#encode(value, core, 'item');
-    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES) this.channel.send([RECORD.item, this.number, bytes]);
+    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES)
+      this.channel.send([RECORD.item, this.number, bytes]);
     else this.channel.send([RECORD.itemSegment, this.number], [bytes]);
   }
 
   endStream(error?: unknown): void {
     if (this.answered) return;
-    this.#answer(error === undefined ? [RECORD.end, this.number] : [RECORD.end, this.number, encodeError(error)]);
+    this.#answer(
+      error === undefined
+        ? [RECORD.end, this.number]
+        : [RECORD.end, this.number, encodeError(error)],
+    );
   }
 }

@@ -3,7 +3,7 @@ import { DEFAULT_BUFFERED_ITEMS } from '@manta/runtime/rpc/records';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import type { IncomingCall } from './incoming-call.ts';
 
-type Stream = AsyncIterable<unknown> | Iterable<unknown>;
+export type Stream = AsyncIterable<unknown> | Iterable<unknown>;
 
 /** An async iterable, or a generator: not an array, a map or a string, which are values. */
 export function isStream(value: unknown): value is Stream {
@@ -16,7 +16,11 @@ export function isStream(value: unknown): value is Stream {
  * Sends the items as they come, at most as many ahead of the consumer as it granted. When the caller cancels, the
  * generator's `return` runs, so its `finally` blocks do.
  */
-export async function runStream(call: IncomingCall, stream: Stream, core: CoreProcess): Promise<void> {
+export async function runStream(
+  call: IncomingCall,
+  stream: Stream,
+  core: CoreProcess,
+): Promise<void> {
   let credit = call.maxBufferedItems ?? DEFAULT_BUFFERED_ITEMS;
   let wake: (() => void) | undefined;
   call.onCredit = (items) => {

@@ -23,24 +23,36 @@ export class ThreadSupervisor {
     this.#configuration = configuration;
     this.#send = send;
     const { processId, nodeId, machineId } = configuration;
-    send({ type: 'ready', address: { processId, nodeId, machineId, socketPath: undefined, tcp: undefined } });
+    send({
+      type: 'ready',
+      address: { processId, nodeId, machineId, socketPath: undefined, tcp: undefined },
+    });
   }
 
   start(actor: StartActor): Promise<void> {
     const { spec, gpuIndexes } = actor;
     const memoryBytes = spec.demand.resources.memoryBytes;
-    const configuration: HostConfiguration = { ...this.#configuration, processId: mintId('process') };
+    const configuration: HostConfiguration = {
+      ...this.#configuration,
+      processId: mintId('process'),
+    };
     const worker = new Worker(new URL('./thread-main.js', import.meta.url), {
       workerData: configuration,
       env: { ...process.env, CUDA_VISIBLE_DEVICES: gpuIndexes.join(','), ...spec.env },
-      ...(memoryBytes === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: memoryBytes / 2 ** 20 } }),
+      ...(memoryBytes === undefined
+        ? {}
+        : { resourceLimits: { maxOldGenerationSizeMb: memoryBytes / 2 ** 20 } }),
     });
     const thread: ActorThread = { worker, actor, ended: false };
     this.#threads.set(spec.actorId, thread);
     worker.on('message', (message: HostToAgent) => this.#onMessage(thread, message));
     worker.on('error', (error) => this.#onEnd(thread, crashOf(error)));
     worker.on('exit', (exitCode) =>
-      this.#onEnd(thread, { kind: 'process-died', message: `Its worker thread exited with code ${exitCode}.`, exitCode }),
+      this.#onEnd(thread, {
+        kind: 'process-died',
+        message: `Its worker thread exited with code ${exitCode}.`,
+        exitCode,
+      }),
     );
     return Promise.resolve();
   }
@@ -82,7 +94,8 @@ export class ThreadSupervisor {
   }
 
   partition(on: boolean): void {
-    for (const { worker } of this.#threads.values()) worker.postMessage({ type: 'partition', on } satisfies AgentToHost);
+    for (const { worker } of this.#threads.values())
+      worker.postMessage({ type: 'partition', on } satisfies AgentToHost);
   }
 }
 
@@ -90,5 +103,9 @@ function crashOf(error: Error & { code?: string }): DeathCause {
   if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
     return { kind: 'out-of-memory', message: 'Its worker thread reached its memory limit.' };
   }
-  return { kind: 'process-died', message: `Its worker thread crashed: ${error.message}`, exitCode: 1 };
+  return {
+    kind: 'process-died',
+    message: `Its worker thread crashed: ${error.message}`,
+    exitCode: 1,
+  };
 }

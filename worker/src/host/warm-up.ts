@@ -46,7 +46,14 @@ export async function warmUp(
     for (let call = 0; call < CALLS; call += 1) {
       await new Promise<void>((resolve) => {
         const done = (): void => resolve();
-        const reply = { onResult: done, onFailure: done, onStream: done, onItem: done, onEnd: done, onLost: done };
+        const reply = {
+          onResult: done,
+          onFailure: done,
+          onStream: done,
+          onItem: done,
+          onEnd: done,
+          onLost: done,
+        };
         const argument = core.codec.encode({ call }, 'practice').bytes;
         connection.channel.send([RECORD.call, port, connection.expect(reply), 0, [argument]]);
       });

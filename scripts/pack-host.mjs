@@ -37,7 +37,7 @@ await build({
 
 const sdk = await import(pathToFileURL(join(root, 'sdk/dist/index.js')).href);
 const stub = [
-  "// What `@manta/sdk` is in a packed host: see runtime/src/actor/host-sdk.ts.",
+  '// What `@manta/sdk` is in a packed host: see runtime/src/actor/host-sdk.ts.',
   "const sdk = globalThis[Symbol.for('manta.host-sdk')];",
   ...Object.keys(sdk).map((name) => `export const ${name} = sdk.${name};`),
 ];

@@ -9,16 +9,18 @@ import {
   ErrorReply,
   Explanation,
   NodeLogsReply,
+  type ActorExplain,
+  type NodeLogs,
+} from '@manta/runtime/wire/messages';
+import {
   StateActorsReply,
   StateJobsReply,
   StateNodesReply,
   StateResourcesReply,
-  type ActorExplain,
   type ActorInfo,
   type NodeInfo,
-  type NodeLogs,
   type StateActors,
-} from '@manta/runtime/wire/messages';
+} from '@manta/runtime/wire/state-messages';
 import {
   DISCOVER_SUBJECT,
   subjectsOf,

@@ -1,6 +1,6 @@
 import { ActorNotFoundError, InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { parseId } from '@manta/runtime/ids';
-import type { ActorInfo } from '@manta/runtime/wire/messages';
+import type { ActorInfo } from '@manta/runtime/wire/state-messages';
 import type { ControlClient } from './control-client.ts';
 
 /**

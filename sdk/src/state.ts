@@ -3,15 +3,15 @@ import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { explainCall } from '@manta/runtime/rpc/caller-questions';
+import { Explanation } from '@manta/runtime/wire/messages';
 import {
-  Explanation,
   StateActorsReply,
   StateJobsReply,
   StateNodesReply,
   StateResourcesReply,
   type ActorInfo,
   type NodeInfo,
-} from '@manta/runtime/wire/messages';
+} from '@manta/runtime/wire/state-messages';
 import { currentSession } from './session.ts';
 import type { AnyActorHandle, ObjectRef } from './types.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import type { ActorInfo, NodeInfo } from '@manta/runtime/wire/messages';
+import type { ActorInfo, NodeInfo } from '@manta/runtime/wire/state-messages';
 import { resolveConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { withClient } from '../control-client.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import type { NodeInfo } from '@manta/runtime/wire/messages';
+import type { NodeInfo } from '@manta/runtime/wire/state-messages';
 import { parseInteger } from '../amounts.ts';
 import { resolveConnection } from '../connection.ts';
 import { pause, type Context } from '../context.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { NodeInfo } from '@manta/runtime/wire/messages';
+import type { NodeInfo } from '@manta/runtime/wire/state-messages';
 import { resolveConnection } from '../connection.ts';
 import { pause, type Context } from '../context.ts';
 import { withClient, type ControlClient, type JobInfo } from '../control-client.ts';

@@ -18,7 +18,10 @@ const PACKED_FROM = ['@manta/runtime/ids', '@manta/worker/main', '@manta/sdk'];
 export function hostProgram(): HostProgram {
   const preloadModules = [new URL('./practice-actor.js', import.meta.url).href];
   if (!isCurrent()) return { preloadModules };
-  return { programs: { host: PACKED, hostNodeArguments: ['--conditions=manta-host'] }, preloadModules };
+  return {
+    programs: { host: PACKED, hostNodeArguments: ['--conditions=manta-host'] },
+    preloadModules,
+  };
 }
 
 function isCurrent(): boolean {

@@ -1,11 +1,6 @@
 import { fromFixedPoint } from '@manta/runtime/resources/fixed-point';
-import type {
-  ActorDescription,
-  ActorInfo,
-  ActorUpdate,
-  JobInfo,
-  NodeInfo,
-} from '@manta/runtime/wire/messages';
+import type { ActorDescription, ActorUpdate } from '@manta/runtime/wire/messages';
+import type { ActorInfo, JobInfo, NodeInfo } from '@manta/runtime/wire/state-messages';
 import type { InferOutput } from 'valibot';
 import type { ActorRecord } from '../tables/actor-machine.ts';
 import type { JobRecord } from '../tables/job-table.ts';

@@ -3,6 +3,7 @@ import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { parseId } from '@manta/runtime/ids';
 import { LIMITS } from '@manta/runtime/wire/limits';
 import * as messages from '@manta/runtime/wire/messages';
+import * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { HeadOperation } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { createActor, type CreateResult } from '../tables/actors.ts';
@@ -132,7 +133,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   },
   'state.nodes': (context) => ({ nodes: [...context.cluster.nodes.all()].map(nodeInfoOf) }),
   'state.actors': (context, payload) =>
-    listActors(context.cluster, decodeControl(messages.StateActors, payload)),
+    listActors(context.cluster, decodeControl(stateMessages.StateActors, payload)),
   'state.jobs': (context) => ({ jobs: [...context.cluster.jobs.all()].map(jobInfoOf) }),
   'state.resources': (context) => {
     const total: Record<string, number> = {};
@@ -202,11 +203,11 @@ function knownActor(cluster: Cluster, text: string) {
 
 function listActors(
   cluster: Cluster,
-  filter: InferOutput<typeof messages.StateActors>,
-): InferOutput<typeof messages.StateActorsReply> {
+  filter: InferOutput<typeof stateMessages.StateActors>,
+): InferOutput<typeof stateMessages.StateActorsReply> {
   const ids = cluster.actors.sortedIds();
   const limit = Math.max(1, Math.min(filter.limit ?? ACTORS_PER_PAGE, ACTORS_PER_PAGE_MAX));
-  const actors: messages.ActorInfo[] = [];
+  const actors: stateMessages.ActorInfo[] = [];
   for (let index = indexAfter(ids, filter.after); index < ids.length; index++) {
     const actorId = ids[index];
     const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
@@ -234,8 +235,8 @@ function indexAfter(ids: readonly string[], after: string | undefined): number {
 const FILTER_KEYS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
 
 function matches(
-  info: messages.ActorInfo,
-  filter: InferOutput<typeof messages.StateActors>,
+  info: stateMessages.ActorInfo,
+  filter: InferOutput<typeof stateMessages.StateActors>,
 ): boolean {
   return FILTER_KEYS.every((key) => filter[key] === undefined || filter[key] === info[key]);
 }

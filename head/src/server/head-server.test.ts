@@ -3,15 +3,17 @@ import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import {
   Explanation,
   JobStartReply,
-  StateActorsReply,
-  StateJobsReply,
-  StateNodesReply,
-  StateResourcesReply,
   ActorLookupReply,
   Acknowledgement,
   type ActorSpec,
 } from '@manta/runtime/wire/messages';
-import { DISCOVER_SUBJECT, subjectsOf } from '@manta/runtime/wire/subjects';
+import {
+  StateActorsReply,
+  StateJobsReply,
+  StateNodesReply,
+  StateResourcesReply,
+} from '@manta/runtime/wire/state-messages';
+import { subjectsOf } from '@manta/runtime/wire/subjects';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FakeAgent, FakeAgentOptions } from '../sim/fake-agent.ts';
 import type { FakeProcess } from '../sim/fake-process.ts';
@@ -382,19 +384,10 @@ describe('bad input', () => {
       expect(Buffer.from(reply).toString('latin1')).toContain('ProtocolError');
       client.publish(subjects.heartbeat, payload);
     }
-    const unknown = `${subjects.allHeadRequests.slice(0, -1)}no.such`;
-    await world.run(client.request(unknown, encodeControl({}), { timeoutMs: 1_000 }));
+    const noSuch = `${subjects.allHeadRequests.slice(0, -1)}no.such`;
+    await world.run(client.request(noSuch, encodeControl({}), { timeoutMs: 1_000 }));
     await world.clock.advance(100);
     expect(world.head.counters.invalidMessages).toBe(8);
     await alive(driver);
-  });
-
-  it('says who it is to whoever asks', async () => {
-    await start();
-    const client = world.bus.connect({ name: 'stranger' });
-    const reply = await world.run(
-      client.request(DISCOVER_SUBJECT, encodeControl({}), { timeoutMs: 100 }),
-    );
-    expect(Buffer.from(reply).toString('latin1')).toContain(world.clusterId);
   });
 });

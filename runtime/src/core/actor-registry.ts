@@ -1,5 +1,5 @@
 import type * as v from 'valibot';
-import { MantaError } from '../errors/errors.ts';
+import type { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore, CallerSettings } from '../rpc/caller-core.ts';

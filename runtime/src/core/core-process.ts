@@ -1,6 +1,7 @@
 import type { Channel, ChannelPeer, ChannelRecord } from '../channel/channel.ts';
 import { openChannel } from '../channel/open-channel.ts';
-import { ActorNotFoundError, MantaError, ProtocolError } from '../errors/errors.ts';
+import type { MantaError } from '../errors/errors.ts';
+import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';

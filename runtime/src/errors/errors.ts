@@ -30,7 +30,9 @@ export class MantaError extends Error {
   static is(error: unknown, name?: string): boolean {
     if (typeof error !== 'object' || error === null) return false;
     const marker = (error as Record<symbol, unknown>)[MARKER];
-    return typeof marker === 'string' && (name === undefined || name === 'MantaError' || marker === name);
+    return (
+      typeof marker === 'string' && (name === undefined || name === 'MantaError' || marker === name)
+    );
   }
 }
 
@@ -40,7 +42,10 @@ export class TaskError extends MantaError {
   declare readonly cause: unknown;
   readonly method: string;
   readonly actorId?: string;
-  constructor(message: string, details: { cause: unknown; method: string; actorId?: string | undefined }) {
+  constructor(
+    message: string,
+    details: { cause: unknown; method: string; actorId?: string | undefined },
+  ) {
     super(message, { cause: details.cause });
     this.method = details.method;
     if (details.actorId !== undefined) this.actorId = details.actorId;
@@ -51,7 +56,10 @@ export class ActorDiedError extends MantaError {
   static override readonly errorName: ErrorName = 'ActorDiedError';
   readonly actorId: string;
   readonly deathCause: DeathCause;
-  constructor(message: string, details: { actorId: string; deathCause: DeathCause; cause?: unknown }) {
+  constructor(
+    message: string,
+    details: { actorId: string; deathCause: DeathCause; cause?: unknown },
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.actorId = details.actorId;
     this.deathCause = details.deathCause;

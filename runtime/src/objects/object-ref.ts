@@ -106,13 +106,16 @@ export class ObjectRef<T> implements PromiseLike<T> {
   /** @internal */
   removeWaiter(waiter: RefWaiter): void {
     if (this.waiters === waiter) this.waiters = undefined;
-    else if (Array.isArray(this.waiters)) this.waiters = this.waiters.filter((other) => other !== waiter);
+    else if (Array.isArray(this.waiters))
+      this.waiters = this.waiters.filter((other) => other !== waiter);
   }
 
   /** @internal The decoded value of a ready ref; throws the error of a failed one. */
   value(): T {
     if (this.state === REF_STATE.failed) throw this.content;
-    return (this.content instanceof Payload ? this.runtime.decode(this.content) : this.content) as T;
+    return (
+      this.content instanceof Payload ? this.runtime.decode(this.content) : this.content
+    ) as T;
   }
 
   #promise(): Promise<T> {

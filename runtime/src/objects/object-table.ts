@@ -87,7 +87,9 @@ export class ObjectTable {
     const entry = this.#exports.get(id);
     if (entry !== undefined) return entry.ref;
     if (this.#freed.has(id)) throw new ObjectFreedError(`Object ${id} was freed by its owner.`);
-    throw new ObjectLostError(`Object ${id} is not known to its owner any more: every reference was dropped.`);
+    throw new ObjectLostError(
+      `Object ${id} is not known to its owner any more: every reference was dropped.`,
+    );
   }
 
   get size(): number {

@@ -20,7 +20,11 @@ export class Payload {
   readonly transferables: readonly Transferable[];
   readonly form: PayloadForm;
 
-  constructor(bytes: Uint8Array, transferables: readonly Transferable[] = NONE, form: PayloadForm = 'value') {
+  constructor(
+    bytes: Uint8Array,
+    transferables: readonly Transferable[] = NONE,
+    form: PayloadForm = 'value',
+  ) {
     this.bytes = bytes;
     this.transferables = transferables;
     this.form = form;

@@ -1,7 +1,8 @@
 import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
 import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
-import { Payload, type Primitive } from '../objects/payload.ts';
+import type { Payload } from '../objects/payload.ts';
+import { type Primitive } from '../objects/payload.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { MethodInfo } from './caller-core.ts';

@@ -1,6 +1,5 @@
 import {
   ActorUnavailableError,
-  BackpressureError,
   ClusterUnavailableError,
   MantaError,
   TaskError,
@@ -12,7 +11,7 @@ import { decodeError } from '../serialization/error-codec.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
-import { deathError, unavailableError } from './actor-death.ts';
+import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
 import { prepareArguments, type PreparedArguments } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
@@ -22,6 +21,8 @@ import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 import { Watchers } from './watchers.ts';
+
+type CallerState = 'waiting' | 'connecting' | 'open' | 'dead';
 
 const RECONNECT_DELAY_MS = 100;
 /** Answers that a dead actor gave in its last moment may arrive after the word of its death. */
@@ -44,7 +45,7 @@ export class ActorCaller {
   readonly core: CallerCore;
   readonly runtime: RefOwnerRuntime;
   settings: CallerSettings;
-  #state: 'waiting' | 'connecting' | 'open' | 'dead' = 'waiting';
+  #state: CallerState = 'waiting';
   #update: ActorUpdate | undefined;
   #connection: PeerConnection | undefined;
   #port = 0;
@@ -86,7 +87,7 @@ export class ActorCaller {
   get lastUpdate(): ActorUpdate | undefined {
     return this.#update;
   }
-  get connectionState(): 'waiting' | 'connecting' | 'open' | 'dead' {
+  get connectionState(): CallerState {
     return this.#state;
   }
   get connection(): PeerConnection | undefined {
@@ -144,7 +145,7 @@ export class ActorCaller {
       this.settings.maxPendingCalls !== undefined &&
       this.#unfinished > this.settings.maxPendingCalls
     ) {
-      call.fail(this.#backpressure());
+      call.fail(backpressureError(this.settings));
       return;
     }
     if (prepared !== undefined && prepared.dependencies.length > 0)
@@ -155,13 +156,6 @@ export class ActorCaller {
     }
     this.queue.push(call);
     this.#flush();
-  }
-
-  #backpressure(): BackpressureError {
-    return new BackpressureError(
-      `Actor ${this.actorId} (${this.className}) has ${this.settings.maxPendingCalls} unfinished calls from this ` +
-        'process, the most its maxPendingCalls allows.',
-    );
   }
 
   /** Sends what can be sent, in order. */

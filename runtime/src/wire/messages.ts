@@ -1,24 +1,12 @@
 import * as v from 'valibot';
-import { parseId, type IdKind, type IdKinds } from '../ids.ts';
 import { LIMITS } from './limits.ts';
+import { amount, bytes, count, id, name, smallRecord } from './schema-parts.ts';
 
 /**
  * Every control message, as schema and type in one. Objects drop keys they do not know, so a node of the next minor
  * version can talk to a head of this one; what a field means never changes within a protocol version.
  */
 export const PROTOCOL_VERSION = 1;
-
-const id = <K extends IdKind>(kind: K) =>
-  v.custom<IdKinds[K]>((value) => parseId(kind, value) !== undefined, `not a ${kind} id`);
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.nameLength));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
-const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
-const smallRecord = <T extends v.GenericSchema>(value: T) =>
-  v.pipe(
-    v.record(name, value),
-    v.check((entries) => Object.keys(entries).length <= LIMITS.recordEntries, 'too many entries'),
-  );
 
 // ── Resources ────────────────────────────────────────────────────────────────────────────────────────────────
 /** As the public contract says it: plain numbers. Inside head and agent they are fixed point (resources/). */
@@ -253,8 +241,16 @@ export const NodeReport = v.object({
 });
 export type NodeReport = v.InferOutput<typeof NodeReport>;
 
-export const NodeDrain = v.object({ nodeId: id('node'), deadlineMs: v.optional(count), reason: v.optional(v.string()) });
-export const NodeDeregister = v.object({ nodeId: id('node'), sessionId: v.string(), reason: v.string() });
+export const NodeDrain = v.object({
+  nodeId: id('node'),
+  deadlineMs: v.optional(count),
+  reason: v.optional(v.string()),
+});
+export const NodeDeregister = v.object({
+  nodeId: id('node'),
+  sessionId: v.string(),
+  reason: v.string(),
+});
 
 export const JobStart = v.object({
   jobId: id('job'),
@@ -358,58 +354,4 @@ export const JobLogs = v.object({
       lines: v.array(v.string()),
     }),
   ),
-});
-
-// ── State ────────────────────────────────────────────────────────────────────────────────────────────────────
-export const NodeInfo = v.object({
-  nodeId: v.string(),
-  name: v.string(),
-  state: v.picklist(['alive', 'suspect', 'draining', 'dead']),
-  reason: v.exactOptional(v.string()),
-  resources: v.record(v.string(), v.number()),
-  available: v.record(v.string(), v.number()),
-  labels: v.record(v.string(), v.string()),
-  gpus: v.array(
-    v.object({ index: count, uuid: v.string(), model: v.string(), memoryBytes: count, freeShare: v.number() }),
-  ),
-});
-export type NodeInfo = v.InferOutput<typeof NodeInfo>;
-export const ActorInfo = v.object({
-  actorId: v.string(),
-  className: v.string(),
-  name: v.exactOptional(v.string()),
-  namespace: v.string(),
-  state: ActorState,
-  nodeId: v.exactOptional(v.string()),
-  pid: v.exactOptional(v.number()),
-  restarts: v.number(),
-  deathCause: v.exactOptional(DeathCauseSchema),
-});
-export type ActorInfo = v.InferOutput<typeof ActorInfo>;
-export const StateActors = v.object({
-  className: v.optional(v.string()),
-  name: v.optional(v.string()),
-  namespace: v.optional(v.string()),
-  state: v.optional(ActorState),
-  nodeId: v.optional(v.string()),
-  /** Paging: actor ids are returned in order, after this one. */
-  after: v.optional(v.string()),
-  limit: v.optional(count),
-});
-export const StateActorsReply = v.object({ actors: v.array(ActorInfo), next: v.optional(v.string()) });
-export const StateNodesReply = v.object({ nodes: v.array(NodeInfo) });
-export const JobInfo = v.object({
-  jobId: v.string(),
-  state: v.picklist(['running', 'succeeded', 'failed']),
-  entrypoint: v.string(),
-  pid: count,
-  hostname: v.string(),
-  namespace: v.string(),
-  startedAt: v.number(),
-  endedAt: v.exactOptional(v.number()),
-});
-export const StateJobsReply = v.object({ jobs: v.array(JobInfo) });
-export const StateResourcesReply = v.object({
-  total: v.record(v.string(), v.number()),
-  available: v.record(v.string(), v.number()),
 });

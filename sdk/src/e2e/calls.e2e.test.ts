@@ -14,6 +14,7 @@ import {
   ready,
   shutdown,
   stop,
+  type TaskError,
   wait,
 } from '@manta/sdk';
 import { ConcurrentActor, CounterActor, ParentActor, StreamerActor } from './fixtures/actors.ts';
@@ -58,7 +59,7 @@ describe('calls', () => {
 
   it('wraps what the method throws', async () => {
     const counter = CounterActor.create();
-    const error: any = await counter.fail('too far').catch((thrown: unknown) => thrown);
+    const error = (await counter.fail('too far').catch((thrown: unknown) => thrown)) as TaskError;
     expect(MantaError.is(error, 'TaskError')).toBe(true);
     expect(error.code).toBe('MANTA_TASK_FAILED');
     expect(error.cause).toMatchObject({
@@ -183,7 +184,7 @@ describe('get, wait, names, pools and queues', () => {
     const options = { name: 'the-counter', getIfExists: true };
     const handles = Array.from({ length: 5 }, () => CounterActor.options(options).create(10));
     const values = await get(handles.map((handle) => handle.add(1)));
-    expect([...values].sort()).toEqual([11, 12, 13, 14, 15]);
+    expect([...values].sort((a, b) => a - b)).toEqual([11, 12, 13, 14, 15]);
     const found = await getActor('the-counter');
     expect(await found.value()).toBe(15);
     const second = CounterActor.options({ name: 'the-counter' }).create();
@@ -207,7 +208,7 @@ describe('get, wait, names, pools and queues', () => {
       [1, 2, 3],
     ))
       unordered.push(value);
-    expect(unordered.sort()).toEqual([1, 2, 3]);
+    expect(unordered.sort((a, b) => a - b)).toEqual([1, 2, 3]);
   });
 
   it('queues items', async () => {

@@ -44,7 +44,11 @@ export class LocalTestCluster implements TestCluster {
   }
 
   #startNats(): Promise<NatsProgram> {
-    return startNatsProgram({ port: this.#port, token: this.#token, directory: join(this.#directory, 'nats') });
+    return startNatsProgram({
+      port: this.#port,
+      token: this.#token,
+      directory: join(this.#directory, 'nats'),
+    });
   }
 
   #newDirectory(): string {

@@ -4,7 +4,7 @@ import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { MessageHandler, Subscription } from '@manta/runtime/transport/transport';

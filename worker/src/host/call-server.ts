@@ -109,8 +109,8 @@ export class CallServer {
       this.#channel.send([RECORD.refused, number, encodeError(error)]);
       return;
     }
-    const group = instance.groupOf(method.name, options?.[1]);
-    const call = new IncomingCall(instance, this.#channel, number, method.name, args, group);
+    const call = new IncomingCall(instance, this.#channel, number, method.name, args);
+    call.group = instance.groupOf(method.name, options?.[1]);
     if (options != null) {
       call.idempotencyKey = options[2] ?? undefined;
       call.maxBufferedItems = options[3] ?? undefined;

@@ -69,7 +69,7 @@ async function receive(message: AgentToHost): Promise<void> {
       await configure(message.configuration);
       return;
     case 'start':
-      await Promise.all(message.actors.map((actor) => host?.start(actor)));
+      await Promise.all(message.actors.map(async (actor) => host?.start(actor)));
       return;
     case 'end':
       host?.end(message);

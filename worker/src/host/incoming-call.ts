@@ -6,7 +6,7 @@ import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { ActorInstance } from './actor-instance.ts';
-import type { MailboxEntry } from './mailbox.ts';
+import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
 
 /** A call as the actor's process sees it, from its arrival to its answer. */
 export class IncomingCall implements MailboxEntry, RunningCall {
@@ -14,7 +14,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   readonly number: number;
   readonly methodName: string;
   readonly args: unknown[];
-  readonly group: string;
+  group = DEFAULT_GROUP;
   readonly instance: ActorInstance;
   idempotencyKey: string | undefined = undefined;
   maxBufferedItems: number | undefined = undefined;
@@ -38,14 +38,12 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     number: number,
     methodName: string,
     args: unknown[],
-    group: string,
   ) {
     this.instance = instance;
     this.channel = channel;
     this.number = number;
     this.methodName = methodName;
     this.args = args;
-    this.group = group;
   }
 
   get spec(): ActorSpec {

@@ -1,6 +1,7 @@
 import {
   ActorDiedError,
   ActorUnavailableError,
+  BackpressureError,
   InfeasibleError,
   SchedulingTimeoutError,
   type MantaError,
@@ -8,6 +9,7 @@ import {
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import type { ActorCall } from './actor-call.ts';
+import type { CallerSettings } from './caller-core.ts';
 
 /** The error that calls of a dead actor fail with. */
 export function deathError(actorId: string, className: string, update: ActorUpdate): MantaError {
@@ -32,5 +34,13 @@ export function unavailableError(call: ActorCall, reason: MantaError): ActorUnav
     `The call of ${className}.${call.method.name} on actor ${actorId} was under way when its process became ` +
       `unreachable; it may or may not have run. ${reason.message}`,
     { cause: reason },
+  );
+}
+
+export function backpressureError(settings: CallerSettings): BackpressureError {
+  const { actorId, className, maxPendingCalls } = settings;
+  return new BackpressureError(
+    `Actor ${actorId} (${className}) has ${maxPendingCalls} unfinished calls from this process, the most its ` +
+      'maxPendingCalls allows.',
   );
 }

@@ -19,6 +19,7 @@ export {
   listJobs,
   listNodes,
   listObjects,
+  listTasks,
   type ActorInfo,
   type GpuInfo,
   type NodeInfo,

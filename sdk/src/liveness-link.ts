@@ -16,6 +16,7 @@ interface LinkOptions {
 export class LivenessLink {
   readonly #options: LinkOptions;
   #closed = false;
+  #isWarned = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -29,9 +30,10 @@ export class LivenessLink {
     }
     try {
       const connection = await core.connect(address);
+      this.#isWarned = false;
       connection.onLost(() => this.#retryLater());
     } catch (error) {
-      core.warn('no agent could be linked to; trying again', error);
+      this.#warn(error);
       this.#retryLater();
     }
   }
@@ -46,9 +48,16 @@ export class LivenessLink {
     try {
       await this.open(await this.#options.startJob());
     } catch (error) {
-      this.#options.core.warn('no agent could be linked to; trying again', error);
+      this.#warn(error);
       this.#retryLater();
     }
+  }
+
+  /** Once per outage. */
+  #warn(error: unknown): void {
+    if (this.#isWarned) return;
+    this.#isWarned = true;
+    this.#options.core.warn('no agent could be linked to; trying again until one can', error);
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
 import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
-import { explainCall } from '@manta/runtime/rpc/caller-questions';
+import { explainCall, unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
 import { Explanation } from '@manta/runtime/wire/messages';
 import {
   StateActorsReply,
@@ -63,6 +63,22 @@ export async function listActors(
 export async function listJobs(): Promise<unknown[]> {
   const head = await currentSession().core.head();
   return (await head.request('state.jobs', {}, StateJobsReply)).jobs;
+}
+
+/** The unfinished actor calls of this process; those of others are known to them alone. */
+export function listTasks(): Promise<unknown[]> {
+  const { core } = currentSession();
+  const calls = core.actors.callers().flatMap(unfinishedCallsOf);
+  return Promise.resolve(
+    calls.map((call) => ({
+      objectId: call.id,
+      actorId: call.caller.actorId,
+      className: call.caller.className,
+      method: call.method.name,
+      state: call.phase,
+      retriesLeft: call.retriesLeft,
+    })),
+  );
 }
 
 /** The objects of this process that others may ask for, and who keeps them. */

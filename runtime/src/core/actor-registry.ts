@@ -286,6 +286,10 @@ export class ActorRegistry {
     else this.#callers.set(caller.actorId, rest);
   }
 
+  callers(): ActorCaller[] {
+    return [...this.#callers.values()].flat();
+  }
+
   closeAll(): void {
     for (const callers of this.#callers.values()) for (const caller of callers) caller.close();
     this.#callers.clear();

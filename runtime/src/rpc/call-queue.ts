@@ -19,6 +19,13 @@ export class CallQueue {
     return this.#calls.slice(this.#head).find(isBlocked);
   }
 
+  /** In the order in which they leave. */
+  waiting(): ActorCall[] {
+    return [...this.#resend, ...this.#calls.slice(this.#head)].filter(
+      ({ phase }) => phase !== 'done',
+    );
+  }
+
   push(call: ActorCall): void {
     this.#calls.push(call);
   }
@@ -59,7 +66,7 @@ export class CallQueue {
 
   /** Takes everything, in order. */
   clear(): ActorCall[] {
-    const all = [...this.#resend, ...this.#calls.slice(this.#head)];
+    const all = this.waiting();
     this.#resend = [];
     this.#calls = [];
     this.#head = 0;

@@ -1,5 +1,5 @@
 import type { MantaError } from '../errors/errors.ts';
-import type { ActorCall } from './actor-call.ts';
+import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import {
   explainSent,
@@ -52,4 +52,13 @@ export async function explainCall(call: ActorCall): Promise<CallExplanation> {
   };
   if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
   return explainSent(call, where, await inspectCall(call.connection, call.number));
+}
+
+/** The calls of this caller that have not ended: those under way first, then those that wait here. */
+export function unfinishedCallsOf(caller: ActorCaller): ActorCall[] {
+  const underWay: ActorCall[] = [];
+  for (const reply of caller.connection?.pending() ?? []) {
+    if (reply instanceof ActorCall && reply.caller === caller) underWay.push(reply);
+  }
+  return [...underWay, ...caller.queue.waiting()];
 }

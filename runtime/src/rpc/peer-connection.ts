@@ -33,6 +33,11 @@ export class PeerConnection {
     return this.#closed !== undefined;
   }
 
+  /** What waits for a reply. */
+  pending(): Iterable<PendingReply> {
+    return this.#pending.values();
+  }
+
   get pendingCount(): number {
     return this.#pending.size;
   }

@@ -7,7 +7,9 @@ import {
   getActor,
   init,
   kill,
+  actorIdOf,
   listActors,
+  listTasks,
   MantaError,
   put,
   Queue,
@@ -137,6 +139,24 @@ describe('deadlines and cancellation', () => {
     const add = counter.add.options({ idempotencyKey: 'k' });
     expect(await get([add(1), add(1), add(1)])).toEqual([1, 1, 1]);
     expect(await counter.value()).toBe(1);
+  });
+});
+
+describe('listTasks()', () => {
+  it('lists the calls of this process that have not ended', async () => {
+    const counter = CounterActor.create();
+    await ready(counter);
+    const refs = [counter.slowly(100, 'done'), counter.add(1)];
+    const ours = async (): Promise<unknown[]> =>
+      (await listTasks()).filter(
+        (task) => (task as { actorId: string }).actorId === actorIdOf(counter),
+      );
+    expect(await ours()).toMatchObject([
+      { method: 'slowly', state: 'sent', objectId: refs[0]?.id },
+      { method: 'add', state: 'sent' },
+    ]);
+    await get(refs as never);
+    expect(await ours()).toEqual([]);
   });
 });
 

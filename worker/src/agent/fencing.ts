@@ -41,6 +41,9 @@ export type FencingEffect =
   /** The process did not run for longer than the fencing time: ask the head what it thinks of this node. */
   | { type: 'register-again' };
 
+/** A check that comes later than this share of the fencing time shows that this process did not run. */
+const STALL_SHARE = 0.25;
+
 export function createFencingState(timeoutMs: number, nowMs: number): FencingState {
   return { timeoutMs, lastContactMs: nowMs, lastCheckMs: nowMs, fenced: false };
 }
@@ -86,6 +89,10 @@ function check(
     // The broker's machine slept as long as this one did, so silence proves nothing.
     if (event.localBroker && !event.cutOff) contact(state, event.nowMs);
   }
+  // Just woken, with what arrived meanwhile still unread: the next check decides. (After a sleep longer than the fencing
+  // time the head may have given the actors away, so nothing is put off.)
+  const isJustAwake = gapMs > state.timeoutMs * STALL_SHARE && gapMs <= state.timeoutMs;
+  if (isJustAwake) return effects;
   const withoutContactMs = event.nowMs - state.lastContactMs;
   if (!state.fenced && withoutContactMs > state.timeoutMs) {
     state.fenced = true;

@@ -156,14 +156,18 @@ export class HeartbeatLoop {
     if (this.roundTripPending) return;
     this.roundTripPending = true;
     const sentAtMs = now();
+    let wasSlow = false;
     try {
       await this.transport?.flush();
       if (!this.partitioned) this.step({ type: 'round-trip', sentAtMs });
+      wasSlow = now() - sentAtMs > this.identity.heartbeatIntervalMs;
     } catch {
       // The connection is being restored; until then the probes speak.
     } finally {
       this.roundTripPending = false;
     }
+    // An answer proves contact at the time of its question: after a late one, ask anew at once.
+    if (wasSlow && !this.stopped) void this.roundTrip();
   }
 
   private async probeBrokers(): Promise<void> {

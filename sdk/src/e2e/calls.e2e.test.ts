@@ -145,7 +145,7 @@ describe('deadlines and cancellation', () => {
 describe('listTasks()', () => {
   it('lists the calls of this process that have not ended', async () => {
     const counter = CounterActor.create();
-    await ready(counter);
+    await counter.value(); // An answer: the connection is open, so calls leave at once.
     const refs = [counter.slowly(100, 'done'), counter.add(1)];
     const ours = async (): Promise<unknown[]> =>
       (await listTasks()).filter(

@@ -26,7 +26,7 @@ const loneSurrogates = fc.string({ unit: 'binary' }).map((text) => `${text}\ud80
 const anyValue = fc.anything({
   maxDepth: 5,
   withBigInt: true,
-  withDate: true,
+  // Not withDate: it makes invalid dates, which node:assert never finds equal; they have a test of their own below.
   withMap: true,
   withSet: true,
   withTypedArray: true,

@@ -55,10 +55,6 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     this.#notify();
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   #notify(): void {
     const wake = this.#wake;
     this.#wake = undefined;

@@ -12,6 +12,8 @@ export type ActorId = Branded<'actor'>;
 /** Any process (or worker thread) that owns objects and holds handles: a driver, an actor host, a host thread. */
 export type ProcessId = Branded<'process'>;
 export type ObjectId = Branded<'object'>;
+/** Encoded bytes that one process stored in shared memory; an object's value may be one. Minted by who stores. */
+export type BlobId = Branded<'blob'>;
 
 export interface IdKinds {
   cluster: ClusterId;
@@ -20,6 +22,7 @@ export interface IdKinds {
   actor: ActorId;
   process: ProcessId;
   object: ObjectId;
+  blob: BlobId;
 }
 export type IdKind = keyof IdKinds;
 
@@ -30,6 +33,7 @@ const PREFIX: Record<IdKind, string> = {
   actor: 'a',
   process: 'p',
   object: 'o',
+  blob: 'b',
 };
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const ID_LENGTH = 16;

@@ -43,6 +43,36 @@ export const RECORD = {
   release: 15,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
   inspect: 16,
+  // values in shared memory (objects/blob.ts); `blob` is the array form of a BlobDescriptor
+  /** [resultBlob, call, blob] */
+  resultBlob: 17,
+  /** [itemBlob, call, blob] */
+  itemBlob: 18,
+  // process → agent of its node (core/node-store.ts ↔ worker/src/objects)
+  /** [storeAttach, call]: answered by a result: a StoreAttachment. */
+  storeAttach: 20,
+  /** [storeNeed, call, bytes]: make room; answered when there may be, or by ObjectStoreFullError. */
+  storeNeed: 21,
+  /** [storeLocate, call, blob, ownerAddress]: bring it into this node's memory; answered by a slot, in array form. */
+  storeLocate: 22,
+  /** [storeRelease, blobIds]: their owner has dropped them; also from owners on other nodes. */
+  storeRelease: 23,
+  // agent → process attached to it (over the same channel)
+  /** [storeReclaim, call, bytes]: collect garbage, give back what is free; answered by the bytes given back. */
+  storeReclaim: 24,
+  /** [storeCandidates, call, bytes]: what could be moved to disk, least recently used first: [blobId, slot, sizeBytes, lastUsedMs][]. */
+  storeCandidates: 25,
+  /** [storeEvict, call, blobIds]: these are on disk now; answered by those whose slots were closed to new readers. */
+  storeEvict: 26,
+  // between nodes, and between a node that wants a blob and its owner
+  /** [blobPull, call, blobId, offset, bytes]: answered by a resultSegment and its checksum. */
+  blobPull: 27,
+  /** [blobSource, call, blobId, nodeId]: which copy to pull from; answered by a BlobSource when one has capacity. */
+  blobSource: 28,
+  /** [blobCopied, blobId, agentAddress]: that node has a copy now (also: a pull from a source has ended). */
+  blobCopied: 29,
+  /** [blobMissing, blobId, nodeId]: that node has it no more. */
+  blobMissing: 30,
 } as const;
 
 /** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */

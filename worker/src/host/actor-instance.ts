@@ -14,6 +14,7 @@ import type { IncomingCall } from './incoming-call.ts';
 import { IdempotencyTable } from './idempotency-table.ts';
 import { Mailbox } from './mailbox.ts';
 import { isStream, runStream, type Stream } from './stream-sender.ts';
+import { UnfinishedCalls } from './unfinished-calls.ts';
 
 /** Thrown by exitActor(); user code that catches everything may swallow it, so the exit is also noted. */
 class ExitActor extends Error {
@@ -32,7 +33,6 @@ export interface InstanceOptions {
 }
 
 type Method = (...args: unknown[]) => unknown;
-type Unfinished = PromiseLike<unknown> | Stream;
 
 /** One life of one actor: its object, its mailbox, and the running of its methods. */
 export class ActorInstance {
@@ -42,10 +42,7 @@ export class ActorInstance {
   readonly #options: InstanceOptions;
   readonly #mailbox: Mailbox<IncomingCall>;
   readonly #idempotency = new IdempotencyTable();
-  /** Calls that are running, for cancellation and for the graceful end. */
-  readonly #running = new Set<IncomingCall>();
-  /** Of an actor that runs one call at a time. */
-  #onlyRunning: IncomingCall | undefined;
+  readonly #unfinished: UnfinishedCalls;
   /** Only one call at a time runs in this process: the context needs no tracking over awaits. */
   readonly #exclusive: boolean;
   #object: Record<string, unknown> | undefined;
@@ -62,6 +59,13 @@ export class ActorInstance {
     this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
     this.#exclusive =
       isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
+    this.#unfinished = new UnfinishedCalls({
+      fulfilled: (call, value) => this.#fulfilled(call, value),
+      rejected: (call, error) => {
+        this.#failed(call, error);
+        this.#runNext(call);
+      },
+    });
   }
 
   /** Runs the constructor. @throws whatever it throws. */
@@ -122,7 +126,7 @@ export class ActorInstance {
     while (call !== undefined) {
       const unfinished = this.#invoke(call);
       if (unfinished !== undefined) {
-        void this.#runOn(call, unfinished);
+        this.#unfinished.wait(call, unfinished);
         return;
       }
       call = this.#mailbox.next(call.group);
@@ -130,47 +134,25 @@ export class ActorInstance {
     this.#checkDrained();
   }
 
-  /**
-   * Goes on, over awaits, with a call that has not ended and then with those of its group behind it. One loop for all
-   * of them: a promise and a turn of the queue per call are what asynchronous methods cost.
-   */
-  async #runOn(first: IncomingCall, firstUnfinished: Unfinished): Promise<void> {
-    let call: IncomingCall | undefined = first;
-    let unfinished: Unfinished | undefined = firstUnfinished;
-    while (call !== undefined) {
-      if (unfinished !== undefined) {
-        this.#noteRunning(call);
-        try {
-          const value = isThenable(unfinished) ? await unfinished : unfinished;
-          if (isStream(value)) await this.#sendStream(call, value);
-          else this.#reply(call, value);
-        } catch (error) {
-          this.#failed(call, error);
-        }
-        this.#noteEnded(call);
-      }
-      call = this.#mailbox.next(call.group);
-      unfinished = call && this.#invoke(call);
+  #fulfilled(call: IncomingCall, value: unknown): void {
+    if (isStream(value)) {
+      this.#unfinished.wait(call, this.#sendStream(call, value));
+      return;
     }
-    this.#checkDrained();
+    this.#reply(call, value);
+    this.#runNext(call);
   }
 
-  #noteRunning(call: IncomingCall): void {
-    if (this.#exclusive) this.#onlyRunning = call;
-    else this.#running.add(call);
+  /** A call that went over awaits is over. */
+  #runNext(ended: IncomingCall): void {
+    if (this.#exclusive) this.#options.context.leave();
+    const next = this.#mailbox.next(ended.group);
+    if (next !== undefined) this.#run(next);
+    else this.#checkDrained();
   }
 
-  #noteEnded(call: IncomingCall): void {
-    if (this.#exclusive) {
-      this.#onlyRunning = undefined;
-      this.#options.context.leave();
-    } else {
-      this.#running.delete(call);
-    }
-  }
-
-  /** What the method returned when the call has not ended within this turn: a promise, or a stream. */
-  #invoke(call: IncomingCall): Unfinished | undefined {
+  /** The promise of what is left to do when the call has not ended within this turn. */
+  #invoke(call: IncomingCall): PromiseLike<unknown> | undefined {
     const { context, core } = this.#options;
     call.running = true;
     let result: unknown;
@@ -187,9 +169,14 @@ export class ActorInstance {
       call.reply(result, core);
       return undefined;
     }
-    if (isThenable(result) || isStream(result)) {
+    if (isThenable(result)) {
       if (!this.#exclusive) context.leave();
       return result;
+    }
+    if (isStream(result)) {
+      const sending = this.#sendStream(call, result);
+      if (!this.#exclusive) context.leave();
+      return sending;
     }
     context.leave();
     this.#reply(call, result);
@@ -306,8 +293,7 @@ export class ActorInstance {
   abandon(error: Error): void {
     this.#ending ??= { kind: 'killed', message: 'It was killed.' };
     this.#ended = true;
-    const running = this.#onlyRunning === undefined ? this.#running : [this.#onlyRunning];
-    for (const call of [...running, ...this.#mailbox.clear()]) {
+    for (const call of [...this.#unfinished.calls(), ...this.#mailbox.clear()]) {
       call.fail(error);
       call.cancel(error);
     }

@@ -19,20 +19,23 @@ export const DEFAULT_GROUP = 'default';
  */
 export class Mailbox<E extends MailboxEntry> {
   readonly #groups = new Map<string, Group<E>>();
+  readonly #default: Group<E>;
   #queued = 0;
   #running = 0;
 
   constructor(maxConcurrency: number, concurrencyGroups: Record<string, number> = {}) {
-    this.#add(DEFAULT_GROUP, maxConcurrency);
+    this.#default = this.#add(DEFAULT_GROUP, maxConcurrency);
     for (const [name, limit] of Object.entries(concurrencyGroups)) this.#add(name, limit);
   }
 
-  #add(name: string, limit: number): void {
-    this.#groups.set(name, { limit, running: 0, queue: [], head: 0 });
+  #add(name: string, limit: number): Group<E> {
+    const group: Group<E> = { limit, running: 0, queue: [], head: 0 };
+    this.#groups.set(name, group);
+    return group;
   }
 
   has(group: string): boolean {
-    return this.#groups.has(group);
+    return group === DEFAULT_GROUP || this.#groups.has(group);
   }
 
   get queued(): number {
@@ -96,6 +99,7 @@ export class Mailbox<E extends MailboxEntry> {
   }
 
   #groupOf(name: string): Group<E> {
-    return this.#groups.get(name) ?? (this.#groups.get(DEFAULT_GROUP) as Group<E>);
+    if (name === DEFAULT_GROUP) return this.#default;
+    return this.#groups.get(name) ?? this.#default;
   }
 }

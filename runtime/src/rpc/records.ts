@@ -48,6 +48,8 @@ export const RECORD = {
   resultBlob: 17,
   /** [itemBlob, call, blob] */
   itemBlob: 18,
+  /** [link]: driver → agent of a node: this channel is the driver's sign of life. */
+  link: 19,
   // process → agent of its node (core/node-store.ts ↔ worker/src/objects)
   /** [storeAttach, call]: answered by a result: a StoreAttachment. */
   storeAttach: 20,
@@ -55,10 +57,16 @@ export const RECORD = {
   storeNeed: 21,
   /** [storeLocate, call, blob, ownerAddress]: bring it into this node's memory; answered by a slot, in array form. */
   storeLocate: 22,
-  /** [storeRelease, blobIds]: their owner has dropped them; also from owners on other nodes. */
+  /**
+   * [storeRelease, blobIds]: their owner has dropped them; also from owners on other nodes. From an agent to the
+   * process that stored them (storeKeep): their slots can go.
+   */
   storeRelease: 23,
   // agent → process attached to it (over the same channel)
-  /** [storeReclaim, call, bytes]: collect garbage, give back what is free; answered by the bytes given back. */
+  /**
+   * [storeReclaim, call, bytes]: collect garbage, give so many free bytes back to the quota (0: only collect);
+   * answered by [bytesGivenBack, liveBytes].
+   */
   storeReclaim: 24,
   /** [storeCandidates, call, bytes]: what could be moved to disk, least recently used first: [blobId, slot, sizeBytes, lastUsedMs][]. */
   storeCandidates: 25,
@@ -73,6 +81,12 @@ export const RECORD = {
   blobCopied: 29,
   /** [blobMissing, blobId, nodeId]: that node has it no more. */
   blobMissing: 30,
+  /**
+   * [storeKeep, [blob, ownerAddress][]]: process → agent of its node, before the blob is described to its owner: stored
+   * here for somebody else (results, arguments for a remote owner). With it the agent forwards releases, keeps the blob
+   * when the process dies, and frees it when the owner does. What a process stored for itself it need not tell.
+   */
+  storeKeep: 31,
 } as const;
 
 /** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */

@@ -24,6 +24,8 @@ export type DeathKind =
   | 'out-of-scope'
   /** The driver or actor that created it is gone. */
   | 'owner-died'
+  /** A task worker that was given back. */
+  | 'returned'
   /** No node can or could place it. */
   | 'unschedulable'
   | 'runtime-env-failed';

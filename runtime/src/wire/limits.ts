@@ -27,4 +27,6 @@ export const LIMITS = {
   recordEntries: 256,
   /** Public methods of one actor class. */
   methods: 1_024,
+  /** Names of tasks in one report of a process's progress. */
+  taskNames: 100,
 } as const;

@@ -68,6 +68,14 @@ export type MethodEntry = v.InferOutput<typeof MethodEntry>;
 /** Everything that is fixed when an actor is created; kept for its restarts. */
 export const ActorSpec = v.object({
   actorId: id('actor'),
+  /**
+   * 'task-worker': a lease, an internal actor that runs tasks of one shape (docs/protocol.md, Leases). What differs
+   * from an actor: it has isolation 'process', lifetime 'job', no name and no restarts (else `actor.create` refuses
+   * it); it is in no list of actors; nothing of it is written to disk, for its node reports it to a new head; it can
+   * be given back (`actor.kill` with `returned`), which leaves its process to the next lease of its job with an equal
+   * `env`, unless it had GPUs; its CPUs are lent to others while it is blocked.
+   */
+  kind: v.optional(v.literal('task-worker')),
   jobId: id('job'),
   /** The process that created it; with lifetime 'job' the actor dies with it. */
   ownerId: id('process'),
@@ -125,6 +133,11 @@ export const ActorUpdate = v.object({
   perNode: v.optional(v.record(v.string(), v.string())),
   /** 'infeasible' and 'scheduling-timeout' are told apart by errorName: the class to throw. */
   errorName: v.optional(v.string()),
+  /**
+   * Of a lease that is 'alive': others wait for what it takes. Its holder gives it back as soon as no call of it runs,
+   * even with tasks left (it may ask for another at once, which then stands behind those who waited).
+   */
+  wanted: v.optional(v.boolean()),
 });
 export type ActorUpdate = v.InferOutput<typeof ActorUpdate>;
 export const ActorUpdates = v.object({ updates: v.array(ActorUpdate) });
@@ -162,6 +175,15 @@ export const HostedActor = v.object({
 });
 export type HostedActor = v.InferOutput<typeof HostedActor>;
 
+/** A task worker with what the head needs to know it again. Those that are alive are in `hosts` too. */
+export const LeaseReport = v.object({
+  spec: ActorSpec,
+  incarnation: count,
+  gpuIndexes: v.array(count),
+  isBlocked: v.boolean(),
+});
+export type LeaseReport = v.InferOutput<typeof LeaseReport>;
+
 const NodeRegisterFields = v.object({
   nodeId: id('node'),
   /** Changes with each start of the agent process. */
@@ -189,6 +211,10 @@ const NodeRegisterFields = v.object({
   ),
   /** Driver processes whose liveness link ends at this node. */
   drivers: v.array(id('process')),
+  /** All task workers there, starting or alive: a head that was started meanwhile knows them from here alone. */
+  leases: v.optional(v.array(LeaseReport)),
+  /** Living host processes without an actor that may own something: task hosts between two leases. */
+  idleHosts: v.optional(v.array(id('process'))),
 });
 /** As it is sent; read, it has all its actors in `actors`. */
 export type NodeRegisterInput = v.InferInput<typeof NodeRegisterFields>;
@@ -230,6 +256,10 @@ export const NodeEvent = v.variant('type', [
   /** A driver linked to this node is gone, or a host process with all that it owned. */
   v.object({ type: v.literal('process-ended'), processId: id('process'), cause: DeathCauseSchema }),
   v.object({ type: v.literal('driver-linked'), processId: id('process') }),
+  /** The task of a task worker waits for others: its CPUs, and nothing else of it, are lent until `unblocked`. */
+  v.object({ type: v.literal('actor-blocked'), actorId: id('actor'), incarnation: count }),
+  /** It goes on: its CPUs are its own again, also when that takes more than the node has for a while. */
+  v.object({ type: v.literal('actor-unblocked'), actorId: id('actor'), incarnation: count }),
 ]);
 export type NodeEvent = v.InferOutput<typeof NodeEvent>;
 export const NodeReport = v.object({
@@ -270,8 +300,34 @@ export const JobStartReply = v.object({
 });
 export const JobEnd = v.object({ jobId: id('job'), processId: id('process') });
 
+/** Tasks of one name. `queued` and `running` as they are now, the others since the process started. */
+export const TaskCounts = v.object({
+  name,
+  queued: count,
+  running: count,
+  finished: count,
+  failed: count,
+});
+export type TaskCounts = v.InferOutput<typeof TaskCounts>;
+/**
+ * What a process that submits tasks has under way, by name: absolute numbers, so that a repeat changes nothing. Sent
+ * at most once a second while something changes, once more when nothing does any more, and again (whole) when a head
+ * has started. Names beyond the limit go together under the name '…'.
+ */
+export const JobProgress = v.object({
+  jobId: id('job'),
+  processId: id('process'),
+  tasks: v.pipe(v.array(TaskCounts), v.maxLength(LIMITS.taskNames)),
+});
+export type JobProgress = v.InferOutput<typeof JobProgress>;
+
 export const ActorCreate = v.object({ specs: v.array(ActorSpec) });
-/** One entry per spec, in order. `existing` with getIfExists. Answered after the state is written. */
+/**
+ * One entry per spec, in order. `existing` with getIfExists. Answered after the state is written, but for leases, of
+ * which nothing is: when a head has started, the holder asks by `actor.hold`, and sends `actor.create` with the same
+ * spec again for those that are not known; that is right however far a lease had come. The head places them only when
+ * all nodes have reported, so a lease that lives is found, never started twice.
+ */
 export const ActorCreateReply = v.object({
   results: v.array(
     v.object({
@@ -288,7 +344,15 @@ export const ActorHoldReply = v.object({
 export const ActorRelease = v.object({ processId: id('process'), actorIds: v.array(id('actor')) });
 export const ActorLookup = v.object({ processId: id('process'), namespace: name, name });
 export const ActorLookupReply = v.object({ actor: v.optional(ActorDescription) });
-export const ActorKill = v.object({ actorId: id('actor'), restart: v.optional(v.boolean()) });
+export const ActorKill = v.object({
+  actorId: id('actor'),
+  restart: v.optional(v.boolean()),
+  /**
+   * Of a lease: it is given back, no call of it runs or will be sent. No update follows, and the id is forgotten: a
+   * repeat is answered with ActorNotFoundError, which means done. Of a lease that waits: the request is withdrawn.
+   */
+  returned: v.optional(v.boolean()),
+});
 export const ActorStop = v.object({ actorId: id('actor') });
 export const ActorExplain = v.object({ actorId: v.string() });
 export const Explanation = v.object({
@@ -316,10 +380,15 @@ export const NodeCommand = v.variant('type', [
     type: v.literal('end-actor'),
     actorId: id('actor'),
     incarnation: count,
-    /** `kill` is immediate; `stop` finishes what is queued, within the actor's gracefulShutdownMs. */
-    how: v.picklist(['kill', 'stop']),
+    /**
+     * `kill` is immediate; `stop` finishes what is queued, within the actor's gracefulShutdownMs; `return`, of a task
+     * worker, ends the lease and leaves its process to the next one.
+     */
+    how: v.picklist(['kill', 'stop', 'return']),
     cause: DeathCauseSchema,
   }),
+  /** The job is over: the node ends what it kept for it, the hosts between two leases. */
+  v.object({ type: v.literal('end-job'), jobId: id('job') }),
 ]);
 export type NodeCommand = v.InferOutput<typeof NodeCommand>;
 /** Sent as one request per turn; repeats are recognised by actor and incarnation. */

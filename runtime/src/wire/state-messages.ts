@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { DeathCauseSchema, ActorState } from './messages.ts';
-import { count } from './schema-parts.ts';
+import { ActorState, DeathCauseSchema, Demand, TaskCounts } from './messages.ts';
+import { count, id } from './schema-parts.ts';
 
 /** What the head answers to questions about the state of the cluster. */
 export const NodeInfo = v.object({
@@ -58,9 +58,47 @@ export const JobInfo = v.object({
   namespace: v.string(),
   startedAt: v.number(),
   endedAt: v.exactOptional(v.number()),
+  /** All tasks of the job; absent when none was ever reported. */
+  tasks: v.exactOptional(v.omit(TaskCounts, ['name'])),
 });
 export const StateJobsReply = v.object({ jobs: v.array(JobInfo) });
+/** Without `jobId`: of all jobs. */
+export const StateTasks = v.object({ jobId: v.optional(id('job')) });
+/** A task worker: a process, alive or on its way, that a submitter has leased. */
+export const TaskWorkerInfo = v.object({
+  actorId: v.string(),
+  jobId: v.string(),
+  /** The process that submits its tasks. */
+  ownerId: v.string(),
+  state: ActorState,
+  nodeId: v.exactOptional(v.string()),
+  pid: v.exactOptional(v.number()),
+  /** Its task waits for others; its CPUs are lent. */
+  isBlocked: v.boolean(),
+});
+export type TaskWorkerInfo = v.InferOutput<typeof TaskWorkerInfo>;
+export const JobTaskCounts = v.object({ jobId: v.string(), ...TaskCounts.entries });
+export type JobTaskCounts = v.InferOutput<typeof JobTaskCounts>;
+export const StateTasksReply = v.object({
+  tasks: v.array(JobTaskCounts),
+  /** At most so many as one message may hold; `workerCount` counts all. */
+  workers: v.array(TaskWorkerInfo),
+  workerCount: count,
+});
+/** Actors and leases of one demand that have no place yet, and why. */
+export const WaitingDemand = v.object({
+  demand: Demand,
+  actors: count,
+  leases: count,
+  /** Milliseconds since the epoch: the oldest waits since then. */
+  since: v.number(),
+  outcome: v.picklist(['wait', 'infeasible']),
+  perNode: v.record(v.string(), v.string()),
+});
+export type WaitingDemand = v.InferOutput<typeof WaitingDemand>;
 export const StateResourcesReply = v.object({
   total: v.record(v.string(), v.number()),
   available: v.record(v.string(), v.number()),
+  /** The demands that wait for longest. */
+  waiting: v.optional(v.array(WaitingDemand)),
 });

@@ -11,6 +11,7 @@ export const HEAD_OPERATIONS = [
   'node.drain',
   'job.start',
   'job.end',
+  'job.progress',
   'actor.create',
   'actor.hold',
   'actor.release',
@@ -22,6 +23,7 @@ export const HEAD_OPERATIONS = [
   'state.actors',
   'state.jobs',
   'state.resources',
+  'state.tasks',
 ] as const;
 export type HeadOperation = (typeof HEAD_OPERATIONS)[number];
 

@@ -25,7 +25,7 @@ export interface HostConfiguration {
   token: string;
   /** URLs of modules that every actor will import (the SDK): loaded while the host waits for its first actor. */
   preloadModules?: readonly string[];
-  /** Take channels over NATS too: for nodes that others cannot reach in any other way. */
+  /** Take channels over NATS too: for processes on other machines that cannot reach `tcpHost`. */
   listenOnNats?: boolean;
   /** `nats://host:port` of the broker, for code in actors that uses the SDK. */
   brokerAddress: string;
@@ -40,7 +40,22 @@ export interface StartActor {
 export type AgentToHost =
   | { type: 'configure'; configuration: HostConfiguration }
   | { type: 'start'; actors: StartActor[] }
-  | { type: 'end'; actorId: ActorId; incarnation: number; how: 'kill' | 'stop'; cause: DeathCause }
+  /**
+   * `return`, of a task worker: forget the lease and answer `returned` when nothing of it runs any more; the process
+   * stays for the next `start`. When something still runs, answer `ended` and exit as after the end of an actor.
+   */
+  | {
+      type: 'end';
+      actorId: ActorId;
+      incarnation: number;
+      how: 'kill' | 'stop' | 'return';
+      cause: DeathCause;
+    }
+  /**
+   * To a task host between two leases: exit, or answer `retained` when it owns objects or actors that others still
+   * need; it is asked again later. A `start` may cross it: then the host stays and answers `retained`.
+   */
+  | { type: 'retire' }
   /** Refuse channels from other nodes (test clusters only). */
   | { type: 'partition'; on: boolean };
 
@@ -54,4 +69,15 @@ export type HostToAgent =
       incarnation: number;
       cause: DeathCause;
       encodedError?: Uint8Array;
-    };
+    }
+  /** Answer to `end` with `return`: the process is ready for another lease. */
+  | { type: 'returned'; actorId: ActorId; incarnation: number }
+  /** Answer to `retire` of a host that stays. */
+  | { type: 'retained' }
+  /**
+   * The one task that a task worker runs waits for refs of others (`get`, `wait`, `await` of a pending ref): its CPUs
+   * may run something else. Sent once per wait that the event loop can see, in pairs, and only after the wait has
+   * lasted for a few milliseconds (a wait that is over in the same turn is none).
+   */
+  | { type: 'blocked'; actorId: ActorId; incarnation: number }
+  | { type: 'unblocked'; actorId: ActorId; incarnation: number };

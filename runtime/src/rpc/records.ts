@@ -7,7 +7,10 @@
  */
 export const RECORD = {
   // caller → callee
-  /** [open, port, actorId, incarnation]: calls on this port go to that life of that actor. */
+  /**
+   * [open, port, actorId, incarnation, caller?]: calls on this port go to that life of that actor. `caller`: address of
+   * the calling process, which will own the results, and the node whose store it uses, or null (core/stored-values.ts).
+   */
   open: 0,
   /** [call, port, call, method, args, options?, firstSegment?] */
   call: 1,
@@ -43,15 +46,14 @@ export const RECORD = {
   release: 15,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
   inspect: 16,
-  // values in shared memory (objects/blob.ts); `blob` is the array form of a BlobDescriptor
-  /** [resultBlob, call, blob] */
-  resultBlob: 17,
-  /** [itemBlob, call, blob] */
-  itemBlob: 18,
+  /** [free, objectIds]: drop the values now, whoever holds refs. */
+  free: 17,
+  /** [fetched, call, entries, firstSegment?]: answers to some of the objects of a fetch (core/object-fetches.ts). */
+  fetched: 18,
   /** [link]: driver → agent of a node: this channel is the driver's sign of life. */
   link: 19,
   // process → agent of its node (core/node-store.ts ↔ worker/src/objects)
-  /** [storeAttach, call]: answered by a result: a StoreAttachment. */
+  /** [storeAttach, call]: answered by a result: an AttachmentRecord. */
   storeAttach: 20,
   /** [storeNeed, call, bytes]: make room; answered when there may be, or by ObjectStoreFullError. */
   storeNeed: 21,
@@ -73,20 +75,29 @@ export const RECORD = {
   /** [storeEvict, call, blobIds]: these are on disk now; answered by those whose slots were closed to new readers. */
   storeEvict: 26,
   // between nodes, and between a node that wants a blob and its owner
-  /** [blobPull, call, blobId, offset, bytes]: answered by a resultSegment and its checksum. */
+  /** [blobPull, call, blobId, offset, bytes]: answered by a blobChunk, or by a failure: it has the blob no more. */
   blobPull: 27,
-  /** [blobSource, call, blobId, nodeId]: which copy to pull from; answered by a BlobSource when one has capacity. */
+  /** [blobSource, call, blobId, nodeId | null]: which copy to pull from; answered by its agent's address when one has room. */
   blobSource: 28,
-  /** [blobCopied, blobId, agentAddress]: that node has a copy now (also: a pull from a source has ended). */
+  /** [blobCopied, blobId, agentAddress | null]: the sender's pull has ended; with an address, its node has a copy now. */
   blobCopied: 29,
-  /** [blobMissing, blobId, nodeId]: that node has it no more. */
+  /** [blobMissing, blobId, nodeId, failure]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
   blobMissing: 30,
+  /** [blobChunk, call, crc32, firstSegment]: the bytes that a blobPull asked for are attached. */
+  blobChunk: 40,
   /**
    * [storeKeep, [blob, ownerAddress][]]: process → agent of its node, before the blob is described to its owner: stored
    * here for somebody else (results, arguments for a remote owner). With it the agent forwards releases, keeps the blob
    * when the process dies, and frees it when the owner does. What a process stored for itself it need not tell.
    */
   storeKeep: 31,
+  /**
+   * [storeDurable, call, objectId, blob]: process → agent of its node: the agent becomes the owner of this object, and
+   * has written it to disk when it answers. From then on it answers `fetch` for it, until `free`.
+   */
+  storeDurable: 33,
+  /** [storeDescribe, call]: agent → process attached to it; answered by the encoded list of the objects it owns or borrows. */
+  storeDescribe: 34,
 } as const;
 
 /** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */

@@ -18,6 +18,7 @@ import { parseAddress } from '@manta/runtime/session/address';
 import { readSession } from '@manta/runtime/session/session-file';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
+import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { Acknowledgement, JobStartReply, PROTOCOL_VERSION } from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
@@ -169,7 +170,10 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
   const { home, dashboardUrl } = await startJob();
   const core: CoreProcess = createCore(target, transport, clusterId, processId);
   const homeSocket = home?.address.machineId === machineId() ? home.address.socketPath : undefined;
-  const server = await listenAsDriver(core, target, transport, homeSocket);
+  const server = await listenAsDriver(core, target, transport, {
+    homeSocket,
+    tcpHost: await outerAddress(target.url),
+  });
   closers.push(() => server.close());
   closers.push(endWithProcess(server.address.socketPath));
   Object.assign(core.options.address, server.address);
@@ -239,12 +243,24 @@ function endWithProcess(socketPath: string | undefined): () => void {
   };
 }
 
-/** Others come to the driver for the objects it owns: by a socket on its node's machine, else through NATS. */
+/** Where this process is reached from the other machines of the cluster; none when it is on this machine alone. */
+async function outerAddress(url: string): Promise<string | undefined> {
+  const address = await localAddressTowards(url);
+  return address === undefined || isLoopback(address) ? undefined : address;
+}
+
+interface DriverWays {
+  /** A socket of the node that this driver is linked to, on this machine. */
+  homeSocket: string | undefined;
+  tcpHost: string | undefined;
+}
+
+/** Others come to the driver for the objects it owns: by a socket on its node's machine, by TCP, else through NATS. */
 function listenAsDriver(
   core: CoreProcess,
   target: Target,
   transport: Transport,
-  homeSocket: string | undefined,
+  { homeSocket, tcpHost }: DriverWays,
 ): Promise<ChannelServer> {
   const { clusterId, processId } = core.options;
   const socketDirectory =
@@ -254,6 +270,7 @@ function listenAsDriver(
     role: 'driver',
     machineId: machineId(),
     ...(socketDirectory === undefined ? {} : { socketDirectory }),
+    ...(tcpHost === undefined ? {} : { tcpHost }),
     nats: { transport, subject: subjectsOf(clusterId).processChannel(processId) },
     token: target.token,
     background: true,

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import { readSession, writeSession, type Session } from '@manta/runtime/session/session-file';
 import { parseAmount, parseBytes, parseInteger, parseLabels, parseResources } from '../amounts.ts';
 import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { isLoopback, localAddressTowards, reachableHost } from '../network.ts';
+import { isAnyHost, reachableHost } from '../network.ts';
 import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
 import { launchRole } from '../roles/launch-role.ts';
 import { isRole } from '../roles/processes.ts';
@@ -183,7 +184,10 @@ async function joinCluster(
 ): Promise<Started> {
   const connection = await resolveConnection(context, options);
   const session = await sessionToJoin(context, connection);
-  const tcpHost = options.host ?? (await localAddressTowards(connection.url));
+  const tcpHost =
+    options.host !== undefined && !isAnyHost(options.host)
+      ? options.host
+      : await localAddressTowards(connection.url);
   const started: Started = { session, exited: [] };
   const settings = { ...node, ...(tcpHost !== undefined && { tcpHost }) };
   await addNode(context, started, connection, settings, options);

@@ -3,10 +3,9 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { AuthenticationError, MantaError, ProtocolError } from '../errors/errors.ts';
 import type { NodeId, ProcessId } from '../ids.ts';
-import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import type { Channel, ChannelPeer, ChannelServer } from './channel.ts';
+import type { Channel, ChannelPeer, ChannelServer, NatsListenOptions } from './channel.ts';
 import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { challengeFor } from './handshake.ts';
@@ -23,7 +22,7 @@ export interface ListenOptions {
   /** Interface to listen on for other machines; absent: no TCP. */
   tcpHost?: string;
   /** Takes channels over NATS as well. */
-  nats?: { transport: Transport; subject: string };
+  nats?: NatsListenOptions;
   token: string;
   onChannel(channel: Channel): void;
   /** Told of each refused peer: for counting and the log. */
@@ -68,15 +67,19 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     servers.push(server);
   }
   if (options.background === true) for (const server of servers) server.unref();
-  const natsPipes =
-    options.nats && listenNatsPipes(options.nats.transport, options.nats.subject, takePipe);
-  // Whoever learns the address now must find a listener.
-  if (options.nats?.transport.status === 'connected') await options.nats.transport.flush();
+  const natsListeners: { close(): void }[] = [];
+  const listenOnNats = async ({ transport, subject }: NatsListenOptions): Promise<void> => {
+    natsListeners.push(listenNatsPipes(transport, subject, takePipe));
+    // Whoever learns the address now must find a listener.
+    if (transport.status === 'connected') await transport.flush();
+  };
+  if (options.nats !== undefined) await listenOnNats(options.nats);
 
   return {
     address,
+    listenOnNats,
     async close() {
-      natsPipes?.close();
+      for (const listener of natsListeners) listener.close();
       const closed = servers.map(
         (server) => new Promise<void>((resolve) => server.close(() => resolve())),
       );

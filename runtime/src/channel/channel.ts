@@ -1,5 +1,6 @@
 import type { MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
+import type { Transport } from '../transport/transport.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 /** Who is at the other end, as it said in the authenticated handshake. */
@@ -28,7 +29,14 @@ export interface Channel {
 /** A small array that starts with the record's kind (a number of `rpc/records.ts`). */
 export type ChannelRecord = unknown[];
 
+export interface NatsListenOptions {
+  transport: Transport;
+  subject: string;
+}
+
 export interface ChannelServer {
   readonly address: ProcessAddress;
+  /** From now on takes channels over NATS too. */
+  listenOnNats(options: NatsListenOptions): Promise<void>;
   close(): Promise<void>;
 }

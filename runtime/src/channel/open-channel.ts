@@ -10,6 +10,12 @@ import { answerFor, createHello } from './handshake.ts';
 import { openNatsPipe } from './nats-pipe.ts';
 import { socketPipe, type Pipe } from './pipe.ts';
 
+/**
+ * A kernel takes TCP connections even for a process that is busy, so whoever has not answered until then, one lost
+ * packet included, is behind a firewall.
+ */
+const TCP_TIMEOUT_MS = 2_000;
+
 export interface OpenOptions {
   self: ChannelPeer;
   machineId: string;
@@ -61,7 +67,8 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
     });
   }
   if (tcp !== undefined) {
-    ways.push({ name: `${tcp.host}:${tcp.port}`, open: () => openSocket(tcp, options.timeoutMs) });
+    const timeoutMs = Math.min(options.timeoutMs, TCP_TIMEOUT_MS);
+    ways.push({ name: `${tcp.host}:${tcp.port}`, open: () => openSocket(tcp, timeoutMs) });
   }
   if (nats !== undefined) {
     ways.push({

@@ -20,13 +20,11 @@ export interface HostConfiguration {
   socketDirectory: string;
   /** Where compiled TypeScript modules are kept, by content. */
   moduleCacheDirectory: string;
-  /** Host interface for TCP channels; absent: Unix sockets only. */
+  /** Host interface for TCP channels; absent: Unix sockets only. Unless it is the loopback, NATS is a way here too. */
   tcpHost?: string;
   token: string;
   /** URLs of modules that every actor will import (the SDK): loaded while the host waits for its first actor. */
   preloadModules?: readonly string[];
-  /** Take channels over NATS too: for processes on other machines that cannot reach `tcpHost`. */
-  listenOnNats?: boolean;
   /** `nats://host:port` of the broker, for code in actors that uses the SDK. */
   brokerAddress: string;
 }

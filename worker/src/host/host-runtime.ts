@@ -13,6 +13,7 @@ import { ActorUnavailableError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
+import { isLoopback } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { ActorInstance } from './actor-instance.ts';
@@ -81,8 +82,7 @@ export class HostRuntime {
 
   /** Opens the channel server and tells the agent. */
   async listen(): Promise<void> {
-    const { processId, machineId, nodeId, socketDirectory, tcpHost, token, listenOnNats } =
-      this.#configuration;
+    const { processId, machineId, nodeId, socketDirectory, tcpHost, token } = this.#configuration;
     this.#server = await listenChannels({
       processId,
       role: 'host',
@@ -90,7 +90,6 @@ export class HostRuntime {
       nodeId,
       socketDirectory,
       ...(tcpHost === undefined ? {} : { tcpHost }),
-      ...(listenOnNats === true ? { nats: await this.#natsListener() } : {}),
       token,
       onChannel: (channel) => {
         new CallServer(channel, this.#core, {
@@ -107,6 +106,8 @@ export class HostRuntime {
   announce(): void {
     const { address } = this.#server as ChannelServer;
     this.#send({ type: 'ready', address });
+    const { tcpHost } = this.#configuration;
+    if (tcpHost !== undefined && !isLoopback(tcpHost)) void this.#listenOnNats();
     systemClock.after(
       WARM_UP_DELAY_MS,
       () => {
@@ -129,13 +130,17 @@ export class HostRuntime {
     }
   }
 
-  async #natsListener(): Promise<{ transport: Transport; subject: string }> {
-    const { subjectsOf } = await import('@manta/runtime/wire/subjects');
+  /** For machines that a firewall keeps from `tcpHost`. Callers that need it try again until it is there. */
+  async #listenOnNats(): Promise<void> {
     const { clusterId, processId } = this.#configuration;
-    return {
-      transport: await this.#core.transport(),
-      subject: subjectsOf(clusterId).processChannel(processId),
-    };
+    try {
+      const { subjectsOf } = await import('@manta/runtime/wire/subjects');
+      const transport = await this.#core.transport();
+      const subject = subjectsOf(clusterId).processChannel(processId);
+      await this.#server?.listenOnNats({ transport, subject });
+    } catch (error) {
+      console.error('This host cannot be reached over NATS:', error);
+    }
   }
 
   #find(actorId: string, incarnation: number): ActorInstance | undefined {

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../errors/errors.ts';
 import { parseId, type BlobId } from '../ids.ts';
+import { addressFrom, addressRecord, type AddressRecord } from '../rpc/address-record.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 /** Where bytes lie in the shared memory of one node. Only processes attached to that node's store can use it. */
@@ -30,7 +31,7 @@ export type SlotRecord = [segmentId: number, offset: number, generation: number]
 export type BlobRecord = [
   blobId: string,
   sizeBytes: number,
-  agent: ProcessAddress,
+  agent: AddressRecord,
   slot: SlotRecord | null,
 ];
 
@@ -39,7 +40,7 @@ export function slotRecord({ segmentId, offset, generation }: SlotAddress): Slot
 }
 
 export function blobRecord({ blobId, sizeBytes, agent, slot }: BlobDescriptor): BlobRecord {
-  return [blobId, sizeBytes, agent, slot === undefined ? null : slotRecord(slot)];
+  return [blobId, sizeBytes, addressRecord(agent), slot === undefined ? null : slotRecord(slot)];
 }
 
 /** @throws ProtocolError */
@@ -54,13 +55,12 @@ export function slotFrom(value: unknown): SlotAddress {
 export function blobFrom(value: unknown): BlobDescriptor {
   const [id, sizeBytes, agent, slot] = Array.isArray(value) ? (value as unknown[]) : [];
   const blobId = parseId('blob', id);
-  const address = agent as ProcessAddress | null | undefined;
-  if (blobId === undefined || !isCount(sizeBytes) || typeof address?.processId !== 'string')
+  if (blobId === undefined || !isCount(sizeBytes))
     throw new ProtocolError('A malformed blob descriptor.');
   return {
     blobId,
     sizeBytes,
-    agent: address,
+    agent: addressFrom(agent),
     slot: slot == null ? undefined : slotFrom(slot),
   };
 }

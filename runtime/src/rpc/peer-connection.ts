@@ -10,6 +10,8 @@ export interface PendingReply {
   onStream(): void;
   onItem(value: unknown): void;
   onEnd(encodedError: Uint8Array | undefined): void;
+  /** Only who asked for bytes of a blob is answered with them. */
+  onChunk?(bytes: Uint8Array, checksum: unknown): void;
   /** The connection is gone; whether the call ran is not known. */
   onLost(reason: MantaError): void;
 }
@@ -92,7 +94,12 @@ export class PeerConnection {
         return;
       case RECORD.resultSegment:
         this.#pending.delete(call);
-        reply.onResult(segmentOf(record, segments));
+        reply.onResult(segmentOf(record[2], segments));
+        return;
+      case RECORD.blobChunk:
+        this.#pending.delete(call);
+        if (reply.onChunk === undefined) throw new ProtocolError('A chunk that nobody asked for.');
+        reply.onChunk(segmentOf(record[3], segments), record[2]);
         return;
       case RECORD.failure:
       case RECORD.refused:
@@ -106,7 +113,7 @@ export class PeerConnection {
         reply.onItem(record[2]);
         return;
       case RECORD.itemSegment:
-        reply.onItem(segmentOf(record, segments));
+        reply.onItem(segmentOf(record[2], segments));
         return;
       case RECORD.end:
         this.#pending.delete(call);
@@ -127,8 +134,8 @@ export class PeerConnection {
   }
 }
 
-function segmentOf(record: ChannelRecord, segments: readonly Uint8Array[]): Uint8Array {
-  const segment = segments[record[2] as number];
+function segmentOf(index: unknown, segments: readonly Uint8Array[]): Uint8Array {
+  const segment = segments[index as number];
   if (segment === undefined)
     throw new ProtocolError('Channel record that names a segment its frame does not have.');
   return segment;

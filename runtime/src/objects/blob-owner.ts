@@ -1,0 +1,129 @@
+import type { Channel, ChannelRecord } from '../channel/channel.ts';
+import { ObjectLostError, ProtocolError, type MantaError } from '../errors/errors.ts';
+import { parseId, type BlobId, type NodeId, type ProcessId } from '../ids.ts';
+import { addressFrom, addressRecord } from '../rpc/address-record.ts';
+import { RECORD } from '../rpc/records.ts';
+import { encodeError } from '../serialization/error-codec.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import { BlobSources } from './blob-sources.ts';
+
+export interface BlobOwnerOptions {
+  /** How this process reaches an agent; a rejection means that the agent's process is gone or unreachable. */
+  connect(agent: ProcessAddress): Promise<{ readonly channel: Pick<Channel, 'send'> }>;
+  /** The last copy of a blob is gone; who waited for it has been told. */
+  onLost(blobId: BlobId): void;
+}
+
+/** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing). */
+export class BlobOwner {
+  readonly sources: BlobSources;
+  readonly #options: BlobOwnerOptions;
+
+  constructor(options: BlobOwnerOptions) {
+    this.#options = options;
+    this.sources = new BlobSources({ onLost: (blobId) => options.onLost(blobId) });
+  }
+
+  /** Handles the records of this part; false for those of others. @throws ProtocolError */
+  receive(channel: Channel, record: ChannelRecord): boolean {
+    switch (record[0]) {
+      case RECORD.blobSource:
+        this.#answerSource(channel, record);
+        return true;
+      case RECORD.blobCopied:
+        this.#noteCopied(channel.peer.processId, record);
+        return true;
+      case RECORD.blobMissing:
+        this.#noteMissing(channel.peer.processId, record);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The channel of that process closed: what it pulled has ended. */
+  peerGone(processId: ProcessId): void {
+    this.sources.askerGone(processId);
+  }
+
+  /** `asker` could not pull from the source it had got. Also for pulls of this process itself. */
+  failed(
+    blobId: BlobId,
+    asker: ProcessId,
+    nodeId: NodeId,
+    failure: 'missing' | 'unreachable',
+  ): void {
+    const suspect = this.sources.failed(blobId, asker, nodeId, failure);
+    if (suspect === undefined) return;
+    this.#options.connect(suspect).then(
+      () => this.sources.probed(blobId, asker, nodeId),
+      // An agent that its peers and the owner cannot reach serves nobody: to them its node is gone.
+      () => this.sources.nodeDied(nodeId),
+    );
+  }
+
+  #answerSource(channel: Channel, record: ChannelRecord): void {
+    const call = callOf(record);
+    const blobId = blobIdOf(record[2]);
+    const nodeId = record[3] === null ? undefined : nodeIdOf(record[3]);
+    this.sources.source(blobId, channel.peer.processId, nodeId, {
+      onSource: (agent) => channel.send([RECORD.result, call, addressRecord(agent)]),
+      onLost: (reason) =>
+        channel.send([RECORD.failure, call, encodeError(blobLost(blobId, reason))]),
+    });
+  }
+
+  #noteCopied(asker: ProcessId, record: ChannelRecord): void {
+    const blobId = blobIdOf(record[1]);
+    if (record[2] === null) {
+      this.sources.ended(blobId, asker);
+      return;
+    }
+    const agent = addressFrom(record[2]);
+    if (agent.processId !== asker || agent.nodeId === undefined)
+      throw new ProtocolError('A process may tell of a copy on its own node only.');
+    if (this.sources.copied(blobId, asker, agent)) return;
+    // Freed meanwhile: nobody else will tell that node.
+    this.#options.connect(agent).then(
+      ({ channel }) => channel.send([RECORD.storeRelease, [blobId]]),
+      () => undefined, // It is gone, and the copy with it.
+    );
+  }
+
+  #noteMissing(sender: ProcessId, record: ChannelRecord): void {
+    const blobId = blobIdOf(record[1]);
+    const nodeId = nodeIdOf(record[2]);
+    const failure = record[3];
+    if (failure !== 'missing' && failure !== 'unreachable')
+      throw new ProtocolError('A blob is missing or unreachable, nothing else.');
+    const isOwnCopy = this.sources
+      .copies(blobId)
+      .some((agent) => agent.nodeId === nodeId && agent.processId === sender);
+    if (isOwnCopy) this.sources.missing(blobId, nodeId);
+    else this.failed(blobId, sender, nodeId, failure);
+  }
+}
+
+export function blobLost(blobId: BlobId, reason: string, cause?: MantaError): ObjectLostError {
+  const text = `The value of an object (blob ${blobId}) is lost: ${reason}.`;
+  return new ObjectLostError(text, cause === undefined ? undefined : { cause });
+}
+
+function callOf(record: ChannelRecord): number {
+  const call = record[1];
+  if (typeof call !== 'number' || !Number.isSafeInteger(call))
+    throw new ProtocolError('A request without its number.');
+  return call;
+}
+
+function blobIdOf(value: unknown): BlobId {
+  const id = parseId('blob', value);
+  if (id === undefined) throw new ProtocolError('A record about a blob without a blob id.');
+  return id;
+}
+
+function nodeIdOf(value: unknown): NodeId {
+  const id = parseId('node', value);
+  if (id === undefined) throw new ProtocolError('A record about a copy without a node id.');
+  return id;
+}

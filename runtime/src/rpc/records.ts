@@ -75,7 +75,10 @@ export const RECORD = {
   /** [storeEvict, call, blobIds]: these are on disk now; answered by those whose slots were closed to new readers. */
   storeEvict: 26,
   // between nodes, and between a node that wants a blob and its owner
-  /** [blobPull, call, blobId, offset, bytes]: answered by a blobChunk, or by a failure: it has the blob no more. */
+  /**
+   * [blobPull, call, blobId, offset, bytes, slot | null]: answered by a blobChunk, or by a failure: it has the blob no
+   * more. `slot` is that of the descriptor: what a process put for itself is known to its agent by nothing else.
+   */
   blobPull: 27,
   /** [blobSource, call, blobId, nodeId | null]: which copy to pull from; answered by its agent's address when one has room. */
   blobSource: 28,
@@ -98,6 +101,26 @@ export const RECORD = {
   storeDurable: 33,
   /** [storeDescribe, call]: agent → process attached to it; answered by the encoded list of the objects it owns or borrows. */
   storeDescribe: 34,
+  // submitter of tasks → task worker
+  /** [taskFunction, port, number, moduleUrl, exportKey, name, maxCalls]: what that method number means on this port. */
+  taskFunction: 45,
+  /** [recall, calls]: those of them that have not started are answered by `returned`, the others as usual. */
+  recall: 46,
+  // task worker → submitter
+  /** [returned, call, reason]: the task did not run, or was cancelled (`RETURNED`). */
+  returned: 47,
+} as const;
+
+/** Why a task worker gives a task back. */
+export const RETURNED = {
+  /** The submitter asked for it. */
+  recalled: 0,
+  /** The worker's running task waits for others, perhaps for this one. */
+  blocked: 1,
+  /** The worker has run as often as `maxCalls` allows, or its lease is over. */
+  ending: 2,
+  /** It was cancelled: not started, or over now. */
+  cancelled: 3,
 } as const;
 
 /** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */

@@ -5,6 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/driver.mjs', import.meta.url));
 
+/** How a program is started, with a pipe to its input and one from its output. */
+export type SpawnProgram = (program: string, args: readonly string[]) => ChildProcess;
+
+const spawnHere: SpawnProgram = (program, args) =>
+  spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+
 interface Answer {
   id?: number;
   value?: unknown;
@@ -23,10 +29,12 @@ export class ChildDriver {
     this.#exited = new Promise((resolve) => child.once('exit', () => resolve()));
   }
 
-  static async start(address: string, namespace = 'tests'): Promise<ChildDriver> {
-    const child = spawn(process.execPath, [PROGRAM, address, namespace], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+  static async start(
+    address: string,
+    namespace = 'tests',
+    { program = PROGRAM, spawnProgram = spawnHere } = {},
+  ): Promise<ChildDriver> {
+    const child = spawnProgram(process.execPath, [program, address, namespace]);
     const driver = new ChildDriver(child);
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`The driver ended with code ${code}.`)));

@@ -21,6 +21,8 @@ export interface Channel {
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void;
   /** Called exactly once, also when `close` was called here. */
   onClose(listener: (reason: MantaError) => void): void;
+  /** Resolves when less than `limitBytes` of what was sent are still in this process, or the channel is closed. */
+  drained(limitBytes: number): Promise<void>;
   /** Stops or restarts reading: how a full mailbox pushes back on its callers. */
   pause(): void;
   resume(): void;

@@ -30,6 +30,7 @@ export class FrameChannel implements Channel {
   #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
   /** Frames that came before there was a handler. */
   #early: Frame[] = [];
+  #drainWaiters: { limitBytes: number; resolve(): void }[] = [];
   readonly #flush = (): void => {
     this.#flushScheduled = false;
     this.#writeBatch();
@@ -39,6 +40,7 @@ export class FrameChannel implements Channel {
     this.#pipe = pipe;
     this.peer = peer;
     reader.maxFrameBytes = LIMITS.frameBytes;
+    pipe.onProgress(() => this.#tellDrained());
     pipe.onClose((error) => {
       this.#finish(
         new ClusterUnavailableError(
@@ -49,7 +51,22 @@ export class FrameChannel implements Channel {
   }
 
   get queuedBytes(): number {
-    return this.#pipe.queuedBytes;
+    return this.#pipe.queuedBytes + this.#segmentBytes;
+  }
+
+  drained(limitBytes: number): Promise<void> {
+    if (this.#closed !== undefined || this.queuedBytes < limitBytes) return Promise.resolve();
+    return new Promise((resolve) => this.#drainWaiters.push({ limitBytes, resolve }));
+  }
+
+  #tellDrained(): void {
+    if (this.#drainWaiters.length === 0) return;
+    const { queuedBytes } = this;
+    this.#drainWaiters = this.#drainWaiters.filter(({ limitBytes, resolve }) => {
+      if (queuedBytes >= limitBytes) return true;
+      resolve();
+      return false;
+    });
   }
 
   send(record: ChannelRecord, segments?: Uint8Array[]): void {
@@ -164,6 +181,8 @@ export class FrameChannel implements Channel {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     this.#segments = [];
+    for (const { resolve } of this.#drainWaiters) resolve();
+    this.#drainWaiters.length = 0;
     for (const listener of this.#closeListeners) listener(reason);
     this.#closeListeners.length = 0;
   }

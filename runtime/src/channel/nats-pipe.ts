@@ -47,6 +47,7 @@ class NatsPipe implements Pipe {
   #ended = false;
   #closed = false;
   #data: ((chunk: Buffer) => void) | undefined;
+  #progressed: () => void = () => undefined;
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
 
   constructor(transport: Transport, peerSubject: string, release: () => void, clock: Clock) {
@@ -80,6 +81,7 @@ class NatsPipe implements Pipe {
       this.#publish(message);
     }
     if (this.#ended && this.#queue.length === 0) this.#finish(undefined, true);
+    this.#progressed();
   }
 
   #numbered(type: number, bodyBytes: number): Buffer {
@@ -192,6 +194,9 @@ class NatsPipe implements Pipe {
   onData(handler: (chunk: Buffer) => void): void {
     this.#data = handler;
     this.#deliverHeld();
+  }
+  onProgress(listener: () => void): void {
+    this.#progressed = listener;
   }
   onClose(listener: (error: Error | undefined) => void): void {
     this.#closeListeners.push(listener);

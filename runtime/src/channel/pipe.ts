@@ -5,6 +5,8 @@ export interface Pipe {
   write(buffers: readonly Buffer[]): void;
   /** Bytes accepted by `write` that have not left this process. */
   readonly queuedBytes: number;
+  /** Called when `queuedBytes` has become less after a `write` of several buffers. */
+  onProgress(listener: () => void): void;
   onData(handler: (chunk: Buffer) => void): void;
   /** Called once, with the error that ended it, if any. */
   onClose(listener: (error: Error | undefined) => void): void;
@@ -24,9 +26,12 @@ export function socketPipe(socket: Socket): Pipe {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
   let failure: Error | undefined;
+  let progressed: () => void = () => undefined;
   socket.on('error', (error) => {
     failure = error;
   });
+  // A frame with attached segments is large: its end is told, so that the next one follows at once.
+  const written = (): void => progressed();
   return {
     write(buffers) {
       if (buffers.length === 1) {
@@ -34,8 +39,13 @@ export function socketPipe(socket: Socket): Pipe {
         return;
       }
       socket.cork();
-      for (const buffer of buffers) socket.write(buffer);
+      const last = buffers.length - 1;
+      for (let index = 0; index < last; index += 1) socket.write(buffers[index] as Buffer);
+      socket.write(buffers[last] as Buffer, written);
       socket.uncork();
+    },
+    onProgress: (listener) => {
+      progressed = listener;
     },
     get queuedBytes() {
       return socket.writableLength;

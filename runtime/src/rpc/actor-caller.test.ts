@@ -48,6 +48,9 @@ class FakeChannel implements Channel {
   onClose(listener: (reason: MantaError) => void): void {
     this.#closeListeners.push(listener);
   }
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
   pause(): void {}
   resume(): void {}
   close(): void {

@@ -22,6 +22,10 @@ export const LIMITS = {
   /** Calls that one process may have unanswered on one channel before the callee stops reading from it. */
   mailboxCalls: 100_000,
   mailboxBytes: 256 * 1024 * 1024,
+  /** Bytes of a stored value that one request may ask for. */
+  blobChunkBytes: 16 * 1024 * 1024,
+  /** Requests for such bytes that one process may have unanswered on one channel. */
+  blobRequests: 1_024,
   nameLength: 512,
   /** Labels, custom resources, concurrency groups of one definition. */
   recordEntries: 256,

@@ -1,0 +1,228 @@
+import { crc32 } from 'node:zlib';
+import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
+import { RECORD } from '../rpc/records.ts';
+import type { Clock } from '../time/clock.ts';
+import { slotRecord, type BlobDescriptor } from './blob.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { Connect, PullOwner } from './pull-owner.ts';
+import { PullPlan, type Chunk, type PullEffect, type PullEvent } from './pull-plan.ts';
+
+/** Where pulled bytes go; every byte is written, in any order, before the pull ends well. */
+export interface BlobSink {
+  /** `bytes` is not kept: it may be used anew after the call. */
+  write(offset: number, bytes: Uint8Array): void;
+}
+
+export interface PullLimits {
+  /** Default 4 MiB; sources refuse more than `LIMITS.blobChunkBytes`. */
+  readonly chunkBytes: number;
+  /** Chunks of one pull under way, default 8. */
+  readonly windowChunks: number;
+  /** A source that was asked and sends nothing for so long is given up, default 30 s. */
+  readonly stallTimeoutMs: number;
+  /** Corrupt chunks of one source before it is given up, default 3. */
+  readonly corruptChunksMax: number;
+}
+
+export const PULL_LIMITS: PullLimits = {
+  chunkBytes: 4 * 1024 * 1024,
+  windowChunks: 8,
+  stallTimeoutMs: 30_000,
+  corruptChunksMax: 3,
+};
+
+export interface BlobPullOptions {
+  readonly blob: BlobDescriptor;
+  readonly owner: PullOwner;
+  readonly sink: BlobSink;
+  /** Shared by all pulls of the process: bytes asked for that have not come. */
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly limits?: Partial<PullLimits>;
+  connect: Connect;
+  /** Told of each chunk that came: for counters. */
+  onChunk?(bytes: number, isSound: boolean): void;
+}
+
+/**
+ * Pulls one blob from the copies that its owner names, piece by piece, each with a checksum. Where the pull stands is
+ * decided by PullPlan; this class carries it out.
+ * @throws ObjectLostError no copy is left. OwnerDiedError the owner is gone.
+ */
+export function pullBlob(options: BlobPullOptions): Promise<void> {
+  return new Promise((resolve, reject) => new BlobPull(options, resolve, reject).run());
+}
+
+type RequestEffect = Extract<PullEffect, { type: 'request' }>;
+
+/** A request that waits for room in the budget, or for its bytes. */
+interface Request {
+  readonly chunk: Chunk;
+  cancel(): void;
+}
+
+class BlobPull {
+  readonly #options: BlobPullOptions;
+  readonly #limits: PullLimits;
+  readonly #plan: PullPlan;
+  readonly #resolve: () => void;
+  readonly #reject: (error: MantaError) => void;
+  readonly #requests = new Map<number, Request>();
+  #connection: Promise<PeerConnection> | undefined;
+  /** Requests that the source has got and not answered. */
+  #sent = 0;
+  #cancelStall = (): void => undefined;
+
+  constructor(options: BlobPullOptions, resolve: () => void, reject: (error: MantaError) => void) {
+    this.#options = options;
+    this.#limits = { ...PULL_LIMITS, ...options.limits };
+    this.#plan = new PullPlan({ sizeBytes: options.blob.sizeBytes, ...this.#limits });
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  run(): void {
+    this.#apply({ type: 'start' });
+  }
+
+  #apply(event: PullEvent): void {
+    for (const effect of this.#plan.step(event)) this.#execute(effect);
+  }
+
+  #execute(effect: PullEffect): void {
+    switch (effect.type) {
+      case 'ask-source':
+        this.#options.owner.source({
+          onSource: (agent) => this.#apply({ type: 'source', agent }),
+          onRefused: (error) => this.#apply({ type: 'refused', error }),
+        });
+        return;
+      case 'request':
+        this.#request(effect);
+        return;
+      case 'give-up-source':
+        this.#dropSource();
+        if (effect.agent.nodeId !== undefined)
+          this.#options.owner.failed(effect.agent.nodeId, effect.failure);
+        return;
+      case 'finished':
+        this.#dropSource();
+        this.#resolve();
+        return;
+      case 'failed':
+        this.#dropSource();
+        this.#reject(effect.error);
+        return;
+    }
+  }
+
+  #request(effect: RequestEffect): void {
+    const { chunk } = effect;
+    const { budget } = this.#options;
+    this.#connection ??= this.#options.connect(effect.agent);
+    const connecting = this.#connection;
+    const request: Request = {
+      chunk,
+      cancel: budget.take(chunk.bytes, () => {
+        // It may be granted before `take` has returned.
+        queueMicrotask(() => {
+          if (this.#requests.get(chunk.index) !== request) budget.release(chunk.bytes);
+          else void this.#send(effect, connecting, request);
+        });
+      }),
+    };
+    this.#requests.set(chunk.index, request);
+  }
+
+  async #send(
+    { attempt, agent, chunk }: RequestEffect,
+    connecting: Promise<PeerConnection>,
+    request: Request,
+  ): Promise<void> {
+    const { budget, blob } = this.#options;
+    request.cancel = () => budget.release(chunk.bytes);
+    try {
+      const connection = await connecting;
+      if (this.#requests.get(chunk.index) !== request) return;
+      if (connection.closed) throw new ClusterUnavailableError('the source is gone');
+      const call = connection.expect(this.#replyTo(attempt, request));
+      request.cancel = () => {
+        connection.forget(call);
+        budget.release(chunk.bytes);
+      };
+      this.#sent += 1;
+      if (this.#sent === 1) this.#watchStall(attempt);
+      // Only the node that made the descriptor can use its slot.
+      const isMaker = agent.nodeId === blob.agent.nodeId && blob.slot !== undefined;
+      const slot = isMaker ? slotRecord(blob.slot) : null;
+      const { offset, bytes } = chunk;
+      connection.channel.send([RECORD.blobPull, call, blob.blobId, offset, bytes, slot]);
+    } catch {
+      this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' });
+    }
+  }
+
+  #replyTo(attempt: number, request: Request): PendingReply {
+    const fail = (failure: 'missing' | 'unreachable') => () =>
+      this.#apply({ type: 'source-failed', attempt, failure });
+    return {
+      onChunk: (bytes, checksum) => this.#take(attempt, request, bytes, checksum),
+      onFailure: fail('missing'),
+      onLost: fail('unreachable'),
+      onResult: notAChunk,
+      onStream: notAChunk,
+      onItem: notAChunk,
+      onEnd: notAChunk,
+    };
+  }
+
+  #take(attempt: number, request: Request, bytes: Uint8Array, checksum: unknown): void {
+    const { chunk } = request;
+    const isSound = bytes.byteLength === chunk.bytes && crc32(bytes) === checksum;
+    this.#options.onChunk?.(bytes.byteLength, isSound);
+    this.#requests.delete(chunk.index);
+    this.#sent -= 1;
+    this.#options.budget.release(chunk.bytes);
+    if (isSound && !this.#write(chunk.offset, bytes)) return;
+    this.#watchStall(attempt);
+    this.#apply({ type: 'chunk', attempt, index: chunk.index, isSound });
+  }
+
+  #write(offset: number, bytes: Uint8Array): boolean {
+    try {
+      this.#options.sink.write(offset, bytes);
+      return true;
+    } catch (error) {
+      const reason = MantaError.is(error)
+        ? (error as MantaError)
+        : new MantaError(`A pulled value could not be written: ${String(error)}`, { cause: error });
+      this.#apply({ type: 'refused', error: reason });
+      return false;
+    }
+  }
+
+  /** Only while bytes were asked for: to wait for the budget is no fault of the source. */
+  #watchStall(attempt: number): void {
+    this.#cancelStall();
+    if (this.#sent === 0) return;
+    this.#cancelStall = this.#options.clock.after(
+      this.#limits.stallTimeoutMs,
+      () => this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' }),
+      { unref: true },
+    );
+  }
+
+  #dropSource(): void {
+    this.#cancelStall();
+    this.#connection = undefined;
+    this.#sent = 0;
+    const requests = [...this.#requests.values()];
+    this.#requests.clear();
+    for (const request of requests) request.cancel();
+  }
+}
+
+function notAChunk(): never {
+  throw new ProtocolError('A request for a chunk was answered by something else.');
+}

@@ -1,0 +1,184 @@
+import { createRequire } from 'node:module';
+import { markAsUntransferable } from 'node:worker_threads';
+import { MantaError } from '../errors/errors.ts';
+import { SLOT_PAGE_BYTES } from './store-layout.ts';
+
+export type MappingKind =
+  /** Reads and writes the file itself. */
+  | 'shared'
+  /** Shows the file; cannot be written. */
+  | 'readOnly'
+  /** Shows the file; pages that are written become copies of one's own. */
+  | 'private';
+
+/** The memory calls of the operating system. Addresses are plain numbers: user space ends far below 2^53. */
+export interface NativeMemory {
+  /** @throws MantaError when the kernel refuses. */
+  map(fd: number, offset: number, lengthBytes: number, kind: MappingKind): number;
+  unmap(address: number, lengthBytes: number): void;
+  /** An ArrayBuffer over exactly that memory, which must stay mapped for as long as anyone holds it. */
+  view(address: number, lengthBytes: number): ArrayBuffer;
+  /**
+   * How a private mapping is made to show the file as it is: 'advice', needed only where pages were written; 'remap',
+   * where the system may show the file as it was when it was mapped.
+   */
+  readonly renewal: 'advice' | 'remap';
+  renew(mapping: PrivateMapping, offset: number, lengthBytes: number): void;
+  /** Gives the file its pages now; 'unsupported': write zeros instead. */
+  reserve(fd: number, offset: number, lengthBytes: number): 'reserved' | 'noSpace' | 'unsupported';
+  /** Brings pages of a shared mapping into memory, on another thread; false: this kernel cannot. */
+  populate(address: number, lengthBytes: number, done: (isDone: boolean) => void): void;
+}
+
+export interface PrivateMapping {
+  /** Stays open where `renewal` is 'remap'. */
+  fd: number;
+  /** Where the mapping starts in the file. */
+  fileOffset: number;
+  address: number;
+}
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_FIXED = 0x10;
+const MADV_DONTNEED = 4;
+/** Linux 5.14: allocates and maps, and fails where touching would raise SIGBUS. */
+const MADV_POPULATE_WRITE = 23;
+
+const CONSTANTS = {
+  linux: { anonymous: 0x20, noReserve: 0x4000, pageSizeName: 30 },
+  darwin: { anonymous: 0x1000, noReserve: 0x40, pageSizeName: 29 },
+} as const;
+
+type Koffi = typeof import('koffi');
+type NumberFunction = ((...parameters: number[]) => number) & {
+  async(...parameters: [...number[], (error: unknown, result: number) => void]): void;
+};
+
+let loaded: NativeMemory | undefined;
+let isLoaded = false;
+
+/** Undefined where `koffi` is not installed or does not work, and on systems whose pages are larger than our slots. */
+export function nativeMemory(): NativeMemory | undefined {
+  if (!isLoaded) {
+    isLoaded = true;
+    loaded = load();
+  }
+  return loaded;
+}
+
+function load(): NativeMemory | undefined {
+  const { platform } = process;
+  if (platform !== 'linux' && platform !== 'darwin') return undefined;
+  let koffi: Koffi;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  } catch {
+    // An optional dependency: the store then copies through files.
+    return undefined;
+  }
+  const memory = new KoffiMemory(koffi, platform);
+  return memory.isUsable() ? memory : undefined;
+}
+
+class KoffiMemory implements NativeMemory {
+  readonly renewal: 'advice' | 'remap';
+  private readonly koffi: Koffi;
+  private readonly platform: keyof typeof CONSTANTS;
+  private readonly mmap: NumberFunction;
+  private readonly munmap: NumberFunction;
+  private readonly madvise: NumberFunction;
+  private readonly fallocate: NumberFunction | undefined;
+  private readonly sysconf: NumberFunction;
+
+  constructor(koffi: Koffi, platform: keyof typeof CONSTANTS) {
+    this.koffi = koffi;
+    this.platform = platform;
+    this.renewal = platform === 'linux' ? 'advice' : 'remap';
+    const library = koffi.load(null);
+    this.mmap = library.func('mmap', 'intptr_t', [
+      'size_t',
+      'size_t',
+      'int',
+      'int',
+      'int',
+      'int64_t',
+    ]) as NumberFunction;
+    this.munmap = library.func('munmap', 'int', ['size_t', 'size_t']) as NumberFunction;
+    this.madvise = library.func('madvise', 'int', ['size_t', 'size_t', 'int']) as NumberFunction;
+    this.sysconf = library.func('sysconf', 'long', ['int']) as NumberFunction;
+    if (platform === 'linux')
+      this.fallocate = library.func('posix_fallocate', 'int', [
+        'int',
+        'int64_t',
+        'int64_t',
+      ]) as NumberFunction;
+  }
+
+  /** Page size, and whether views really show the memory: a sandboxed engine hands out copies. */
+  isUsable(): boolean {
+    const { anonymous, pageSizeName } = CONSTANTS[this.platform];
+    const pageBytes = this.sysconf(pageSizeName);
+    if (pageBytes <= 0 || SLOT_PAGE_BYTES % pageBytes !== 0) return false;
+    const address = this.mmap(0, pageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | anonymous, -1, 0);
+    if (address === -1) return false;
+    const [first, second] = [0, 1].map(() => new Uint8Array(this.koffi.view(address, pageBytes)));
+    if (first !== undefined) first[0] = 1;
+    const isShown = second?.[0] === 1;
+    this.munmap(address, pageBytes);
+    return isShown;
+  }
+
+  map(fd: number, offset: number, lengthBytes: number, kind: MappingKind): number {
+    const protection = kind === 'readOnly' ? PROT_READ : PROT_READ | PROT_WRITE;
+    return this.checked(this.mmap(0, lengthBytes, protection, this.flags(kind), fd, offset));
+  }
+
+  unmap(address: number, lengthBytes: number): void {
+    this.munmap(address, lengthBytes);
+  }
+
+  view(address: number, lengthBytes: number): ArrayBuffer {
+    const buffer = this.koffi.view(address, lengthBytes);
+    markAsUntransferable(buffer);
+    return buffer;
+  }
+
+  renew({ fd, fileOffset, address }: PrivateMapping, offset: number, lengthBytes: number): void {
+    const start = address + offset;
+    if (this.renewal === 'advice') {
+      if (this.madvise(start, lengthBytes, MADV_DONTNEED) === 0) return;
+      throw new MantaError(`madvise failed with errno ${this.koffi.errno()}.`);
+    }
+    const flags = this.flags('private') | MAP_FIXED;
+    const protection = PROT_READ | PROT_WRITE;
+    this.checked(this.mmap(start, lengthBytes, protection, flags, fd, fileOffset + offset));
+  }
+
+  reserve(fd: number, offset: number, lengthBytes: number): 'reserved' | 'noSpace' | 'unsupported' {
+    if (this.fallocate === undefined) return 'unsupported';
+    const code = this.fallocate(fd, offset, lengthBytes);
+    if (code === 0) return 'reserved';
+    const { ENOSPC, EDQUOT, EFBIG } = this.koffi.os.errno;
+    return code === ENOSPC || code === EDQUOT || code === EFBIG ? 'noSpace' : 'unsupported';
+  }
+
+  populate(address: number, lengthBytes: number, done: (isDone: boolean) => void): void {
+    if (this.platform !== 'linux') return done(false);
+    this.madvise.async(address, lengthBytes, MADV_POPULATE_WRITE, (error, result) =>
+      done(error == null && result === 0),
+    );
+  }
+
+  private flags(kind: MappingKind): number {
+    // Not counted against the memory that may be committed: readers hardly ever write.
+    return kind === 'private' ? MAP_PRIVATE | CONSTANTS[this.platform].noReserve : MAP_SHARED;
+  }
+
+  private checked(address: number): number {
+    if (address !== -1) return address;
+    throw new MantaError(`mmap failed with errno ${this.koffi.errno()}.`);
+  }
+}

@@ -1,0 +1,186 @@
+import { ProtocolError } from '../errors/errors.ts';
+import type { SlotAddress } from '../objects/blob.ts';
+import type { NativeMemory } from './native-memory.ts';
+import type { PinFile } from './pin-file.ts';
+import { BYTES_MAX, SegmentReader } from './segment-reader.ts';
+import { roundToPages, segmentPath, SLOT_PAGE_BYTES } from './store-layout.ts';
+import type { StoredBytes } from './stored-bytes.ts';
+
+/** One slot that this process holds views of. */
+interface Pin {
+  readonly segment: OpenSegment;
+  readonly page: number;
+  readonly generation: number;
+  readonly index: number;
+  buffers: number;
+}
+
+interface OpenSegment {
+  readonly reader: SegmentReader;
+  readonly pins: Map<number, Pin>;
+}
+
+/** What this process reads: mapped segments, and the pins that keep their slots from being reused. */
+export class PinnedViews {
+  bytesCopiedOut = 0;
+  private readonly directory: string;
+  private readonly memory: NativeMemory | undefined;
+  private readonly pinFile: PinFile;
+  private readonly segments = new Map<number, OpenSegment>();
+  private readonly collected = new FinalizationRegistry<Pin>((pin) => this.letGo(pin));
+  private bufferCount = 0;
+  private isClosed = false;
+
+  constructor(directory: string, memory: NativeMemory | undefined, pinFile: PinFile) {
+    this.directory = directory;
+    this.memory = memory;
+    this.pinFile = pinFile;
+  }
+
+  /** ArrayBuffers that were given out and not collected yet. */
+  get count(): number {
+    return this.bufferCount;
+  }
+
+  /** Undefined: the slot was released. @throws ProtocolError when the address cannot be one. */
+  open(slot: SlotAddress, sizeBytes: number): StoredBytes | undefined {
+    const segment = this.segmentOf(slot.segmentId);
+    if (segment === undefined) return undefined;
+    segment.reader.checkAddress(slot, sizeBytes);
+    if (this.memory === undefined) return this.copy(segment.reader, slot, sizeBytes);
+    const pin = this.pinOf(segment, slot, sizeBytes);
+    return pin === undefined ? undefined : new PinnedBytes(this, pin, slot.offset, sizeBytes);
+  }
+
+  viewOf(pin: Pin, offset: number, length: number): ArrayBuffer {
+    const buffer = pin.segment.reader.view(offset, length);
+    pin.buffers++;
+    this.bufferCount++;
+    this.collected.register(buffer, pin);
+    return buffer;
+  }
+
+  /** Lets go of segments that were given back. */
+  sweep(): void {
+    for (const [segmentId, segment] of this.segments)
+      if (segment.reader.isRetired) this.forget(segmentId, segment);
+  }
+
+  /** Memory that is still looked at stays mapped, but is no longer protected. */
+  close(): void {
+    this.isClosed = true;
+    for (const { reader, pins } of this.segments.values()) if (pins.size === 0) reader.close();
+    this.segments.clear();
+  }
+
+  private segmentOf(segmentId: number): OpenSegment | undefined {
+    const known = this.segments.get(segmentId);
+    if (known !== undefined && !known.reader.isRetired) return known;
+    if (known !== undefined) this.forget(segmentId, known);
+    const path = segmentPath(this.directory, segmentId);
+    const reader = SegmentReader.open(path, segmentId, this.memory);
+    if (reader === undefined) return undefined;
+    const opened = { reader, pins: new Map<number, Pin>() };
+    this.segments.set(segmentId, opened);
+    return opened;
+  }
+
+  private forget(segmentId: number, segment: OpenSegment): void {
+    this.segments.delete(segmentId);
+    if (segment.pins.size === 0) segment.reader.close();
+  }
+
+  private pinOf(segment: OpenSegment, slot: SlotAddress, sizeBytes: number): Pin | undefined {
+    const { reader, pins } = segment;
+    const page = slot.offset / SLOT_PAGE_BYTES;
+    const { generation } = slot;
+    const held = pins.get(page);
+    const pages = roundToPages(sizeBytes);
+    if (held?.generation === generation) {
+      reader.checkLength(page, sizeBytes);
+      return held;
+    }
+    const index = this.pinFile.pin(slot.segmentId, page);
+    try {
+      // Pinned first, looked at afterwards: see the decision on the object plane.
+      if (held !== undefined || !reader.isOpen(page, generation)) {
+        this.pinFile.unpin(index);
+        return undefined;
+      }
+      reader.checkLength(page, sizeBytes);
+    } catch (error) {
+      this.pinFile.unpin(index);
+      throw error;
+    }
+    reader.show(page, pages, generation);
+    const pin: Pin = { segment, page, generation, index, buffers: 0 };
+    pins.set(page, pin);
+    return pin;
+  }
+
+  private letGo(pin: Pin): void {
+    this.bufferCount--;
+    if (--pin.buffers > 0 || this.isClosed) return;
+    const { reader, pins } = pin.segment;
+    pins.delete(pin.page);
+    this.pinFile.unpin(pin.index);
+    const isForgotten = this.segments.get(reader.segmentId) !== pin.segment;
+    if (isForgotten && pins.size === 0) reader.close();
+  }
+
+  private copy(
+    reader: SegmentReader,
+    { offset, generation }: SlotAddress,
+    sizeBytes: number,
+  ): StoredBytes | undefined {
+    const page = offset / SLOT_PAGE_BYTES;
+    if (!reader.isOpen(page, generation)) return undefined;
+    reader.checkLength(page, sizeBytes);
+    const buffer = reader.copy(offset, sizeBytes);
+    this.bytesCopiedOut += sizeBytes;
+    // Without a pin: what was reused while it was copied is thrown away.
+    return reader.isOpen(page, generation) ? new CopiedBytes(buffer) : undefined;
+  }
+}
+
+class PinnedBytes implements StoredBytes {
+  readonly bytes: Uint8Array;
+  private readonly views: PinnedViews;
+  private readonly pin: Pin;
+  private readonly offset: number;
+  private readonly sizeBytes: number;
+
+  constructor(views: PinnedViews, pin: Pin, offset: number, sizeBytes: number) {
+    this.views = views;
+    this.pin = pin;
+    this.offset = offset;
+    this.sizeBytes = sizeBytes;
+    this.bytes = new Uint8Array(views.viewOf(pin, offset, Math.min(sizeBytes, BYTES_MAX)));
+  }
+
+  bufferOf(offset: number, length: number): ArrayBuffer {
+    checkRange(offset, length, this.sizeBytes);
+    if (length === 0) return new ArrayBuffer(0);
+    return this.views.viewOf(this.pin, this.offset + offset, length);
+  }
+}
+
+class CopiedBytes implements StoredBytes {
+  readonly bytes: Uint8Array;
+  private readonly buffer: ArrayBuffer;
+
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer;
+    this.bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, BYTES_MAX));
+  }
+
+  bufferOf(offset: number, length: number): ArrayBuffer {
+    checkRange(offset, length, this.buffer.byteLength);
+    return this.buffer.slice(offset, offset + length);
+  }
+}
+
+function checkRange(offset: number, length: number, sizeBytes: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= sizeBytes) return;
+  throw new ProtocolError(`Bytes ${offset} to ${offset + length} of a value of ${sizeBytes}.`);
+}

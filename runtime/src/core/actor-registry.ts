@@ -47,6 +47,8 @@ export class ActorRegistry {
   #holds = new Set<ActorId>();
   #isAsking = false;
   #releases = new Set<ActorId>();
+  /** Leases that are wanted: a head that does not know one (it keeps none over a restart) is asked again for it. */
+  readonly leases: Map<ActorId, ActorSpec> = new Map();
 
   constructor(core: RegistryCore) {
     this.#core = core;
@@ -213,6 +215,11 @@ export class ActorRegistry {
 
   /** A handle may arrive before its creator's request did: an unknown actor gets a while to appear. */
   #unknown(caller: ActorCaller): void {
+    const lease = this.leases.get(caller.actorId);
+    if (lease !== undefined) {
+      this.submitCreation(lease, caller);
+      return;
+    }
     const askedMs = this.#clock.now() - caller.madeAt;
     if (caller.lastUpdate === undefined && askedMs < UNKNOWN_ACTOR_GRACE_MS) {
       this.#clock.after(UNKNOWN_ACTOR_RETRY_MS, () => this.refresh(caller.actorId), {

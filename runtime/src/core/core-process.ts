@@ -1,7 +1,7 @@
 import type { Channel, ChannelPeer, ChannelRecord } from '../channel/channel.ts';
 import { openChannel } from '../channel/open-channel.ts';
 import type { MantaError } from '../errors/errors.ts';
-import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
+import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
@@ -16,7 +16,9 @@ import { createValueCodec, type ValueCodec } from '../serialization/value-codec.
 import { holdsTransferables } from '../serialization/value-format.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
-import { ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
+import { TaskSubmitter } from '../tasks/task-submitter.ts';
+import { TaskWaits } from '../tasks/task-waits.ts';
+import { Acknowledgement, ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
@@ -54,6 +56,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly clock: Clock;
   readonly actors: ActorRegistry;
   readonly objects: ObjectExchange;
+  readonly tasks: TaskSubmitter;
+  readonly waits = new TaskWaits();
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handleCounts = new Map<ActorCaller, number>();
@@ -70,6 +74,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.codec = createValueCodec({ revive: (kind, data) => this.#revive(kind, data) });
     this.actors = new ActorRegistry(this);
     this.objects = new ObjectExchange(this);
+    this.tasks = new TaskSubmitter(this);
   }
 
   get runtime(): RefOwnerRuntime {
@@ -198,6 +203,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
   }
 
+  mintActorId(): ActorId {
+    return this.options.mintId('actor');
+  }
+
+  async endLease(actorId: ActorId, returned: boolean): Promise<void> {
+    const head = await this.head();
+    await head.request('actor.kill', { actorId, returned }, Acknowledgement);
+  }
+
   mintObjectId(): ObjectId {
     return this.options.mintId('object');
   }
@@ -266,6 +280,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#keepAlive);
+    this.tasks.close(new ClusterUnavailableError('This process has left the cluster (shutdown).'));
     this.actors.closeAll();
     const connections = await Promise.allSettled(this.#connections.values());
     for (const result of connections)

@@ -125,7 +125,8 @@ export class ActorCaller {
     const call = new ActorCall(this, method, prepared.values, retries);
     call.options = options;
     if (prepared.pins.length > 0) call.pins = prepared.pins;
-    if (options !== undefined) call.unlisten = watchCall(call, options, this.core.clock);
+    if (options !== undefined)
+      call.unlisten = watchCall(options, this.core.clock, (reason) => this.cancel(call, reason));
     this.#accept(call, prepared);
     return call;
   }
@@ -315,6 +316,7 @@ export class ActorCaller {
     this.#state = 'open';
     this.#lost.settle();
     this.#flush();
+    this.watchers.changed();
   }
 
   #connectFailed(update: ActorUpdate, error: unknown): void {

@@ -8,14 +8,18 @@ import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
 /** Ends the call at its deadline, or when its signal aborts; the result stops watching. */
-export function watchCall(call: ActorCall, options: CallOptions, clock: Clock): () => void {
+export function watchCall(
+  options: CallOptions,
+  clock: Clock,
+  end: (reason: 'cancelled' | 'timeout') => void,
+): () => void {
   const { signal, timeoutMs } = options;
   const undo: (() => void)[] = [];
   if (timeoutMs !== undefined) {
-    undo.push(clock.after(timeoutMs, () => call.caller.cancel(call, 'timeout')));
+    undo.push(clock.after(timeoutMs, () => end('timeout')));
   }
   if (signal !== undefined) {
-    const abort = (): void => call.caller.cancel(call, 'cancelled');
+    const abort = (): void => end('cancelled');
     signal.addEventListener('abort', abort, { once: true });
     undo.push(() => signal.removeEventListener('abort', abort));
   }

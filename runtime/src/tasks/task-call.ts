@@ -1,0 +1,210 @@
+import type { MantaError } from '../errors/errors.ts';
+import type { ProcessId } from '../ids.ts';
+import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
+import type { Payload, Primitive } from '../objects/payload.ts';
+import type { CallOptions } from '../rpc/call-options.ts';
+import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
+import type { PendingReply } from '../rpc/peer-connection.ts';
+import { RECORD } from '../rpc/records.ts';
+import type { Transferable } from '../serialization/transferable.ts';
+import type { TaskFunction } from './task-function.ts';
+import type { TaskLease } from './task-lease.ts';
+
+/** Where a task is; numbers, because there may be a million of them. */
+export const TASK_PHASE = {
+  /** A ref among its arguments is not there. */
+  waiting: 0,
+  /** It waits here for a worker. */
+  queued: 1,
+  /** A worker has it, running or not. */
+  sent: 2,
+  /** Its worker was lost; it is not known yet of what. */
+  lost: 3,
+  done: 4,
+} as const;
+type TaskPhase = (typeof TASK_PHASE)[keyof typeof TASK_PHASE];
+/** The words of `explain` and `listTasks`, by phase. */
+export const TASK_PHASE_NAMES = ['waiting-for-dependencies', 'queued', 'sent', 'lost', 'done'];
+
+/** What only some tasks have. */
+export interface TaskExtras {
+  options: CallOptions | undefined;
+  /** Refs and handles inside the arguments: held until the task is over. */
+  pins: readonly Transferable[] | undefined;
+  stream: ObjectRefStream<unknown> | undefined;
+  /** Items to drop because an earlier attempt delivered them. */
+  skipItems: number;
+  /** Ends watching the timeout and the signal. */
+  unlisten: (() => void) | undefined;
+  /** One of several that were at a worker when it died: goes alone, so that the next death has one culprit. */
+  isSuspect: boolean;
+  /** Times that a worker was killed for want of memory under it. */
+  memoryKills: number;
+  /** Milliseconds since the epoch; set for tasks with a schedulingTimeoutMs. */
+  queuedAt: number;
+}
+
+/**
+ * One task, and at the same time the ref of its result: a task makes one object. What only some tasks need is in
+ * `extras`. What it takes to run the task again (`task`, `values`, the pins) is reachable from here.
+ */
+export class TaskCall extends ObjectRef<unknown> implements PendingReply {
+  readonly task: TaskFunction;
+  /** Prepared arguments. */
+  values: unknown[] | undefined;
+  phase: TaskPhase = TASK_PHASE.queued;
+  /** Its number among the tasks of this process, the same in every attempt. */
+  readonly number: number;
+  retriesLeft: number;
+  lease: TaskLease | undefined = undefined;
+  extras: TaskExtras | undefined = undefined;
+
+  constructor(task: TaskFunction, values: unknown[], number: number) {
+    super(task.submitter.runtime);
+    this.task = task;
+    this.values = values;
+    this.number = number;
+    this.retriesLeft = task.definition.maxRetries;
+  }
+
+  /** Made when something is to be kept in it. */
+  extra(): TaskExtras {
+    return (this.extras ??= {
+      options: undefined,
+      pins: undefined,
+      stream: undefined,
+      skipItems: 0,
+      unlisten: undefined,
+      isSuspect: false,
+      memoryKills: 0,
+      queuedAt: 0,
+    });
+  }
+
+  /** The user asked for a stream, or the worker says that the result is one. */
+  openStream(): ObjectRefStream<unknown> {
+    const extras = this.extra();
+    extras.stream ??= new ObjectRefStream(
+      this.runtime,
+      {
+        grant: (items) => this.#grant(items),
+        cancelStream: () => this.task.submitter.cancel(this, {}),
+      },
+      extras.options?.maxBufferedItems,
+    );
+    if (this.phase === TASK_PHASE.done)
+      extras.stream.finish(
+        this.state === REF_STATE.failed ? { error: this.content } : undefined,
+      );
+    return extras.stream;
+  }
+
+  #grant(items: number): void {
+    this.lease?.connection?.channel.send([RECORD.credit, this.number, items]);
+  }
+
+  // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
+  onResult(value: unknown): void {
+    const lease = this.lease as TaskLease;
+    lease.answered(this);
+    if (this.phase === TASK_PHASE.done) return;
+    let content: Primitive | Payload;
+    try {
+      content = this.#contentOf(value, lease);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.finish();
+    this.extras?.stream?.finish();
+    this.resolve(content);
+  }
+
+  onFailure(encodedError: Uint8Array, ran: boolean): void {
+    this.lease?.answered(this);
+    this.task.submitter.onFailure(this, encodedError, ran);
+  }
+
+  onReturned(reason: number): void {
+    this.lease?.returned(this, reason);
+  }
+
+  onStream(): void {
+    if (this.phase === TASK_PHASE.done) return;
+    this.extra().skipItems = this.openStream().received;
+  }
+
+  onItem(value: unknown): void {
+    const { extras } = this;
+    if (this.phase === TASK_PHASE.done || extras === undefined) return;
+    if (extras.skipItems > 0) {
+      extras.skipItems -= 1;
+      this.#grant(1);
+      return;
+    }
+    this.openStream().push(this.#contentOf(value, this.lease as TaskLease));
+  }
+
+  onEnd(encodedError: Uint8Array | undefined): void {
+    if (encodedError !== undefined) {
+      this.onFailure(encodedError, true);
+      return;
+    }
+    this.lease?.answered(this);
+    if (this.phase === TASK_PHASE.done) return;
+    this.finish();
+    this.openStream().finish();
+    this.resolve(undefined);
+  }
+
+  onLost(reason: MantaError): void {
+    this.lease?.lost(this, reason);
+  }
+
+  #contentOf(value: unknown, lease: TaskLease): Primitive | Payload {
+    if (typeof value !== 'object' || value === null) return value as Primitive;
+    return this.task.submitter.core.receivePayload(
+      value as Uint8Array | unknown[],
+      lease.connection?.channel.peer.processId as ProcessId,
+    );
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Ends the task with an error, wherever it is. */
+  fail(error: unknown): void {
+    if (this.phase === TASK_PHASE.done) return;
+    const stream = this.task.definition.stream ? this.openStream() : this.extras?.stream;
+    this.finish(true);
+    stream?.finish({ error });
+    this.reject(error);
+  }
+
+  /** Releases what the task held. */
+  finish(failed = false): void {
+    if (this.phase === TASK_PHASE.done) return;
+    const { extras } = this;
+    const phase = this.phase;
+    this.phase = TASK_PHASE.done;
+    this.values = undefined;
+    if (extras !== undefined) {
+      extras.unlisten?.();
+      extras.unlisten = undefined;
+      if (extras.pins !== undefined) {
+        this.task.submitter.core.unpin(extras.pins);
+        extras.pins = undefined;
+      }
+    }
+    this.task.submitter.onFinished(this, phase, failed);
+  }
+
+  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
+    yield* this.openStream();
+    const value = await this;
+    if (value !== undefined) throw new TypeError(`${this.task.name} did not return an iterable.`);
+  }
+
+  refs(): AsyncIterable<ObjectRef<unknown>> {
+    return this.openStream().refs();
+  }
+}

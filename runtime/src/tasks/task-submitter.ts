@@ -1,0 +1,375 @@
+import { registered } from '../rpc/caller-questions.ts';
+import { MantaError, TaskError } from '../errors/errors.ts';
+import type { ActorId, ProcessId } from '../ids.ts';
+import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
+import { isPrimitive } from '../objects/payload.ts';
+import { failedDependency, prepareArguments } from '../rpc/arguments.ts';
+import type { ActorCaller } from '../rpc/actor-caller.ts';
+import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
+import { watchCall } from '../rpc/call-steps.ts';
+import type { CallerCore } from '../rpc/caller-core.ts';
+import { decodeError } from '../serialization/error-codec.ts';
+import type { ActorSpec } from '../wire/messages.ts';
+import { TASK_PHASE, TaskCall } from './task-call.ts';
+import { cancelledError, crashError, deathOf, timeoutError } from './task-errors.ts';
+import { TaskFunction, type LeaseTemplate, type TaskDefinition } from './task-function.ts';
+import { TaskLease } from './task-lease.ts';
+import { TaskShape, type ShapeOwner } from './task-shape.ts';
+
+/** What a submitter needs of the process it lives in. */
+export interface SubmitterCore extends CallerCore {
+  readonly processId: ProcessId;
+  readonly actors: {
+    readonly leases: Map<ActorId, ActorSpec>;
+    create(spec: ActorSpec): ActorCaller;
+    submitCreation(spec: ActorSpec, caller: ActorCaller): void;
+    drop(caller: ActorCaller): void;
+  };
+  mintActorId(): ActorId;
+  /** Tells the head; a lease that it does not know (any more) is no error. */
+  endLease(actorId: ActorId, returned: boolean): Promise<void>;
+  warn(message: string, error: unknown): void;
+}
+
+export interface CancelOptions {
+  /** The worker of a running task is killed; its other tasks go elsewhere. */
+  force?: boolean;
+  /** Default true: the tasks that it has submitted are cancelled too. */
+  recursive?: boolean;
+}
+
+/** Calls are numbered from 1 by the connection; tasks have the upper half of what a small integer holds. */
+const FIRST_NUMBER = 2 ** 30;
+const SWEEP_INTERVAL_MS = 25;
+/** Without the head's word on a lost worker, what may be repeated is repeated after this. */
+const RETRY_VERDICT_MS = 1_000;
+const FAIL_VERDICT_MS = 15_000;
+/** Ray: workers killed for want of memory do not cost a retry; they are started again slower and slower. */
+const MEMORY_DELAY_MS = 1_000;
+const MEMORY_DELAY_MAX_MS = 60_000;
+
+/**
+ * The tasks that this process submits: a driver, or any host whose actors and tasks submit some. Sorts them by shape,
+ * holds back those whose arguments are not there, repeats those whose worker died.
+ */
+export class TaskSubmitter implements ShapeOwner {
+  readonly core: SubmitterCore;
+  readonly now: () => number;
+  readonly #shapes = new Map<string, TaskShape>();
+  readonly #functions = new Map<string, TaskFunction>();
+  readonly #waiting = new Set<TaskCall>();
+  #nextNumber = 0;
+  #unfinished = 0;
+  #scheduled: TaskShape[] = [];
+  #stopSweep: (() => void) | undefined;
+  #closed: MantaError | undefined;
+
+  constructor(core: SubmitterCore, now: () => number = () => performance.now()) {
+    this.core = core;
+    this.now = now;
+  }
+
+  get runtime(): RefOwnerRuntime {
+    return this.core.runtime;
+  }
+
+  /** The number that the next task will have. */
+  get nextNumber(): number {
+    return FIRST_NUMBER + this.#nextNumber;
+  }
+
+  functions(): Iterable<TaskFunction> {
+    return this.#functions.values();
+  }
+
+  shapes(): Iterable<TaskShape> {
+    return this.#shapes.values();
+  }
+
+  /** Equal definitions of one shape are one function. */
+  functionFor(definition: TaskDefinition, template: LeaseTemplate): TaskFunction {
+    const shapeKey = JSON.stringify([
+      template.jobId,
+      template.namespace,
+      template.env,
+      template.demand,
+      template.schedulingTimeoutMs,
+    ]);
+    const key = `${JSON.stringify(definition)}${shapeKey}`;
+    let task = this.#functions.get(key);
+    if (task === undefined) {
+      let shape = this.#shapes.get(shapeKey);
+      if (shape === undefined) this.#shapes.set(shapeKey, (shape = new TaskShape(template, this)));
+      task = new TaskFunction(this, this.#functions.size, definition, shape);
+      this.#functions.set(key, task);
+    }
+    return task;
+  }
+
+  // ── submission ───────────────────────────────────────────────────────────────────────────────────────────
+  submit(task: TaskFunction, args: unknown[]): TaskCall {
+    for (const arg of args) if (!isPrimitive(arg)) return this.submitWith(task, args, undefined);
+    const call = new TaskCall(task, args, this.#mintNumber());
+    this.#accept(call);
+    return call;
+  }
+
+  /** @throws SerializationError naming the path of what cannot be sent. */
+  submitWith(task: TaskFunction, args: unknown[], options: CallOptions | undefined): TaskCall {
+    const prepared = prepareArguments(args, this.core.codec);
+    const call = new TaskCall(task, prepared.values, this.#mintNumber());
+    if (prepared.pins.length > 0) call.extra().pins = prepared.pins;
+    if (options !== undefined) {
+      const extras = call.extra();
+      extras.options = options;
+      extras.unlisten = watchCall(options, this.core.clock, (reason) =>
+        this.#end(call, reason, {}),
+      );
+    }
+    this.#accept(call, prepared.dependencies);
+    return call;
+  }
+
+  #mintNumber(): number {
+    const number = FIRST_NUMBER + this.#nextNumber;
+    this.#nextNumber = (this.#nextNumber + 1) % FIRST_NUMBER;
+    return number;
+  }
+
+  #accept(call: TaskCall, dependencies: readonly AnyObjectRef[] = []): void {
+    this.#unfinished += 1;
+    if (this.#unfinished === 1) this.core.callStarted();
+    call.task.submitted += 1;
+    if (this.#closed !== undefined) {
+      call.fail(this.#closed);
+    } else if (call.extras?.options?.signal?.aborted === true) {
+      call.fail(cancelledError(call));
+    } else if (dependencies.length > 0) {
+      this.#hold(call, dependencies);
+    } else {
+      this.#ready(call);
+    }
+  }
+
+  /** Held back until every ref among its arguments is there; others of its shape pass it by. */
+  #hold(call: TaskCall, dependencies: readonly AnyObjectRef[]): void {
+    let missing = dependencies.length;
+    call.phase = TASK_PHASE.waiting;
+    this.#waiting.add(call);
+    const waiter = {
+      settled: (): void => {
+        missing -= 1;
+        if (missing > 0 || call.phase !== TASK_PHASE.waiting) return;
+        this.#waiting.delete(call);
+        this.#ready(call);
+      },
+    };
+    for (const dependency of dependencies) dependency.addWaiter(waiter);
+  }
+
+  #ready(call: TaskCall): void {
+    const failed = call.extras === undefined ? undefined : failedDependency(call.values ?? []);
+    if (failed !== undefined) {
+      call.fail(failed.error);
+      return;
+    }
+    const { shape } = call.task;
+    if (shape.template.schedulingTimeoutMs !== undefined) call.extra().queuedAt = this.now();
+    shape.add(call);
+  }
+
+  // ── leases ───────────────────────────────────────────────────────────────────────────────────────────────
+  schedule(shape: TaskShape): void {
+    shape.isScheduled = true;
+    this.#scheduled.push(shape);
+    if (this.#scheduled.length === 1) process.nextTick(this.#pumpAll);
+  }
+
+  readonly #pumpAll = (): void => {
+    const shapes = this.#scheduled;
+    this.#scheduled = [];
+    for (const shape of shapes) {
+      shape.isScheduled = false;
+      if (this.#closed === undefined) shape.pump();
+    }
+  };
+
+  /** While leases are held: idle ones go back, stalled ones are helped. */
+  #sweep(): void {
+    let isHolding = false;
+    for (const shape of this.#shapes.values()) {
+      if (shape.leases.length === 0) continue;
+      isHolding = true;
+      shape.changed();
+    }
+    if (isHolding) return;
+    this.#stopSweep?.();
+    this.#stopSweep = undefined;
+  }
+
+  request(shape: TaskShape): TaskLease {
+    const spec: ActorSpec = { ...shape.template, actorId: this.core.mintActorId() };
+    const caller = this.core.actors.create(spec);
+    this.core.actors.leases.set(spec.actorId, spec);
+    this.core.actors.submitCreation(spec, caller);
+    this.#stopSweep ??= this.core.clock.every(SWEEP_INTERVAL_MS, () => this.#sweep(), {
+      unref: true,
+    });
+    return new TaskLease(caller, shape, this.now);
+  }
+
+  end(lease: TaskLease, how: 'return' | 'kill'): void {
+    const { caller } = lease;
+    this.core.actors.leases.delete(caller.actorId);
+    if (how === 'kill' && lease.state === 'open' && lease.unanswered > 0) {
+      // Its tasks hear of it when the connection breaks.
+      void this.#endLease(caller, false);
+      return;
+    }
+    const wasLost = lease.state === 'lost';
+    lease.close();
+    if (this.#closed !== undefined) this.core.actors.drop(caller);
+    else if (wasLost) this.#endLost(caller);
+    else void this.#endLease(caller, how === 'return');
+  }
+
+  /** The head is about to say what became of the worker; if it lives, only the connection broke. */
+  #endLost(caller: ActorCaller): void {
+    const end = (): void => {
+      cancelTimer();
+      stopWatching();
+      void this.#endLease(caller, false);
+    };
+    const cancelTimer = this.core.clock.after(FAIL_VERDICT_MS, end, { unref: true });
+    const stopWatching = caller.watchers.once(
+      () => caller.connectionState === 'dead' || caller.connectionState === 'open',
+      end,
+    );
+  }
+
+  async #endLease(caller: ActorCaller, returned: boolean): Promise<void> {
+    if (caller.connectionState !== 'dead') {
+      await registered(caller);
+      try {
+        await this.core.endLease(caller.actorId, returned);
+      } catch (error) {
+        if (!MantaError.is(error, 'ActorNotFoundError'))
+          this.core.warn('a task worker could not be given back', error);
+      }
+    }
+    this.core.actors.drop(caller);
+  }
+
+  later(shape: TaskShape, delayMs: number): void {
+    this.core.clock.after(delayMs, () => shape.changed(), { unref: true });
+  }
+
+  // ── failures ─────────────────────────────────────────────────────────────────────────────────────────────
+  onFailure(call: TaskCall, encodedError: Uint8Array, ran: boolean): void {
+    if (call.phase === TASK_PHASE.done) return;
+    const error = decodeError(encodedError);
+    if (!ran && MantaError.is(error, 'ActorUnavailableError')) {
+      // The lease is over, which the head will say too: the task did not run.
+      call.task.shape.addFirst([call]);
+      return;
+    }
+    const rule = call.extras?.options?.retryExceptions ?? call.task.definition.retryExceptions;
+    const thrown =
+      error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
+    if (ran && call.retriesLeft !== 0 && mayRetryException(rule, thrown?.name ?? '')) {
+      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+      call.task.shape.addFirst([call]);
+      return;
+    }
+    call.fail(error);
+  }
+
+  judge(call: TaskCall, lease: TaskLease): void {
+    const { caller } = lease;
+    const mayRepeat = call.retriesLeft !== 0;
+    call.phase = TASK_PHASE.lost;
+    let isOver = false;
+    const decide = (): void => {
+      if (isOver) return;
+      isOver = true;
+      stopWatching();
+      cancelTimer();
+      if (call.phase === TASK_PHASE.lost) this.#decide(call, caller.deathError ?? lease.unreachable());
+    };
+    const cancelTimer = this.core.clock.after(
+      mayRepeat ? RETRY_VERDICT_MS : FAIL_VERDICT_MS,
+      decide,
+    );
+    const stopWatching = caller.watchers.once(
+      () => caller.connectionState === 'dead' || caller.connectionState === 'open',
+      decide,
+    );
+  }
+
+  #decide(call: TaskCall, error: MantaError): void {
+    const { kind, cause } = deathOf(error);
+    const extras = call.extra();
+    extras.isSuspect = true;
+    if (kind === 'out-of-memory' && call.task.definition.maxRetries !== 0) {
+      const delayMs = Math.min(MEMORY_DELAY_MS * 2 ** extras.memoryKills, MEMORY_DELAY_MAX_MS);
+      extras.memoryKills += 1;
+      this.core.clock.after(delayMs, () => {
+        if (call.phase === TASK_PHASE.lost) call.task.shape.addFirst([call]);
+      });
+    } else if (call.retriesLeft !== 0) {
+      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+      call.task.shape.addFirst([call]);
+    } else {
+      call.fail(crashError(call, cause));
+    }
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
+  cancel(call: TaskCall, options: CancelOptions): void {
+    this.#end(call, 'cancelled', options);
+  }
+
+  #end(call: TaskCall, reason: 'cancelled' | 'timeout', options: CancelOptions): void {
+    if (call.phase === TASK_PHASE.done) return;
+    const { lease } = call;
+    if (call.phase === TASK_PHASE.sent && lease !== undefined) {
+      lease.cancel(call, reason, options.recursive !== false);
+      if (options.force === true) lease.forced = call;
+      call.task.shape.changed();
+    }
+    call.fail(reason === 'cancelled' ? cancelledError(call) : timeoutError(call));
+  }
+
+  /** The tasks that were submitted since the number was the next one: those of the task that runs now. */
+  cancelSince(number: number): void {
+    for (const call of this.unfinished()) if (call.number >= number) this.cancel(call, {});
+  }
+
+  /** Every task that has not ended: those at workers first. */
+  unfinished(): TaskCall[] {
+    const calls: TaskCall[] = [];
+    for (const shape of this.#shapes.values()) {
+      for (const lease of shape.leases) calls.push(...lease.pending());
+      calls.push(...shape.queue.waiting());
+    }
+    return [...calls, ...this.#waiting].filter(({ phase }) => phase !== TASK_PHASE.done);
+  }
+
+  onFinished(call: TaskCall, phase: number, failed: boolean): void {
+    const { task } = call;
+    if (failed) task.failed += 1;
+    else task.finished += 1;
+    if (phase === TASK_PHASE.queued) task.shape.queue.ended();
+    else if (phase === TASK_PHASE.waiting) this.#waiting.delete(call);
+    this.#unfinished -= 1;
+    if (this.#unfinished === 0) this.core.callFinished();
+  }
+
+  /** This process leaves the cluster. */
+  close(reason: MantaError): void {
+    const calls = this.unfinished();
+    this.#closed = reason;
+    this.#stopSweep?.();
+    for (const call of calls) call.fail(reason);
+  }
+}

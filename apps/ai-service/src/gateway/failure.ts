@@ -34,6 +34,12 @@ const STATUS_OF_MANTA_ERROR: Record<string, number> = {
   WorkerCrashedError: 503,
 };
 
+/** What a model's own errors mean, wherever among the causes of a failed call they are. */
+const STATUS_OF_MODEL_ERROR: Record<string, number> = {
+  ModelEngineError: 503,
+  ModelOverloadedError: 429,
+};
+
 const TYPE_OF_STATUS: Record<number, string> = {
   400: 'invalid_request_error',
   401: 'authentication_error',
@@ -58,6 +64,11 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof ClientGoneError) return failure(499, error.message);
   const input = findModelInputError(error);
   if (input !== undefined) return failure(400, input.message, input.param);
+  const model = findByName(error, STATUS_OF_MODEL_ERROR);
+  if (model !== undefined) {
+    const status = STATUS_OF_MODEL_ERROR[model.name] ?? 500;
+    return withRetryAfter(failure(status, model.message, null, codeOf(model)));
+  }
   if (MantaError.is(error)) return mantaFailure(error as MantaError);
   return failure(
     500,
@@ -66,19 +77,27 @@ export function failureOf(error: unknown): Failure {
 }
 
 function mantaFailure(error: MantaError): Failure {
-  const status = hasName(error, 'ModelEngineError')
-    ? 503
-    : (STATUS_OF_MANTA_ERROR[error.name] ?? 500);
-  const result = failure(status, error.message, null, error.code);
-  if (status === 429 || status === 503) result.retryAfterSeconds = 1;
-  return result;
+  const status = STATUS_OF_MANTA_ERROR[error.name] ?? 500;
+  return withRetryAfter(failure(status, error.message, null, error.code));
 }
 
-function hasName(error: unknown, name: string): boolean {
+/** Both pass by themselves: another try a moment later may do. */
+function withRetryAfter(result: Failure): Failure {
+  const passes = result.status === 429 || result.status === 503;
+  return passes ? { ...result, retryAfterSeconds: 1 } : result;
+}
+
+/** By name, because an actor call returns a copy as the cause. */
+function findByName(error: unknown, names: object): Error | undefined {
   for (let current = error; current instanceof Error; current = current.cause) {
-    if (current.name === name) return true;
+    if (Object.hasOwn(names, current.name)) return current;
   }
-  return false;
+  return undefined;
+}
+
+function codeOf(error: Error): string | null {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : null;
 }
 
 function failure(

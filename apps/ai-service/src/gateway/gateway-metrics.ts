@@ -10,6 +10,7 @@ const OVERHEAD_BUCKETS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.
 export class GatewayMetrics {
   readonly #metrics: Metrics;
   readonly #requests;
+  readonly #refused;
   readonly #seconds;
   readonly #overhead;
   readonly #ongoing;
@@ -22,6 +23,11 @@ export class GatewayMetrics {
       name: 'requests_total',
       help: 'Requests answered; status 499: the client left first',
       labels: ['route', 'method', 'status'],
+    });
+    this.#refused = metrics.counter({
+      name: 'requests_refused_total',
+      help: 'Requests that the HTTP parser refused: no HTTP, too large a head, too slow',
+      labels: ['status'],
     });
     this.#seconds = metrics.histogram({
       name: 'request_duration_seconds',
@@ -60,6 +66,10 @@ export class GatewayMetrics {
     this.#ongoing.dec();
     this.#requests.inc({ route, method, status });
     this.#seconds.observe({ route }, durationMs / 1000);
+  }
+
+  requestRefused(status: number): void {
+    this.#refused.inc({ status });
   }
 
   overhead(route: string, overheadMs: number): void {

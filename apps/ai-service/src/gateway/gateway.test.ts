@@ -134,6 +134,19 @@ describe('failures', () => {
     });
   });
 
+  test.each([
+    ['ModelOverloadedError', 429],
+    ['ModelEngineError', 503],
+  ])('of a model, %s, become a status with a time to come back', async (name, status) => {
+    const cause = Object.assign(new Error('not now'), { name, code: 'WHY' });
+    for (const model of gateway.registry.models)
+      model.failure = new TaskError('embed failed', { cause, method: 'embed' });
+    const answer = await gateway.post('/v1/embeddings', embedding);
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await answer.json()).toMatchObject({ error: { message: 'not now', code: 'WHY' } });
+  });
+
   test('that nobody expected tell the client nothing of the inside', async () => {
     for (const model of gateway.registry.models) model.failure = new Error('secret path /etc/x');
     const answer = await gateway.post('/v1/embeddings', embedding);
@@ -267,4 +280,22 @@ test('the counters count requests, tokens and time, by routes that exist', async
   expect(text).toContain('manta_gateway_overhead_seconds_bucket');
   expect(text).toContain('manta_gateway_requests_ongoing 1');
   expect(text).not.toContain('made-up');
+});
+
+test('what the HTTP parser refused is counted', async () => {
+  const counted = async (status: number): Promise<number> => {
+    const text = await (await gateway.fetch('/metrics')).text();
+    const row = new RegExp(`manta_gateway_requests_refused_total\\{status="${status}"\\} (\\d+)`);
+    return Number(row.exec(text)?.[1] ?? 0);
+  };
+  const before = await Promise.all([counted(400), counted(431)]);
+  using garbage = new RawClient(gateway.port);
+  garbage.send('NO HTTP\r\n\r\n');
+  using large = new RawClient(gateway.port);
+  large.send(`GET / HTTP/1.1\r\nhost: x\r\nx-large: ${'y'.repeat(32 * 1024)}\r\n\r\n`);
+  using gone = new RawClient(gateway.port);
+  gone.send('GET / HT');
+  await expect.poll(() => garbage.closed && large.closed).toBe(true);
+  gone.socket.resetAndDestroy();
+  expect(await Promise.all([counted(400), counted(431)])).toEqual(before.map((count) => count + 1));
 });

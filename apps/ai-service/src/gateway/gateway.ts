@@ -63,6 +63,9 @@ export class Gateway {
     }
   };
 
+  /** For `HttpServerOptions.onRefused`. */
+  readonly refused = (status: number): void => this.#options.metrics.requestRefused(status);
+
   /** For `HttpServerOptions.upgrade`. */
   readonly upgrade: UpgradeHandler = (request): UpgradeDecision => {
     if (request.path !== WEB_SOCKET_PATH) {

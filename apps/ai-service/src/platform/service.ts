@@ -91,6 +91,7 @@ function listen(
       port,
       handler: gateway.handle,
       upgrade: gateway.upgrade,
+      onRefused: gateway.refused,
       onHandlerError: (error) => logger.error({ err: error }, 'a request could not be handled'),
     },
     logger,

@@ -113,6 +113,8 @@ export interface HttpServerOptions {
   limits?: Partial<HttpLimits>;
   /** The handler threw or rejected: its client got a 500, or a cut answer if it had begun. */
   onHandlerError: (error: unknown) => void;
+  /** Told of requests that the server's own parser refused with this status, so that no handler saw them. */
+  onRefused?: (status: number) => void;
 }
 
 export interface HttpServer {

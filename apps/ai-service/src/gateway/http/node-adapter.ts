@@ -44,7 +44,7 @@ export async function listenNode(options: HttpServerOptions): Promise<HttpServer
     serveRequest({ incoming, outgoing, mustContinue, options, limits, state });
   server.on('request', (incoming, outgoing) => serve(incoming, outgoing, false));
   server.on('checkContinue', (incoming, outgoing) => serve(incoming, outgoing, true));
-  server.on('clientError', refuseMalformed);
+  server.on('clientError', (error, socket) => refuseMalformed(error, socket, options));
   const sockets = new NodeWebSockets(options.upgrade, limits);
   server.on('upgrade', (incoming, socket, head) => {
     state.connections.began(incoming.socket);
@@ -255,20 +255,26 @@ class NodeResponse implements HttpResponse {
 }
 
 /** What node's parser refused: too large a head, a request that came too slowly, or no HTTP at all. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseMalformed(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  { onRefused }: HttpServerOptions,
+): void {
+  const status = malformedStatus(error.code);
+  // Else the connection has failed, and nobody was refused.
+  if (status !== undefined) onRefused?.(status);
   const { bytesWritten } = socket as Socket;
-  if (!socket.writable || bytesWritten > 0) {
+  if (status === undefined || !socket.writable || bytesWritten > 0) {
     socket.destroy();
     return;
   }
-  const status = malformedStatus(error.code);
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
   );
 }
 
-function malformedStatus(code: string | undefined): number {
+function malformedStatus(code: string | undefined): number | undefined {
   if (code === 'HPE_HEADER_OVERFLOW') return 431;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 408;
-  return 400;
+  return code?.startsWith('HPE_') === true ? 400 : undefined;
 }

@@ -41,6 +41,7 @@ export async function serveGateway(
     handler: gateway.handle,
     upgrade: gateway.upgrade,
     onHandlerError: (error) => errors.push(error),
+    onRefused: gateway.refused,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const url = `http://127.0.0.1:${server.port}`;

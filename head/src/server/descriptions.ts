@@ -1,7 +1,11 @@
 import { fromFixedPoint } from '@manta/runtime/resources/fixed-point';
 import type { ActorDescription, ActorUpdate } from '@manta/runtime/wire/messages';
-import type { ActorInfo, JobInfo, NodeInfo } from '@manta/runtime/wire/state-messages';
-import type { InferOutput } from 'valibot';
+import type {
+  ActorInfo,
+  JobInfo,
+  NodeInfo,
+  TaskWorkerInfo,
+} from '@manta/runtime/wire/state-messages';
 import type { ActorRecord } from '../tables/actor-machine.ts';
 import type { JobRecord } from '../tables/job-table.ts';
 import type { NodeEntry } from '../tables/node-table.ts';
@@ -18,6 +22,7 @@ export function actorUpdateOf(record: ActorRecord): ActorUpdate {
     encodedError: record.encodedError,
     perNode: record.perNode,
     errorName: record.errorName,
+    ...(record.isWanted && record.state === 'alive' ? { wanted: true } : {}),
   };
 }
 
@@ -76,8 +81,31 @@ export function nodeInfoOf(node: NodeEntry): NodeInfo {
   };
 }
 
-export function jobInfoOf(record: JobRecord): InferOutput<typeof JobInfo> {
+export function jobInfoOf(record: JobRecord, tasks: JobInfo['tasks'] | undefined): JobInfo {
   const { jobId, state, entrypoint, pid, hostname, namespace, startedAt, endedAt } = record;
-  const info = { jobId, state, entrypoint, pid, hostname, namespace, startedAt };
-  return endedAt === undefined ? info : { ...info, endedAt };
+  return {
+    jobId,
+    state,
+    entrypoint,
+    pid,
+    hostname,
+    namespace,
+    startedAt,
+    ...(endedAt === undefined ? {} : { endedAt }),
+    ...(tasks === undefined ? {} : { tasks }),
+  };
+}
+
+export function taskWorkerInfoOf(record: ActorRecord): TaskWorkerInfo {
+  const { spec, placement, pid, state } = record;
+  const { actorId, jobId, ownerId } = spec;
+  return {
+    actorId,
+    jobId,
+    ownerId,
+    state,
+    isBlocked: record.isBlocked ?? false,
+    ...(placement === undefined ? {} : { nodeId: placement.nodeId }),
+    ...(pid === undefined ? {} : { pid }),
+  };
 }

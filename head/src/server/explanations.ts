@@ -1,6 +1,6 @@
 import type { Explanation } from '@manta/runtime/wire/messages';
 import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
-import { isQueued, type ActorRecord } from '../tables/actor-machine.ts';
+import { isQueued, isTaskWorker, type ActorRecord } from '../tables/actor-machine.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 
@@ -18,6 +18,10 @@ function explainQueued(cluster: Cluster, entry: ActorEntry): { reason: string; p
   const before = entry.record.deathCause === undefined ? '' : `${entry.record.deathCause.message} `;
   if (cluster.nodes.livingCount === 0) {
     return { reason: `${before}It waits for a node: the cluster has none.`, perNode };
+  }
+  if (isTaskWorker(entry.record) && !cluster.nodes.haveAllReported()) {
+    const reason = 'It waits until all nodes have reported to the head, which has just started.';
+    return { reason: before + reason, perNode };
   }
   const outcome = cluster.actors.queues.get(entry.demand.shape)?.refusal?.outcome;
   const reason =
@@ -40,6 +44,8 @@ function explainPlaced(cluster: Cluster, record: ActorRecord): string {
     return `It waits for node ${name}${doubt} to confirm the end of its former life: ${deathCause?.message ?? ''}`;
   }
   if (stopping !== undefined) return `It ends on node ${name}${doubt}: ${stopping.message}`;
+  if (record.isBlocked)
+    return `Its task waits for others, and its CPUs are lent to them meanwhile; it is on node ${name}${doubt}.`;
   if (state === 'alive') return `It runs on node ${name}${doubt}, in process ${record.pid ?? 0}.`;
   return `It starts on node ${name}${doubt}: its process is made and its constructor runs.`;
 }

@@ -10,9 +10,18 @@ import { createActor, type CreateResult } from '../tables/actors.ts';
 import { causeOf } from '../tables/causes.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
-import { endJob, holdActors, releaseActors, startJob } from '../tables/processes.ts';
-import { actorDescriptionOf, actorInfoOf, jobInfoOf, nodeInfoOf } from './descriptions.ts';
+import { isTaskWorker } from '../tables/actor-machine.ts';
+import { returnLease } from '../tables/leases.ts';
+import {
+  endJob,
+  holdActors,
+  releaseActors,
+  reportProgress,
+  startJob,
+} from '../tables/processes.ts';
+import { actorDescriptionOf, jobInfoOf, nodeInfoOf } from './descriptions.ts';
 import { explainActor } from './explanations.ts';
+import { describeResources, listActors, listTasks } from './listings.ts';
 
 /** What handlers know besides the tables. */
 export interface HandlerContext {
@@ -28,8 +37,6 @@ export interface HandlerContext {
 export type Handler = (context: HandlerContext, payload: Uint8Array) => unknown;
 
 const ACKNOWLEDGEMENT = { ok: true };
-const ACTORS_PER_PAGE = 1_000;
-const ACTORS_PER_PAGE_MAX = 5_000;
 /** What a spec may take of a message, so that the command that carries it to a node fits too. */
 const ARGUMENT_BYTES_MAX = LIMITS.controlMessageBytes - 256 * 1024;
 
@@ -84,6 +91,11 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     endJob(context.cluster, jobId, processId, context.now);
     return ACKNOWLEDGEMENT;
   },
+  'job.progress': (context, payload) => {
+    const progress = decodeControl(messages.JobProgress, payload);
+    reportProgress(context.cluster, progress, context.now);
+    return ACKNOWLEDGEMENT;
+  },
   'actor.create': (context, payload) => {
     const { specs } = decodeControl(messages.ActorCreate, payload);
     return { results: specs.map((spec) => createOne(context, spec)) };
@@ -111,10 +123,15 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return { actor: actorDescriptionOf(entry.record) };
   },
   'actor.kill': (context, payload) => {
-    const { actorId, restart } = decodeControl(messages.ActorKill, payload);
+    const { actorId, restart, returned } = decodeControl(messages.ActorKill, payload);
+    const entry = knownActor(context.cluster, actorId);
+    if (returned && isTaskWorker(entry.record)) {
+      returnLease(context.cluster, entry, context.now);
+      return ACKNOWLEDGEMENT;
+    }
     const cause = causeOf('killed', 'kill() was called.');
     const event = { type: 'kill', cause, restart: restart ?? false, counts: true } as const;
-    context.cluster.stepActor(knownActor(context.cluster, actorId), event, context.now);
+    context.cluster.stepActor(entry, event, context.now);
     return ACKNOWLEDGEMENT;
   },
   'actor.stop': (context, payload) => {
@@ -134,16 +151,12 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'state.nodes': (context) => ({ nodes: [...context.cluster.nodes.all()].map(nodeInfoOf) }),
   'state.actors': (context, payload) =>
     listActors(context.cluster, decodeControl(stateMessages.StateActors, payload)),
-  'state.jobs': (context) => ({ jobs: [...context.cluster.jobs.all()].map(jobInfoOf) }),
-  'state.resources': (context) => {
-    const total: Record<string, number> = {};
-    const available: Record<string, number> = {};
-    for (const node of context.cluster.nodes.living()) {
-      addAmounts(total, node.resources.plainTotal());
-      addAmounts(available, node.resources.plainFree());
-    }
-    return { total, available };
-  },
+  'state.jobs': ({ cluster }) => ({
+    jobs: [...cluster.jobs.all()].map((job) => jobInfoOf(job, cluster.tasks.totalOf(job.jobId))),
+  }),
+  'state.tasks': (context, payload) =>
+    listTasks(context.cluster, decodeControl(stateMessages.StateTasks, payload).jobId),
+  'state.resources': ({ cluster }) => describeResources(cluster),
 };
 
 /** An error whose class is only known by name here: it goes to the caller as an ErrorReply. */
@@ -199,50 +212,4 @@ function knownActor(cluster: Cluster, text: string) {
   if (entry === undefined)
     throw new RefusedError('ActorNotFoundError', `there is no actor ${text}`);
   return entry;
-}
-
-function listActors(
-  cluster: Cluster,
-  filter: InferOutput<typeof stateMessages.StateActors>,
-): InferOutput<typeof stateMessages.StateActorsReply> {
-  const ids = cluster.actors.sortedIds();
-  const limit = Math.max(1, Math.min(filter.limit ?? ACTORS_PER_PAGE, ACTORS_PER_PAGE_MAX));
-  const actors: stateMessages.ActorInfo[] = [];
-  for (let index = indexAfter(ids, filter.after); index < ids.length; index++) {
-    const actorId = ids[index];
-    const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
-    if (entry === undefined) continue;
-    const info = actorInfoOf(entry.record);
-    if (!matches(info, filter)) continue;
-    if (actors.length === limit) return { actors, next: actors[limit - 1]?.actorId };
-    actors.push(info);
-  }
-  return { actors };
-}
-
-function indexAfter(ids: readonly string[], after: string | undefined): number {
-  if (after === undefined) return 0;
-  let low = 0;
-  let high = ids.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ids[middle] ?? '') <= after) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-const FILTER_KEYS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
-
-function matches(
-  info: stateMessages.ActorInfo,
-  filter: InferOutput<typeof stateMessages.StateActors>,
-): boolean {
-  return FILTER_KEYS.every((key) => filter[key] === undefined || filter[key] === info[key]);
-}
-
-function addAmounts(sums: Record<string, number>, amounts: Record<string, number>): void {
-  for (const [key, amount] of Object.entries(amounts)) {
-    sums[key] = Math.round(((sums[key] ?? 0) + amount) * 10_000) / 10_000;
-  }
 }

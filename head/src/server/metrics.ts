@@ -22,6 +22,11 @@ export function createHeadMetrics(head: HeadServer): Metrics {
   total('waiting_actors', 'Actors that wait for a place.', () =>
     [...cluster.actors.queues.values()].reduce((sum, { actorIds }) => sum + actorIds.size, 0),
   );
+  total(
+    'task_workers',
+    'Leases of workers for tasks, also those that wait.',
+    () => cluster.actors.leases().size,
+  );
   countByState(
     metrics,
     'nodes',
@@ -33,7 +38,7 @@ export function createHeadMetrics(head: HeadServer): Metrics {
     metrics,
     'actors',
     'Actors by state.',
-    () => cluster.actors.all(),
+    () => cluster.actors.actors(),
     ({ record }) => record.state,
   );
   return metrics;

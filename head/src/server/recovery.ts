@@ -57,7 +57,8 @@ export function recoverCluster(cluster: Cluster, store: StateStore, now: number)
   recoverNodes(cluster, store, now);
   recoverJobs(cluster, store);
   const actors = recoverActors(cluster, store, now);
-  if (actors.length > 0)
+  // Also without actors: nodes may report leases that nobody holds any more.
+  if (actors.length > 0 || cluster.nodes.livingCount > 0)
     cluster.deadlines.add(now + cluster.settings.recoveryMs, { kind: 'recovered' });
 }
 

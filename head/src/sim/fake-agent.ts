@@ -1,5 +1,5 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { ActorId, ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { ActorId, ClusterId, JobId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
@@ -33,6 +33,8 @@ export interface LivingActor extends HostedActor {
   readonly spec: ActorSpec;
   readonly gpuIndexes: readonly number[];
   isStarted: boolean;
+  /** Of a task worker: its task waits. */
+  isBlocked: boolean;
 }
 
 /** An agent without processes: it speaks the whole protocol, fences itself, and lets tests play its actors. */
@@ -43,6 +45,8 @@ export class FakeAgent {
   readonly living = new Map<ActorId, LivingActor>();
   readonly #newestIncarnation = new Map<ActorId, number>();
   readonly drivers = new Set<ProcessId>();
+  /** Processes of leases that were given back, and whose job they are of; the next lease of the job takes one. */
+  readonly idleHosts = new Map<ProcessId, JobId>();
   /** Each command that was new here, for assertions. */
   readonly commands: NodeCommand[] = [];
   nodeId: NodeId;
@@ -143,15 +147,25 @@ export class FakeAgent {
     if (command.type === 'end-actor') {
       const actor = this.living.get(command.actorId);
       this.commands.push(command);
-      if (actor?.incarnation === command.incarnation) this.end(command.actorId, command.cause);
+      if (actor?.incarnation !== command.incarnation) return;
+      if (command.how === 'return') this.idleHosts.set(actor.address.processId, actor.spec.jobId);
+      this.end(command.actorId, command.cause);
+      return;
+    }
+    if (command.type === 'end-job') {
+      this.commands.push(command);
+      this.#endIdleHosts(command.jobId);
       return;
     }
     const { spec, incarnation, gpuIndexes } = command;
     // A repeat may come after the incarnation has ended: that must not start it again.
-    if ((this.#newestIncarnation.get(spec.actorId) ?? -1) >= incarnation) return;
+    if ((this.#newestIncarnation.get(spec.actorId) ?? -1) >= incarnation) {
+      this.#repeatEnd(spec, incarnation);
+      return;
+    }
     this.#newestIncarnation.set(spec.actorId, incarnation);
     this.commands.push(command);
-    const address = this.addressOf(this.#options.mint('process'));
+    const address = this.addressOf(this.#hostFor(spec));
     const actor = {
       actorId: spec.actorId,
       incarnation,
@@ -160,9 +174,44 @@ export class FakeAgent {
       spec,
       gpuIndexes,
       isStarted: false,
+      isBlocked: false,
     };
     this.living.set(spec.actorId, actor);
     this.#options.clock.after(this.#options.startMs?.() ?? 1, () => this.#finishStart(actor));
+  }
+
+  /** Asked to start what is over: the head may not have heard of it. */
+  #repeatEnd(spec: ActorSpec, incarnation: number): void {
+    if (spec.kind !== 'task-worker' || this.living.has(spec.actorId)) return;
+    const cause = { kind: 'process-died', message: 'it ended before' };
+    this.report({ type: 'actor-ended', actorId: spec.actorId, incarnation, cause });
+  }
+
+  #hostFor(spec: ActorSpec): ProcessId {
+    for (const [processId, jobId] of this.idleHosts) {
+      if (spec.kind !== 'task-worker' || jobId !== spec.jobId) continue;
+      this.idleHosts.delete(processId);
+      return processId;
+    }
+    return this.#options.mint('process');
+  }
+
+  #endIdleHosts(jobId?: JobId): void {
+    for (const [processId, host] of [...this.idleHosts]) {
+      if (jobId !== undefined && host !== jobId) continue;
+      this.idleHosts.delete(processId);
+      const cause = { kind: 'exited', message: 'nobody needed it any more' };
+      this.report({ type: 'process-ended', processId, cause });
+    }
+  }
+
+  /** The task of a task worker begins or ends to wait for others. */
+  setBlocked(actorId: ActorId, isBlocked: boolean): void {
+    const actor = this.living.get(actorId);
+    if (!actor?.isStarted || actor.isBlocked === isBlocked) return;
+    actor.isBlocked = isBlocked;
+    const { incarnation } = actor;
+    this.report({ type: isBlocked ? 'actor-blocked' : 'actor-unblocked', actorId, incarnation });
   }
 
   #finishStart(actor: LivingActor): void {
@@ -192,6 +241,7 @@ export class FakeAgent {
 
   #fence(): void {
     this.fencedCount++;
+    this.#endIdleHosts();
     for (const actorId of [...this.living.keys()]) {
       this.end(actorId, { kind: 'killed', message: 'fenced', nodeId: this.nodeId });
     }
@@ -251,6 +301,15 @@ export class FakeAgent {
       address: this.addressOf(this.#options.mint('process')),
       actors: [...this.living.values()].filter(({ isStarted }) => isStarted).map(hostedOf),
       drivers: [...this.drivers],
+      leases: [...this.living.values()]
+        .filter(({ spec }) => spec.kind === 'task-worker')
+        .map(({ spec, incarnation, gpuIndexes, isBlocked }) => ({
+          spec,
+          incarnation,
+          gpuIndexes,
+          isBlocked,
+        })),
+      idleHosts: [...this.idleHosts.keys()],
     };
     let payload: Uint8Array;
     try {
@@ -286,6 +345,7 @@ export class FakeAgent {
   /** Declared dead: everything here is ended before the node comes back under another id. */
   #beginAnew(): void {
     this.living.clear();
+    this.idleHosts.clear();
     this.#events = [];
     this.#firstSequence = 1;
     for (const unsubscribe of this.#unsubscribes.splice(1)) unsubscribe();

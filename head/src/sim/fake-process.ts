@@ -62,6 +62,19 @@ export class FakeProcess {
     };
   }
 
+  /** A lease: a task worker of this process. */
+  leaseSpec(demand: ActorSpec['demand'], changes: Partial<ActorSpec> = {}): ActorSpec {
+    const classReference = { moduleUrl: 'manta:task-worker', exportKey: 'TaskWorker' };
+    const kind = 'task-worker';
+    return this.spec({ kind, className: 'task', classReference, methods: [], demand, ...changes });
+  }
+
+  /** Gives a lease back. */
+  async giveBack(actorId: ActorId): Promise<void> {
+    this.held.delete(actorId);
+    await this.tell('actor.kill', { actorId, returned: true });
+  }
+
   /** @throws ErrorReply's name and message as an Error. */
   async ask<S extends v.GenericSchema>(
     operation: HeadOperation,

@@ -29,6 +29,10 @@ export interface ActorRecord {
   placement?: Placement | undefined;
   address?: ProcessAddress | undefined;
   pid?: number | undefined;
+  /** Of a task worker: its task waits, and its CPUs are lent. */
+  isBlocked?: boolean | undefined;
+  /** Of a task worker: its holder was asked to give it back, for others wait. */
+  isWanted?: boolean | undefined;
   /** A graceful end is under way. */
   stopping?: DeathCause | undefined;
   /** Of the last life that ended. */
@@ -51,6 +55,11 @@ export type ActorEvent =
   | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
   | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
   | { type: 'stop'; cause: DeathCause }
+  /** Of a task worker: its holder needs it no more. */
+  | { type: 'return'; cause: DeathCause }
+  | { type: 'blocked'; nodeId: NodeId; incarnation: number; isBlocked: boolean }
+  /** Of a task worker: others wait for what it has. */
+  | { type: 'wanted' }
   | {
       type: 'unschedulable';
       cause: DeathCause;
@@ -68,6 +77,9 @@ export type ActorEffect =
   | { type: 'command'; nodeId: NodeId; command: NodeCommand }
   /** The placement is over: its resources are free again. */
   | { type: 'release'; placement: Placement }
+  /** Its CPUs are for others, and its own again. */
+  | { type: 'lend-cpus'; nodeId: NodeId }
+  | { type: 'reclaim-cpus'; nodeId: NodeId }
   /** The process that was this actor's own is gone, with all that it owned and held. */
   | { type: 'process-gone'; processId: ProcessId; cause: DeathCause }
   | { type: 'died' };
@@ -80,10 +92,18 @@ const FINAL_CAUSES = new Set([
   'out-of-scope',
   'owner-died',
   'runtime-env-failed',
+  'returned',
 ]);
 
 export function createActorRecord(spec: ActorSpec, now: number): ActorRecord {
-  return { spec, state: 'pending', stateSince: now, revision: 0, incarnation: 0, restarts: 0 };
+  // Of a lease nothing is written down: what a later head says of it must still be newer than what this one said.
+  const revision = spec.kind === 'task-worker' ? now : 0;
+  return { spec, state: 'pending', stateSince: now, revision, incarnation: 0, restarts: 0 };
+}
+
+/** A lease: an internal actor that runs tasks. Nothing of it is written down. */
+export function isTaskWorker(record: ActorRecord): boolean {
+  return record.spec.kind === 'task-worker';
 }
 
 /** Waits for a place: living, and no incarnation of it is left anywhere. */
@@ -102,7 +122,7 @@ export function isQueued(record: ActorRecord): boolean {
  *   ┌── pending ────┤                             ▼
  *   │     ↺ (2)     └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
  *   │ placed                    ↺ (2)   ▲           │                      ↺ (10)
- *   └────(4)(6)(7)(9)(11)──► dead       └──(5)(8)───┘
+ *   └──(4)(6)(7)(9)(11)(13)──► dead     └──(5)(8)───┘
  *
  *  1 created: queued for a place.
  *  2 placed: the node is told to start this incarnation; resources are taken.
@@ -118,6 +138,11 @@ export function isQueued(record: ActorRecord): boolean {
  * 10 the end of an incarnation that was left behind is confirmed: its resources are free; when restarting, queued.
  * 11 cannot be scheduled: dead.
  * 12 a start of an incarnation that is not wanted is answered with a kill; any other stale report changes nothing.
+ *
+ * Of task workers only:
+ * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows.
+ * 14 blocked and unblocked, while alive: its CPUs are lent to others and taken again.
+ * 15 wanted, while alive: its holder hears, once, that others wait for what it has.
  *
  * Changes `record` and nothing else.
  */
@@ -136,6 +161,15 @@ export function stepActor(record: ActorRecord, event: ActorEvent, now: number): 
       return event.restart ? onKillToRestart(record, event, now) : onKill(record, event.cause, now);
     case 'stop':
       return onStop(record, event.cause, now);
+    case 'return':
+      return onReturn(record, event.cause, now);
+    case 'blocked':
+      return onBlocked(record, event);
+    case 'wanted':
+      if (record.state !== 'alive' || record.isWanted) return [];
+      record.isWanted = true;
+      record.revision++;
+      return [{ type: 'announce' }];
     case 'unschedulable':
       if (!isQueued(record)) return [];
       record.errorName = event.errorName;
@@ -169,7 +203,7 @@ function onStarted(
   now: number,
 ): ActorEffect[] {
   if (!isCurrent(record, event.nodeId, event.incarnation) || record.state === 'dead') {
-    return [killCommand(record, event.nodeId, event.incarnation, staleCause(event.nodeId))];
+    return [endCommand(record, event, 'kill', staleCause(event.nodeId))];
   }
   if (record.state === 'alive') return [];
   setState(record, 'alive', now);
@@ -177,7 +211,7 @@ function onStarted(
   record.pid = event.pid;
   record.deathCause = undefined;
   const effects: ActorEffect[] = [{ type: 'save' }, { type: 'announce' }];
-  if (record.stopping) effects.push(stopCommand(record, event.nodeId, record.stopping));
+  if (record.stopping) effects.push(endCommand(record, event, 'stop', record.stopping));
   return effects;
 }
 
@@ -202,11 +236,12 @@ function onPlacementOver(
   if (placement === undefined) return [];
   record.placement = undefined;
   const effects: ActorEffect[] = [{ type: 'release', placement }];
-  if (address !== undefined && record.spec.isolation !== 'shared') {
+  if (address !== undefined && record.spec.isolation !== 'shared' && cause.kind !== 'returned') {
     effects.push({ type: 'process-gone', processId: address.processId, cause });
   }
   record.address = undefined;
   record.pid = undefined;
+  record.isBlocked = undefined;
   if (record.state === 'dead') effects.push({ type: 'save' });
   else if (record.incarnation !== placement.incarnation)
     effects.push({ type: 'save' }, { type: 'enqueue' });
@@ -229,7 +264,7 @@ function onKill(record: ActorRecord, cause: DeathCause, now: number): ActorEffec
   if (record.state === 'dead') return [];
   const effects = die(record, cause, now);
   const { placement } = record;
-  if (placement) effects.push(killCommand(record, placement.nodeId, placement.incarnation, cause));
+  if (placement) effects.push(endCommand(record, placement, 'kill', cause));
   return effects;
 }
 
@@ -247,7 +282,7 @@ function onKillToRestart(
   return [
     { type: 'save' },
     { type: 'announce' },
-    killCommand(record, placement.nodeId, placement.incarnation, event.cause),
+    endCommand(record, placement, 'kill', event.cause),
   ];
 }
 
@@ -258,7 +293,30 @@ function onStop(record: ActorRecord, cause: DeathCause, now: number): ActorEffec
   if (placement === undefined || placement.incarnation !== record.incarnation)
     return die(record, cause, now);
   record.stopping = cause;
-  return [{ type: 'save' }, stopCommand(record, placement.nodeId, cause)];
+  return [{ type: 'save' }, endCommand(record, placement, 'stop', cause)];
+}
+
+/** Transition 13. */
+function onReturn(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
+  if (record.state === 'dead') return [];
+  setState(record, 'dead', now);
+  record.deathCause = cause;
+  const effects: ActorEffect[] = [{ type: 'dequeue' }, { type: 'died' }];
+  const { placement } = record;
+  if (placement) effects.push(endCommand(record, placement, 'return', cause));
+  return effects;
+}
+
+/** Transition 14. */
+function onBlocked(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'blocked' }>,
+): ActorEffect[] {
+  const { nodeId, isBlocked } = event;
+  if (!isTaskWorker(record) || !isCurrent(record, nodeId, event.incarnation)) return [];
+  if (isBlocked === (record.isBlocked ?? false) || record.state !== 'alive') return [];
+  record.isBlocked = isBlocked;
+  return [{ type: isBlocked ? 'lend-cpus' : 'reclaim-cpus', nodeId }];
 }
 
 /** The own process of a killed actor stays known until its end is confirmed: only then is what it owned orphaned. */
@@ -297,29 +355,13 @@ function staleCause(nodeId: NodeId): DeathCause {
   return { kind: 'killed', message: 'The head does not want this incarnation any more.', nodeId };
 }
 
-function killCommand(
+function endCommand(
   record: ActorRecord,
-  nodeId: NodeId,
-  incarnation: number,
+  { nodeId, incarnation }: Pick<Placement, 'nodeId' | 'incarnation'>,
+  how: Extract<NodeCommand, { type: 'end-actor' }>['how'],
   cause: DeathCause,
 ): ActorEffect {
-  const command: NodeCommand = {
-    type: 'end-actor',
-    actorId: record.spec.actorId,
-    incarnation,
-    how: 'kill',
-    cause,
-  };
-  return { type: 'command', nodeId, command };
-}
-
-function stopCommand(record: ActorRecord, nodeId: NodeId, cause: DeathCause): ActorEffect {
-  const command: NodeCommand = {
-    type: 'end-actor',
-    actorId: record.spec.actorId,
-    incarnation: record.incarnation,
-    how: 'stop',
-    cause,
-  };
+  const { actorId } = record.spec;
+  const command: NodeCommand = { type: 'end-actor', actorId, incarnation, how, cause };
   return { type: 'command', nodeId, command };
 }

@@ -1,7 +1,7 @@
 import type { ActorId, ProcessId } from '@manta/runtime/ids';
 import type { CompiledDemand } from '../scheduling/demand.ts';
 import type { PerNode } from '../scheduling/scheduler.ts';
-import type { ActorRecord } from './actor-machine.ts';
+import { isTaskWorker, type ActorRecord } from './actor-machine.ts';
 
 /** An actor with what the head derives and need not write down. */
 export interface ActorEntry {
@@ -14,7 +14,10 @@ export interface ActorEntry {
 /** Actors of one shape that wait for a place, oldest first, and what the scheduler last said of the shape. */
 export interface ShapeQueue {
   readonly demand: CompiledDemand;
-  readonly actorIds: Set<ActorId>;
+  /** When each came, as a number that grows. */
+  readonly actorIds: Map<ActorId, number>;
+  /** Somebody looks from time to time whether leases must be given back for it. */
+  isRecalling?: boolean;
   refusal?: { outcome: 'wait' | 'infeasible'; perNode: PerNode };
 }
 
@@ -24,7 +27,10 @@ export class ActorTable {
   /** In order of death, so that the longest dead are forgotten first. */
   readonly #dead = new Set<ActorId>();
   readonly queues = new Map<string, ShapeQueue>();
+  /** Task workers come and go by the thousand: they are apart, so that lists of actors need not know them. */
+  readonly #leases = new Set<ActorEntry>();
   #sortedIds: ActorId[] | undefined;
+  #arrivals = 0;
 
   get(actorId: ActorId): ActorEntry | undefined {
     return this.#actors.get(actorId);
@@ -36,9 +42,20 @@ export class ActorTable {
     return this.#actors.size;
   }
 
-  /** All ids in order; sorted anew only when actors came or went. */
+  /** All but task workers. */
+  *actors(): IterableIterator<ActorEntry> {
+    for (const entry of this.#actors.values()) if (!this.#leases.has(entry)) yield entry;
+  }
+  leases(): ReadonlySet<ActorEntry> {
+    return this.#leases;
+  }
+
+  /** All ids but those of task workers, in order; sorted anew only when actors came or went. */
   sortedIds(): readonly ActorId[] {
-    this.#sortedIds ??= [...this.#actors.keys()].sort();
+    this.#sortedIds ??= [...this.#actors.values()]
+      .filter((entry) => !this.#leases.has(entry))
+      .map(({ record }) => record.spec.actorId)
+      .sort();
     return this.#sortedIds;
   }
 
@@ -51,7 +68,8 @@ export class ActorTable {
   add(entry: ActorEntry): void {
     const { actorId, namespace, name } = entry.record.spec;
     this.#actors.set(actorId, entry);
-    this.#sortedIds = undefined;
+    if (isTaskWorker(entry.record)) this.#leases.add(entry);
+    else this.#sortedIds = undefined;
     if (entry.record.state === 'dead') this.#dead.add(actorId);
     else if (name !== undefined) this.#named.set(nameKey(namespace, name), actorId);
   }
@@ -77,7 +95,7 @@ export class ActorTable {
     if (entry?.record.state !== 'dead' || entry.record.placement !== undefined) return false;
     this.#actors.delete(actorId);
     this.#dead.delete(actorId);
-    this.#sortedIds = undefined;
+    if (!this.#leases.delete(entry)) this.#sortedIds = undefined;
     return true;
   }
 
@@ -85,10 +103,10 @@ export class ActorTable {
     const { shape } = entry.demand;
     let queue = this.queues.get(shape);
     if (queue === undefined) {
-      queue = { demand: entry.demand, actorIds: new Set() };
+      queue = { demand: entry.demand, actorIds: new Map() };
       this.queues.set(shape, queue);
     }
-    queue.actorIds.add(entry.record.spec.actorId);
+    queue.actorIds.set(entry.record.spec.actorId, this.#arrivals++);
   }
 
   dequeue(entry: ActorEntry): void {

@@ -1,7 +1,8 @@
 import type { ActorSpec } from '@manta/runtime/wire/messages';
-import { createActorRecord } from './actor-machine.ts';
+import { createActorRecord, isTaskWorker } from './actor-machine.ts';
 import type { ActorEntry } from './actor-table.ts';
 import type { Cluster } from './cluster.ts';
+import { leaseDefect } from './leases.ts';
 import { holdActors, ownActor } from './processes.ts';
 
 export type CreateResult =
@@ -27,6 +28,9 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
       message: `process ${ownerId} has ended`,
     };
   }
+  const defect = spec.kind === 'task-worker' ? leaseDefect(spec) : undefined;
+  if (defect !== undefined)
+    return { outcome: 'refused', errorName: 'InvalidArgumentError', message: defect };
   if (spec.getIfExists && name === undefined) {
     return {
       outcome: 'refused',
@@ -44,8 +48,10 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
     return { outcome: 'existing', entry: existing };
   }
   const entry = cluster.addActor(createActorRecord(cluster.specs.share(spec), now));
-  cluster.effects.newActors.add(actorId);
-  cluster.effects.savedActors.add(actorId);
+  if (!isTaskWorker(entry.record)) {
+    cluster.effects.newActors.add(actorId);
+    cluster.effects.savedActors.add(actorId);
+  }
   ownActor(cluster, entry, now);
   holdActors(cluster, ownerId, [actorId], now);
   cluster.enqueue(entry, now);

@@ -2,7 +2,13 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { NodeCommand } from '@manta/runtime/wire/messages';
 import { compileDemand, type CompiledDemand } from '../scheduling/demand.ts';
-import { stepActor, type ActorEffect, type ActorEvent, type ActorRecord } from './actor-machine.ts';
+import {
+  isTaskWorker,
+  stepActor,
+  type ActorEffect,
+  type ActorEvent,
+  type ActorRecord,
+} from './actor-machine.ts';
 import { ActorTable, type ActorEntry } from './actor-table.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { createEffects, type Effects } from './effects.ts';
@@ -10,6 +16,7 @@ import { JobTable } from './job-table.ts';
 import { NodeTable, type NodeEntry } from './node-table.ts';
 import { ProcessTable } from './process-table.ts';
 import { SpecSharing } from './spec-sharing.ts';
+import { TaskProgress } from './task-progress.ts';
 
 export interface ClusterSettings {
   /** From the last sign of life of a node to its death. */
@@ -26,6 +33,12 @@ export interface ClusterSettings {
   readonly absenceGraceMs: number;
   readonly deadActorsMax: number;
   readonly deadActorsKeptMs: number;
+  /** A lease that ended other than by being given back is remembered for so long. */
+  readonly deadLeasesKeptMs: number;
+  /** A demand that waits for so long has holders of leases asked to give some back. */
+  readonly leaseRecallMs: number;
+  /** A demand that waits for so long has a node held back for it. */
+  readonly starvationMs: number;
   readonly deadNodesMax: number;
   readonly jobsMax: number;
 }
@@ -39,6 +52,9 @@ export const DEFAULT_CLUSTER_SETTINGS: ClusterSettings = {
   absenceGraceMs: 2_000,
   deadActorsMax: 100_000,
   deadActorsKeptMs: 300_000,
+  deadLeasesKeptMs: 10_000,
+  leaseRecallMs: 500,
+  starvationMs: 10_000,
   deadNodesMax: 1_000,
   jobsMax: 10_000,
 };
@@ -47,6 +63,8 @@ export type Deadline =
   | { kind: 'out-of-scope'; actorId: ActorId }
   | { kind: 'scheduling'; actorId: ActorId; incarnation: number }
   | { kind: 'forget-actor'; actorId: ActorId }
+  /** The demand of that shape still waits. */
+  | { kind: 'recall-leases'; shape: string }
   | { kind: 'absent-actor'; actorId: ActorId; incarnation: number; nodeId: NodeId }
   | { kind: 'process-link'; processId: ProcessId }
   | { kind: 'node-return'; nodeId: NodeId; isLast: boolean }
@@ -68,6 +86,7 @@ export class Cluster {
   readonly jobs = new JobTable();
   readonly deadlines = new DeadlineQueue<Deadline>();
   readonly specs = new SpecSharing();
+  readonly tasks = new TaskProgress();
   effects: Effects = createEffects();
   /** Something was freed or joined: what waits is looked at again. */
   schedulingIsDue = false;
@@ -102,6 +121,11 @@ export class Cluster {
   /** Steps one actor and does to the other tables what follows from it. */
   stepActor(entry: ActorEntry, event: ActorEvent, now: number): void {
     for (const effect of stepActor(entry.record, event, now)) this.#apply(entry, effect, now);
+    const { state, placement, deathCause, spec } = entry.record;
+    const isOver = state === 'dead' && placement === undefined;
+    // Nobody asks after a lease that was given back.
+    if (isOver && deathCause?.kind === 'returned' && isTaskWorker(entry.record))
+      this.forgetActor(spec.actorId);
   }
 
   enqueue(entry: ActorEntry, now: number): void {
@@ -119,6 +143,13 @@ export class Cluster {
       entry.record.spec.actorId,
       node.resources.reserve(entry.demand, gpuIndexes),
     );
+  }
+
+  /** As `reserve`, for what runs there already: also where others have its CPUs meanwhile. */
+  reserveAgain(entry: ActorEntry, node: NodeEntry, gpuIndexes: readonly number[]): boolean {
+    const reservation = node.resources.reserveAgain(entry.demand, gpuIndexes);
+    if (reservation !== undefined) node.reservations.set(entry.record.spec.actorId, reservation);
+    return reservation !== undefined;
   }
 
   command(nodeId: NodeId, command: NodeCommand): void {
@@ -142,7 +173,7 @@ export class Cluster {
     const { actorId } = entry.record.spec;
     switch (effect.type) {
       case 'save':
-        this.effects.savedActors.add(actorId);
+        if (!isTaskWorker(entry.record)) this.effects.savedActors.add(actorId);
         return;
       case 'announce':
         this.announce(entry);
@@ -158,6 +189,10 @@ export class Cluster {
         return;
       case 'release':
         this.#release(actorId, effect.placement.nodeId);
+        return;
+      case 'lend-cpus':
+      case 'reclaim-cpus':
+        this.#lend(actorId, effect.nodeId, effect.type === 'lend-cpus');
         return;
       case 'process-gone':
         this.goneProcesses.push(effect);
@@ -176,11 +211,25 @@ export class Cluster {
     this.schedulingIsDue = true;
   }
 
+  #lend(actorId: ActorId, nodeId: NodeId, isLent: boolean): void {
+    const node = this.nodes.get(nodeId);
+    const reservation = node?.reservations.get(actorId);
+    if (node === undefined || reservation === undefined) return;
+    const { resources, reservations } = node;
+    const changed = isLent ? resources.lendCpus(reservation) : resources.reclaimCpus(reservation);
+    reservations.set(actorId, changed);
+    if (isLent) this.schedulingIsDue = true;
+  }
+
   #bury(entry: ActorEntry, now: number): void {
     const { actorId, ownerId } = entry.record.spec;
     this.processes.get(ownerId)?.owned.delete(actorId);
-    const { deadActorsKeptMs, deadActorsMax } = this.settings;
-    this.deadlines.add(now + deadActorsKeptMs, { kind: 'forget-actor', actorId });
+    const { deadActorsKeptMs, deadLeasesKeptMs, deadActorsMax } = this.settings;
+    const isLease = isTaskWorker(entry.record);
+    if (entry.record.deathCause?.kind !== 'returned' || !isLease) {
+      const keptMs = isLease ? deadLeasesKeptMs : deadActorsKeptMs;
+      this.deadlines.add(now + keptMs, { kind: 'forget-actor', actorId });
+    }
     for (const oldest of this.actors.bury(entry, deadActorsMax)) this.forgetActor(oldest);
   }
 
@@ -190,7 +239,7 @@ export class Cluster {
     if (entry === undefined) return true;
     if (!this.actors.forget(actorId)) return false;
     for (const holder of entry.holders) this.processes.get(holder)?.held.delete(actorId);
-    this.effects.forgottenActors.add(actorId);
+    if (!isTaskWorker(entry.record)) this.effects.forgottenActors.add(actorId);
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import { unreachable } from '@manta/runtime/assert';
 import { causeOf } from './causes.ts';
 import type { Cluster, Deadline } from './cluster.ts';
+import { recallLeases } from './leases.ts';
 import { changeNode } from './nodes.ts';
 import { armLink, armOutOfScope, endProcess, isHeld } from './processes.ts';
 import { failUnplaced } from './scheduling.ts';
@@ -29,6 +30,9 @@ function meet(cluster: Cluster, deadline: Deadline, now: number): void {
         cluster.deadlines.add(now + cluster.settings.deadActorsKeptMs, deadline);
       }
       return;
+    case 'recall-leases':
+      recallForQueue(cluster, deadline, now);
+      return;
     case 'absent-actor':
       endAbsent(cluster, deadline, now);
       return;
@@ -56,6 +60,13 @@ function endOutOfScope(cluster: Cluster, { actorId }: Of<'out-of-scope'>, now: n
   if (entry === undefined || isHeld(entry)) return;
   const cause = causeOf('out-of-scope', 'Its last handle was dropped.');
   cluster.stepActor(entry, { type: 'stop', cause }, now);
+}
+
+function recallForQueue(cluster: Cluster, { shape }: Of<'recall-leases'>, now: number): void {
+  const queue = cluster.actors.queues.get(shape);
+  if (queue === undefined) return;
+  recallLeases(cluster, queue, now);
+  cluster.deadlines.add(now + cluster.settings.leaseRecallMs, { kind: 'recall-leases', shape });
 }
 
 function endAbsent(cluster: Cluster, deadline: Of<'absent-actor'>, now: number): void {

@@ -3,7 +3,7 @@ import type { NodeRegister } from '@manta/runtime/wire/messages';
 export type NodeState = 'alive' | 'suspect' | 'draining' | 'dead';
 
 /** What a node said of itself when it registered, without what runs there. */
-export type NodeRegistration = Omit<NodeRegister, 'actors' | 'drivers'>;
+export type NodeRegistration = Omit<NodeRegister, 'actors' | 'drivers' | 'leases' | 'idleHosts'>;
 
 export interface NodeRecord {
   registration: NodeRegistration;

@@ -55,6 +55,11 @@ export class NodeTable {
   get livingCount(): number {
     return this.#living.size;
   }
+  /** Every living node has said what runs there since this head started. */
+  haveAllReported(): boolean {
+    for (const node of this.#living.values()) if (!node.isRegistered) return false;
+    return true;
+  }
   *all(): IterableIterator<NodeEntry> {
     yield* this.#living.values();
     yield* this.#dead.values();

@@ -9,6 +9,7 @@ import { startCommand } from './actor-machine.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
+import { adoptBlocked, adoptLease, recallAllOf } from './leases.ts';
 import { createNodeRecord, stepNode, type NodeEvent } from './node-machine.ts';
 import { NodeEntry } from './node-table.ts';
 import { endProcess, unwatchProcess, watchProcess } from './processes.ts';
@@ -24,7 +25,7 @@ export function registerNode(
   message: NodeRegister,
   now: number,
 ): RegistrationAnswer {
-  const { actors, drivers, ...registration } = message;
+  const { actors, drivers, leases = [], idleHosts = [], ...registration } = message;
   let node = cluster.nodes.get(message.nodeId);
   if (node === undefined) {
     node = new NodeEntry(createNodeRecord(registration, now), true);
@@ -41,7 +42,15 @@ export function registerNode(
   node.isRegistered = true;
   if (isNewSession) forgetSession(cluster, node, now);
   for (const processId of drivers) watchProcess(cluster, processId, 'driver', node.nodeId);
-  return { killActors: reconcile(cluster, node, actors, isNewSession, now) };
+  for (const processId of idleHosts) watchProcess(cluster, processId, 'host', node.nodeId);
+  for (const lease of leases) adoptLease(cluster, node, lease, now);
+  const killActors = reconcile(cluster, node, actors, isNewSession, now);
+  adoptBlocked(cluster, node.nodeId, leases, now);
+  for (const { spec, incarnation } of leases) {
+    const isKnown = cluster.actors.get(spec.actorId)?.record.placement?.nodeId === node.nodeId;
+    if (!isKnown) killActors.push({ actorId: spec.actorId, incarnation });
+  }
+  return { killActors };
 }
 
 /** The agent process is another one: the processes of the former one are gone. */
@@ -193,6 +202,15 @@ function applyReported(cluster: Cluster, node: NodeEntry, event: ReportedEvent, 
     case 'process-ended':
       endProcess(cluster, event.processId, event.cause, now);
       return;
+    case 'actor-blocked':
+    case 'actor-unblocked': {
+      const entry = cluster.actors.get(event.actorId);
+      if (entry === undefined) return;
+      const { incarnation } = event;
+      const isBlocked = event.type === 'actor-blocked';
+      cluster.stepActor(entry, { type: 'blocked', nodeId, incarnation, isBlocked }, now);
+      return;
+    }
     case 'driver-linked':
       watchProcess(cluster, event.processId, 'driver', nodeId);
   }
@@ -245,6 +263,7 @@ export function drainNode(
   const node = cluster.nodes.get(nodeId);
   if (node === undefined || node.record.state === 'dead') return false;
   changeNode(cluster, nodeId, { type: 'drain', reason: options.reason }, now);
+  recallAllOf(cluster, node, now);
   if (options.deadlineMs !== undefined) {
     cluster.deadlines.add(now + options.deadlineMs, { kind: 'node-drained', nodeId });
   }

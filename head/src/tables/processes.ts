@@ -1,5 +1,6 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { JobProgress } from '@manta/runtime/wire/messages';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
@@ -124,6 +125,7 @@ export function endProcess(
 ): void {
   const process = cluster.processes.end(processId);
   if (process === undefined) return;
+  cluster.tasks.processEnded(processId);
   if (process.nodeId !== undefined) cluster.nodes.get(process.nodeId)?.processes.delete(processId);
   const what = process.kind === 'driver' ? 'The driver' : 'The process';
   for (const actorId of [...process.owned]) {
@@ -145,6 +147,7 @@ export function startJob(cluster: Cluster, record: JobRecord, now: number): void
   if (known === undefined) {
     for (const jobId of cluster.jobs.add(record, cluster.settings.jobsMax)) {
       cluster.effects.forgottenJobs.add(jobId);
+      cluster.tasks.forgetJob(jobId);
     }
     cluster.effects.savedJobs.add(record.jobId);
   }
@@ -168,6 +171,17 @@ function endJobOf(cluster: Cluster, jobId: JobId, now: number): void {
   if (job !== undefined && stepJob(job, { type: 'driver-lost' }, now))
     cluster.effects.savedJobs.add(jobId);
   killOrphansOfJob(cluster, jobId, now);
+  for (const { nodeId } of cluster.nodes.living()) {
+    cluster.command(nodeId, { type: 'end-job', jobId });
+  }
+}
+
+/** What a process says of the tasks that it submits. */
+export function reportProgress(cluster: Cluster, progress: JobProgress, now: number): void {
+  const { jobId, processId, tasks } = progress;
+  if (cluster.jobs.get(jobId) === undefined) return;
+  if (mentionProcess(cluster, processId, now) === undefined) return;
+  cluster.tasks.report(jobId, processId, tasks);
 }
 
 /** What a job's processes created while no node knew of them yet (in a constructor) has no other end. */

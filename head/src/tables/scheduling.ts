@@ -1,9 +1,15 @@
+import type { NodeId } from '@manta/runtime/ids';
+import { isEmptyDemand } from '@manta/runtime/resources/node-resources';
+import { fitOf } from '../scheduling/filters.ts';
+import { schedule } from '../scheduling/scheduler.ts';
 import type { ActorEntry, ShapeQueue } from './actor-table.ts';
-import { isQueued } from './actor-machine.ts';
+import { isQueued, isTaskWorker } from './actor-machine.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
+import { DeadlineQueue } from './deadline-queue.ts';
+import { isNested } from './leases.ts';
+import type { NodeEntry } from './node-table.ts';
 import { endProcess } from './processes.ts';
-import { schedule } from '../scheduling/scheduler.ts';
 
 /** Ends what gone processes owned, then places what waits, until nothing is left to do. */
 export function settleCluster(cluster: Cluster, now: number): void {
@@ -16,30 +22,101 @@ export function settleCluster(cluster: Cluster, now: number): void {
 }
 
 /**
- * Places what waits. Actors of one shape are tried oldest first until one does not fit: then none of them does.
+ * Places what waits, in the order in which it came. Actors of one shape are tried oldest first until one does not fit:
+ * then none of them does, and younger ones of other shapes may go first. But what has waited for very long has a node
+ * held back for it, so that a stream of small demands does not keep a large one waiting for ever.
  */
 function runScheduling(cluster: Cluster, now: number): void {
   cluster.schedulingIsDue = false;
-  for (const queue of [...cluster.actors.queues.values()]) placeQueue(cluster, queue, now);
+  const order = new DeadlineQueue<ShapeQueue>();
+  for (const queue of cluster.actors.queues.values()) order.add(firstArrival(queue), queue);
+  const heldBack = new Set<NodeId>();
+  for (;;) {
+    const queue = order.takeDue(Infinity);
+    if (queue === undefined) return;
+    if (placeFirst(cluster, queue, heldBack, now)) order.add(firstArrival(queue), queue);
+  }
 }
 
-function placeQueue(cluster: Cluster, queue: ShapeQueue, now: number): void {
-  for (const actorId of queue.actorIds) {
-    const entry = cluster.actors.get(actorId);
-    if (entry === undefined) continue;
-    const result = schedule(queue.demand, cluster.nodes.living());
-    if (result.outcome !== 'placed') {
-      queue.refusal = result;
-      if (wantsDeadNode(cluster, queue)) failQueue(cluster, queue, now);
-      return;
-    }
-    const node = cluster.nodes.get(result.nodeId);
-    if (node === undefined) return;
-    cluster.reserve(entry, node, result.gpuIndexes);
-    const { incarnation } = entry.record;
-    const placement = { nodeId: result.nodeId, incarnation, gpuIndexes: result.gpuIndexes };
-    cluster.stepActor(entry, { type: 'placed', placement }, now);
+function firstArrival(queue: ShapeQueue): number {
+  const [first] = queue.actorIds.values();
+  return first ?? 0;
+}
+
+/** Places the oldest of the queue. False when it does not fit, or was the last. */
+function placeFirst(
+  cluster: Cluster,
+  queue: ShapeQueue,
+  heldBack: Set<NodeId>,
+  now: number,
+): boolean {
+  const [actorId] = queue.actorIds.keys();
+  const entry = actorId === undefined ? undefined : cluster.actors.get(actorId);
+  if (entry === undefined) return false;
+  const result = schedule(queue.demand, nodesFor(cluster, entry, heldBack));
+  const node = result.outcome === 'placed' ? cluster.nodes.get(result.nodeId) : undefined;
+  if (result.outcome !== 'placed' || node === undefined) {
+    if (result.outcome !== 'placed') queue.refusal = result;
+    refuse(cluster, queue, entry, heldBack, now);
+    return false;
   }
+  const { incarnation } = entry.record;
+  cluster.reserve(entry, node, result.gpuIndexes);
+  const placement = { nodeId: result.nodeId, incarnation, gpuIndexes: result.gpuIndexes };
+  cluster.stepActor(entry, { type: 'placed', placement }, now);
+  return queue.actorIds.size > 0;
+}
+
+/**
+ * The nodes it may go to now. A lease may run already on a node that has not yet reported to a restarted head: until
+ * all have, none is placed.
+ */
+function nodesFor(
+  cluster: Cluster,
+  entry: ActorEntry,
+  heldBack: ReadonlySet<NodeId>,
+): Iterable<NodeEntry> {
+  if (isTaskWorker(entry.record) && !cluster.nodes.haveAllReported()) return [];
+  if (heldBack.size === 0 || isEmptyDemand(entry.demand) || isNested(cluster, entry))
+    return cluster.nodes.living();
+  return [...cluster.nodes.living()].filter(({ nodeId }) => !heldBack.has(nodeId));
+}
+
+function refuse(
+  cluster: Cluster,
+  queue: ShapeQueue,
+  entry: ActorEntry,
+  heldBack: Set<NodeId>,
+  now: number,
+): void {
+  if (wantsDeadNode(cluster, queue)) {
+    failQueue(cluster, queue, now);
+    return;
+  }
+  const { leaseRecallMs, starvationMs } = cluster.settings;
+  if (!queue.isRecalling) {
+    queue.isRecalling = true;
+    const { shape } = queue.demand;
+    cluster.deadlines.add(now + leaseRecallMs, { kind: 'recall-leases', shape });
+  }
+  if (now - entry.record.stateSince < starvationMs) return;
+  const node = nearestNode(cluster, queue, heldBack);
+  if (node !== undefined) heldBack.add(node.nodeId);
+}
+
+/** Where it will fit soonest, as far as can be told: the least used node that could hold it. */
+function nearestNode(
+  cluster: Cluster,
+  queue: ShapeQueue,
+  heldBack: ReadonlySet<NodeId>,
+): NodeEntry | undefined {
+  let nearest: NodeEntry | undefined;
+  for (const node of cluster.nodes.living()) {
+    if (heldBack.has(node.nodeId) || fitOf(node, queue.demand) !== 'later') continue;
+    if (nearest === undefined || node.resources.utilisation < nearest.resources.utilisation)
+      nearest = node;
+  }
+  return nearest;
 }
 
 /** A dead node never comes back under its id: waiting for it would have no end. */
@@ -53,7 +130,7 @@ function wantsDeadNode(cluster: Cluster, queue: ShapeQueue): boolean {
 }
 
 function failQueue(cluster: Cluster, queue: ShapeQueue, now: number): void {
-  for (const actorId of [...queue.actorIds]) {
+  for (const actorId of [...queue.actorIds.keys()]) {
     const entry = cluster.actors.get(actorId);
     if (entry === undefined) continue;
     const nodeId = queue.demand.affinity?.nodeId ?? '';

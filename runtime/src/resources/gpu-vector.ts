@@ -129,6 +129,18 @@ export class GpuVector {
     });
   }
 
+  /** Would `take` do? */
+  canTake(demand: GpuDemand, indexes: readonly number[]): boolean {
+    return (
+      indexes.length === demand.deviceCount &&
+      new Set(indexes).size === indexes.length &&
+      indexes.every((index) => {
+        const state = this.#devices.find(({ device }) => device.index === index);
+        return state !== undefined && this.#fitsNow(state, demand);
+      })
+    );
+  }
+
   giveBack(grants: readonly GpuGrant[]): void {
     for (const grant of grants) {
       const state = this.#device(grant.index);

@@ -64,9 +64,10 @@ export function describeShortfall(
   total: ResourceSet,
 ): string[] {
   const phrases: string[] = [];
-  if (demand.cpus > free.cpus) {
+  if (demand.cpus > 0 && demand.cpus > free.cpus) {
     const unit = demand.cpus === 10_000 ? 'CPU' : 'CPUs';
-    const left = demand.cpus > total.cpus ? 'has' : `${formatFixedPoint(free.cpus)} of`;
+    const left =
+      demand.cpus > total.cpus ? 'has' : `${formatFixedPoint(Math.max(0, free.cpus))} of`;
     phrases.push(
       `needs ${formatFixedPoint(demand.cpus)} ${unit}, ${phraseEnd(left, formatFixedPoint(total.cpus))}`,
     );
@@ -96,7 +97,7 @@ function phraseEnd(left: string, total: string): string {
   return left === 'has' ? `has ${total} in all` : `${left} ${total} free`;
 }
 
-/** A pool that is taken from and given back to; `free` plus everything taken is always `total`. */
+/** A pool that is taken from and given back to; `free` plus everything taken, less what is lent, is always `total`. */
 export class ResourcePool {
   readonly total: ResourceSet;
   readonly #custom: Map<string, Fixed>;
@@ -115,7 +116,9 @@ export class ResourcePool {
   }
 
   fits(demand: ResourceSet): boolean {
-    if (demand.cpus > this.#cpus || demand.memoryBytes > this.#memoryBytes) return false;
+    // Overdrawn CPUs (reclaimCpus) are in the way of nobody who needs none.
+    if (demand.cpus > 0 && demand.cpus > this.#cpus) return false;
+    if (demand.memoryBytes > this.#memoryBytes) return false;
     for (const [name, amount] of demand.custom) {
       if (amount > (this.#custom.get(name) ?? 0)) return false;
     }
@@ -130,6 +133,11 @@ export class ResourcePool {
   giveBack(demand: ResourceSet): void {
     this.#change(demand, 1);
     assert(containsSet(this.total, this.free), 'gave back more resources than were taken');
+  }
+
+  /** Lent CPUs are their owner's again, also when others use them: `free` may be less than nothing for a while. */
+  reclaimCpus(cpus: Fixed): void {
+    this.#cpus -= cpus;
   }
 
   /** The largest used share of any resource, from 0 to 1. */

@@ -61,6 +61,7 @@ export const JobInfo = v.object({
   /** All tasks of the job; absent when none was ever reported. */
   tasks: v.exactOptional(v.omit(TaskCounts, ['name'])),
 });
+export type JobInfo = v.InferOutput<typeof JobInfo>;
 export const StateJobsReply = v.object({ jobs: v.array(JobInfo) });
 /** Without `jobId`: of all jobs. */
 export const StateTasks = v.object({ jobId: v.optional(id('job')) });

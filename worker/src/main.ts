@@ -36,7 +36,10 @@ export interface NodeOptions extends ResourceOptions {
   tcpHost?: string;
   /** URLs of modules that hosts load before their first actor comes, so that it finds them loaded. */
   preloadModules?: readonly string[];
-  /** Host processes kept ready; default: one per CPU, at least two. */
+  /**
+   * Host processes kept ready. Default: one per CPU, at least two, and more while the node has nothing to do: up to 20,
+   * as far as they fit into 5 % of its memory.
+   */
   poolSize?: number;
   logger?: AgentLogger;
   /** How long the head is waited for; default 30 s. */
@@ -98,7 +101,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       folders: await folders,
       tcpHost: options.tcpHost,
       preloadModules: options.preloadModules ?? [],
-      poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize),
+      poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize, capacity.memoryBytes),
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),
         hostNodeArguments: options.programs?.hostNodeArguments ?? [],

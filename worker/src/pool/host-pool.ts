@@ -15,6 +15,7 @@ import { exitCause } from './exit-cause.ts';
 import { HostProcess, logFileName, type ProcessExit } from './host-process.ts';
 import {
   createPoolState,
+  lacksLeisureHosts,
   stepPool,
   type ActorKey,
   type Assignment,
@@ -24,6 +25,7 @@ import {
   type PoolState,
 } from './pool-state.ts';
 import type { ProcessGroups } from './process-groups.ts';
+import { SpareTime } from './spare-time.ts';
 
 /** A host that is not ready by then is taken for stuck. */
 const HOST_START_TIMEOUT_MS = 30_000;
@@ -73,6 +75,7 @@ export class HostPool {
   private readonly mintHostId: () => ProcessId;
   /** Hosts that the pool counts as starting, and how to call their start off. */
   private readonly unspawned = new Map<ProcessId, () => void>();
+  private readonly spareTime: SpareTime;
   private oomKills = readOomKills();
   private partitioned = false;
   private onAllGone: (() => void) | undefined;
@@ -81,6 +84,11 @@ export class HostPool {
     this.options = options;
     this.state = createPoolState(options.settings);
     this.mintHostId = () => options.mintId('process');
+    this.spareTime = new SpareTime({
+      clock: options.clock,
+      wanted: () => lacksLeisureHosts(this.state),
+      run: () => this.step({ type: 'leisure' }),
+    });
   }
 
   /** From now on hosts are started ahead of need. */
@@ -89,6 +97,7 @@ export class HostPool {
   }
 
   assign(assignments: readonly Assignment[]): void {
+    this.spareTime.disturb();
     this.step({ type: 'assign', assignments });
   }
 
@@ -133,6 +142,7 @@ export class HostPool {
 
   private apply(effects: readonly PoolEffect[]): void {
     this.applyEach(effects);
+    this.spareTime.check();
     if (this.state.waiting.size === 0) return;
     for (const hostId of [...this.unspawned.keys()]) this.spawnNow(hostId);
   }
@@ -165,7 +175,9 @@ export class HostPool {
       this.spawn(hostId, isolation);
       return;
     }
-    const delayMs = this.state.hosts.size <= 1 ? 0 : REFILL_DELAY_MS;
+    const { hosts, idle, settings } = this.state;
+    const wasJustTaken = hosts.size > 1 && idle.size < settings.poolSize;
+    const delayMs = wasJustTaken ? REFILL_DELAY_MS : 0;
     // Never at once: making a process stops this one for milliseconds, so first let out what it has just said.
     const cancel = this.options.clock.after(delayMs, () => this.spawnNow(hostId));
     this.unspawned.set(hostId, cancel);

@@ -6,6 +6,7 @@ import { testMint } from '../testing/fake-head.ts';
 import {
   createPoolState,
   defaultPoolSettings,
+  lacksLeisureHosts,
   stepPool,
   type PoolEffect,
   type PoolEvent,
@@ -45,6 +46,30 @@ describe('pool state', () => {
     );
     expect(last).toEqual([]);
     expect(state.idle.size).toBe(2);
+  });
+
+  it('(1) keeps more hosts ready when there is leisure, as many as memory allows, one at a time', () => {
+    const state = createPoolState(defaultPoolSettings(2, undefined, 3e9));
+    expect(state.settings).toMatchObject({ poolSize: 2, leisurePoolSize: 6 });
+    const spawns = (event: PoolEvent) => of(stepPool(state, event, mintHostId), 'spawn');
+    let spawned = spawns({ type: 'open' });
+    while (state.idle.size < 6) {
+      expect(spawned).toHaveLength(1);
+      expect(lacksLeisureHosts(state)).toBe(false);
+      const next = spawns({ type: 'ready', hostId: spawned[0]!.hostId });
+      spawned = next.length > 0 ? next : spawns({ type: 'leisure' });
+    }
+    expect(lacksLeisureHosts(state)).toBe(false);
+    expect(spawns({ type: 'leisure' })).toEqual([]);
+    // More are ready than must be: the next actor's start is not disturbed by another host's.
+    expect(spawns(assign('process', 'a#0'))).toEqual([]);
+    expect(lacksLeisureHosts(state)).toBe(true);
+  });
+
+  it('keeps exactly as many ready as it is told, on a small machine as many as it must', () => {
+    expect(defaultPoolSettings(2, 1, 64e9).leisurePoolSize).toBe(1);
+    expect(defaultPoolSettings(4, undefined, 1e9).leisurePoolSize).toBe(4);
+    expect(defaultPoolSettings(64, undefined, 512e9).leisurePoolSize).toBe(64);
   });
 
   it('(3) gives an idle host at once and refills', () => {

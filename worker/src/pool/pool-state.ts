@@ -4,7 +4,7 @@ import type { Isolation } from '@manta/runtime/wire/messages';
 
 /**
  * Decides which host process an actor goes to and when hosts are started. Pure: ids come from outside, time is only
- * `idle-timeout` events, and what must be done is returned as effects.
+ * `idle-timeout` and `leisure` events, and what must be done is returned as effects.
  *
  * ```
  *        (1) spawn              (2) ready, nobody waits          (3) assign
@@ -38,8 +38,10 @@ interface HostRecord {
 }
 
 export interface PoolSettings {
-  /** 'process' hosts kept ready. */
+  /** 'process' hosts kept ready: one that is taken is replaced promptly. */
   poolSize: number;
+  /** 'process' hosts kept ready when the node has had nothing to do for a while: a burst of actors finds them. */
+  leisurePoolSize: number;
   /** Host starts at one time when actors wait for them. */
   startConcurrencyMax: number;
   /** Host starts at one time when only the pool is filled up: leaves the machine to those who work. */
@@ -52,10 +54,25 @@ export interface PoolSettings {
   failedStartsMax: number;
 }
 
-export function defaultPoolSettings(cpus: number, poolSize?: number): PoolSettings {
+/** What a warm host keeps in memory, beside the pages that all hosts share. */
+const WARM_HOST_BYTES = 25e6;
+/** Of the node's memory, for hosts that nobody has asked for yet. */
+const LEISURE_MEMORY_SHARE = 0.05;
+const LEISURE_POOL_SIZE_MAX = 20;
+
+/** `poolSize`: exactly so many are kept ready, also at leisure. */
+export function defaultPoolSettings(
+  cpus: number,
+  poolSize?: number,
+  memoryBytes = 0,
+): PoolSettings {
   const processors = Math.max(1, Math.floor(cpus));
+  const prompt = poolSize ?? Math.max(2, processors);
+  const affordable = Math.floor((memoryBytes * LEISURE_MEMORY_SHARE) / WARM_HOST_BYTES);
+  const leisure = Math.max(prompt, Math.min(affordable, LEISURE_POOL_SIZE_MAX));
   return {
-    poolSize: poolSize ?? Math.max(2, processors),
+    poolSize: prompt,
+    leisurePoolSize: poolSize ?? leisure,
     startConcurrencyMax: Math.max(2, processors),
     refillConcurrencyMax: Math.max(1, Math.floor(processors / 2)),
     sharedHostsPerGroup: Math.min(2, processors),
@@ -95,6 +112,8 @@ export type PoolEvent =
   /** The host says that the actor is over, or it was withdrawn before it got a host. */
   | { type: 'actor-ended'; actorKey: ActorKey }
   | { type: 'idle-timeout'; hostId: ProcessId }
+  /** The node has time for one more host than it must have. */
+  | { type: 'leisure' }
   | { type: 'exited'; hostId: ProcessId }
   /** None of the hosts may be used again, whatever runs on them. */
   | { type: 'discard' }
@@ -147,6 +166,9 @@ export function stepPool(
       break;
     case 'idle-timeout':
       idleTimeout(state, event.hostId, effects);
+      break;
+    case 'leisure':
+      if (lacksLeisureHosts(state)) addHost(state, 'process', undefined, mintHostId, effects);
       break;
     case 'exited':
       hostExited(state, event.hostId, effects);
@@ -354,6 +376,13 @@ function discard(state: PoolState, effects: PoolEffect[]): void {
     host.phase = 'stopping';
     effects.push({ type: 'stop', hostId: host.hostId });
   }
+}
+
+/** True when nothing is under way and one more host would be kept ready: answer with `leisure` when there is time. */
+export function lacksLeisureHosts(state: PoolState): boolean {
+  const { filling, settings, idle, startingProcessHosts, waiting, failedStarts } = state;
+  if (!filling || startingProcessHosts > 0 || waiting.size > 0 || failedStarts > 0) return false;
+  return idle.size < settings.leisurePoolSize;
 }
 
 /** Starts as many 'process' hosts as are waited for and as the pool lacks, within the two bounds. */

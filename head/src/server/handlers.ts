@@ -2,6 +2,7 @@ import { MantaError } from '@manta/runtime/errors/errors';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { parseId } from '@manta/runtime/ids';
 import { LIMITS } from '@manta/runtime/wire/limits';
+import * as jobMessages from '@manta/runtime/wire/job-messages';
 import * as messages from '@manta/runtime/wire/messages';
 import * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { HeadOperation } from '@manta/runtime/wire/subjects';
@@ -81,18 +82,18 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'job.start': (context, payload) => {
-    const message = decodeControl(messages.JobStart, payload);
+    const message = decodeControl(jobMessages.JobStart, payload);
     const { cluster, clusterId, epoch, now } = context;
     startJob(cluster, { ...message, startedAt: now, state: 'running' }, now);
     return { clusterId, epoch, home: findHome(cluster, message.hostname) };
   },
   'job.end': (context, payload) => {
-    const { jobId, processId } = decodeControl(messages.JobEnd, payload);
+    const { jobId, processId } = decodeControl(jobMessages.JobEnd, payload);
     endJob(context.cluster, jobId, processId, context.now);
     return ACKNOWLEDGEMENT;
   },
   'job.progress': (context, payload) => {
-    const progress = decodeControl(messages.JobProgress, payload);
+    const progress = decodeControl(jobMessages.JobProgress, payload);
     reportProgress(context.cluster, progress, context.now);
     return ACKNOWLEDGEMENT;
   },
@@ -191,7 +192,7 @@ function createOne(context: HandlerContext, spec: messages.ActorSpec): object {
 function findHome(
   cluster: Cluster,
   hostname: string,
-): InferOutput<typeof messages.JobStartReply>['home'] {
+): InferOutput<typeof jobMessages.JobStartReply>['home'] {
   let home: messages.NodeRegister['address'] | undefined;
   let nodeId: messages.NodeRegister['nodeId'] | undefined;
   for (const node of cluster.nodes.living()) {

@@ -1,8 +1,8 @@
+import { JobStartReply } from '@manta/runtime/wire/job-messages';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import {
   Explanation,
-  JobStartReply,
   ActorLookupReply,
   Acknowledgement,
   type ActorSpec,

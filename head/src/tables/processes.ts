@@ -1,6 +1,6 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
-import type { JobProgress } from '@manta/runtime/wire/messages';
+import type { JobProgress } from '@manta/runtime/wire/job-messages';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';

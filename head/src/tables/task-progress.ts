@@ -1,6 +1,6 @@
 import type { JobId, ProcessId } from '@manta/runtime/ids';
 import { LIMITS } from '@manta/runtime/wire/limits';
-import type { TaskCounts } from '@manta/runtime/wire/messages';
+import type { TaskCounts } from '@manta/runtime/wire/job-messages';
 
 interface JobTasks {
   /** The last word of each living process that submits tasks. */

@@ -22,6 +22,8 @@ export const LIMITS = {
   /** Calls that one process may have unanswered on one channel before the callee stops reading from it. */
   mailboxCalls: 100_000,
   mailboxBytes: 256 * 1024 * 1024,
+  /** A value kept in shared memory: what one segment holds. */
+  storedValueBytes: 64 * 1024 ** 3,
   /** Bytes of a stored value that one request may ask for. */
   blobChunkBytes: 16 * 1024 * 1024,
   /** Requests for such bytes that one process may have unanswered on one channel. */

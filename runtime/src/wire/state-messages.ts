@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { ActorState, DeathCauseSchema, Demand, TaskCounts } from './messages.ts';
+import { TaskCounts } from './job-messages.ts';
+import { ActorState, DeathCauseSchema, Demand } from './messages.ts';
 import { count, id } from './schema-parts.ts';
 
 /** What the head answers to questions about the state of the cluster. */

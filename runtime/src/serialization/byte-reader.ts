@@ -16,10 +16,13 @@ export class ByteReader {
   private buffer: Buffer | undefined;
   private view: DataView | undefined;
 
-  protected open(bytes: Uint8Array, position: number): void {
+  /** `length` is more than that of the bytes when these are only the beginning. */
+  protected open(bytes: Uint8Array, position: number, length = bytes.length): void {
     this.bytes = bytes;
     this.position = position;
-    this.end = bytes.length;
+    this.end = length;
+    this.buffer = undefined;
+    this.view = undefined;
   }
 
   /** Lets go of the bytes. */

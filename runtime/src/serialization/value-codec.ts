@@ -1,6 +1,7 @@
 import { LIMITS } from '../wire/limits.ts';
 import type { Transferable } from './transferable.ts';
 import { Unsendable } from './unsendable.ts';
+import type { ValueSource } from './value-source.ts';
 import { ValueReader, type Revive } from './value-reader.ts';
 import type { ValueLimits } from './value-format.ts';
 import { ValueWriter } from './value-writer.ts';
@@ -8,6 +9,17 @@ import { ValueWriter } from './value-writer.ts';
 export interface EncodedValue {
   bytes: Uint8Array;
   /** The refs and handles that were met, each once, so that the sender can pin them until the receiver holds them. */
+  transferables: Transferable[];
+}
+
+export interface EncodedParts {
+  /**
+   * The message, cut into pieces. Large blocks (typed arrays, Buffers, ArrayBuffers of at least 16 KiB) are pieces that
+   * point at the user's own memory: copy them before user code runs again. `joinParts` makes one piece of them.
+   */
+  parts: Uint8Array[];
+  /** Of all parts together. */
+  sizeBytes: number;
   transferables: Transferable[];
 }
 
@@ -33,8 +45,17 @@ export interface ValueCodec {
    * @throws SerializationError naming the path of what cannot be sent.
    */
   encode(value: unknown, path: string): EncodedValue;
-  /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
-  decode(bytes: Uint8Array): unknown;
+  /**
+   * As `encode`, but without copying large binary data. Values up to `limits.storedBytes`.
+   * @throws SerializationError
+   */
+  encodeParts(value: unknown, path: string): EncodedParts;
+  /**
+   * With `source`, binary data of at least 4 KiB gets an ArrayBuffer of its own from there, an ArrayBuffer too, and
+   * smaller data is copied, so that nothing keeps or shows the buffer of the whole message.
+   * @throws ProtocolError when the bytes are not a value; a MantaError that `revive` or `source` threw.
+   */
+  decode(bytes: Uint8Array, source?: ValueSource): unknown;
 }
 
 export interface ValueCodecOptions {
@@ -42,7 +63,7 @@ export interface ValueCodecOptions {
   revive: Revive;
   /** False: refs and handles cannot be sent. Default true. */
   acceptsTransferables?: boolean;
-  /** Defaults: those of `LIMITS`; `valueBytes` is `LIMITS.frameBytes`. */
+  /** Defaults: those of `LIMITS`; `valueBytes` is `LIMITS.frameBytes`, `storedBytes` is `LIMITS.storedValueBytes`. */
   limits?: Partial<ValueLimits>;
 }
 
@@ -50,6 +71,7 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
   const limits: ValueLimits = {
     valueDepth: LIMITS.valueDepth,
     valueBytes: LIMITS.frameBytes,
+    storedBytes: LIMITS.storedValueBytes,
     valueObjects: LIMITS.valueObjects,
     valueElements: LIMITS.valueElements,
     ...options.limits,
@@ -69,10 +91,21 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
         writers.giveBack(writer);
       }
     },
-    decode(bytes) {
+    encodeParts(value, path) {
+      const writer = writers.take();
+      try {
+        const { parts, sizeBytes } = writer.encodeParts(value, limits, acceptsTransferables);
+        return { parts, sizeBytes, transferables: writer.transferables };
+      } catch (error) {
+        throw Unsendable.from(error).toSerializationError(path);
+      } finally {
+        writers.giveBack(writer);
+      }
+    },
+    decode(bytes, source) {
       const reader = readers.take();
       try {
-        return reader.decode(bytes, limits);
+        return reader.decode(bytes, limits, source);
       } finally {
         readers.giveBack(reader);
       }

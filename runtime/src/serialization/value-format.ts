@@ -55,7 +55,7 @@ type ViewConstructor = {
   readonly prototype: object;
 };
 
-interface BinaryKind {
+export interface BinaryKind {
   readonly prototype: object;
   readonly elementBytes: number;
   /** `length` counts elements. */
@@ -123,6 +123,8 @@ export interface ValueLimits {
   valueDepth: number;
   /** Size of the message; checked when it is written. */
   valueBytes: number;
+  /** The same for what is encoded in parts, to be stored rather than sent. */
+  storedBytes: number;
   /** Arrays, objects, maps… and bigints and strings of the extended forms; an error counts as four. */
   valueObjects: number;
   /** Elements of arrays and sets, and two for each entry of objects and maps. */

@@ -1,5 +1,6 @@
 import { Unsendable } from './unsendable.ts';
 import { BLOCK_ALIGNMENT, EXTENSION } from './value-format.ts';
+import { joinParts, partsOf, type DeferredBlock } from './value-parts.ts';
 
 /** Small messages are cut from slabs of this size, one after the other. */
 const SLAB_BYTES = 64 * 1024;
@@ -10,15 +11,14 @@ const SLAB_ROOM_MIN = 2 * 1024;
  * every block is copied exactly once.
  */
 const DEFERRED_BLOCK_MIN = 4 * 1024;
+/** Of a message that is wanted in parts, blocks from this size on are never copied. */
+const PART_BLOCK_MIN = 16 * 1024;
+/** What an extension's length field holds. */
+const BLOCK_BYTES_MAX = 0xffff_ffff - BLOCK_ALIGNMENT;
+/** Readers look at a window of 4 GiB, which has to hold any extension that starts in its first half. */
+const EXTENSION_BYTES_MAX = 2 ** 31;
 /** What a buffer that has to grow gets beside what is needed now. */
 const GROWTH_ROOM = 1_024;
-
-interface DeferredBlock {
-  /** Offset in the buffer, from the start of the message, before which the block belongs. */
-  offset: number;
-  bytes: Uint8Array;
-  byteLength: number;
-}
 
 export interface OutputMark {
   offset: number;
@@ -35,10 +35,11 @@ export class OutputBuffer {
   private start = 0;
   private position = 0;
   private bytesMax = 0;
+  private partBlockMin = Infinity;
   private deferred: DeferredBlock[] = [];
   private deferredBytes = 0;
 
-  begin(bytesMax: number): void {
+  begin(bytesMax: number, inParts: boolean): void {
     if (this.slabUsed > SLAB_BYTES - SLAB_ROOM_MIN) {
       this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.slabUsed = 0;
@@ -47,15 +48,28 @@ export class OutputBuffer {
     this.start = this.slabUsed;
     this.position = this.start;
     this.bytesMax = bytesMax;
+    this.partBlockMin = inParts ? PART_BLOCK_MIN : Infinity;
   }
 
   /** The message; its first byte becomes `header`. */
   finish(header: number): Uint8Array {
     this.buffer[this.start] = header;
     this.checkSize(0);
-    if (this.deferred.length > 0) return this.join();
-    if (this.buffer === this.slab) this.slabUsed = (this.position + 7) & ~7;
-    return this.buffer.subarray(this.start, this.position);
+    const written = this.buffer.subarray(this.start, this.position);
+    if (this.deferred.length > 0)
+      return joinParts(partsOf(written, this.deferred), written.length + this.deferredBytes);
+    this.keepWritten();
+    return written;
+  }
+
+  /** The message without a copy of its large blocks. */
+  finishParts(header: number): { parts: Uint8Array[]; sizeBytes: number } {
+    this.buffer[this.start] = header;
+    this.checkSize(0);
+    const written = this.buffer.subarray(this.start, this.position);
+    const parts = partsOf(written, this.deferred);
+    this.keepWritten();
+    return { parts, sizeBytes: written.length + this.deferredBytes };
   }
 
   reset(): void {
@@ -211,6 +225,7 @@ export class OutputBuffer {
     const offset = this.position - this.start;
     const byteLength = offset + this.deferredBytes - mark.offset - mark.deferredBytes;
     this.checkSize(0);
+    if (byteLength > EXTENSION_BYTES_MAX) throw tooLong('a Map, a Set or an error', 2);
     this.view.setUint32(this.start + mark.offset - 5, byteLength);
   }
 
@@ -218,9 +233,11 @@ export class OutputBuffer {
   block(type: number, bytes: Uint8Array): void {
     const { byteLength } = bytes;
     this.checkSize(byteLength);
+    if (byteLength > BLOCK_BYTES_MAX) throw tooLong('binary data', 4);
     this.blockHeader(type, byteLength);
     const fits = this.position + byteLength <= this.buffer.length;
-    if (fits || byteLength < DEFERRED_BLOCK_MIN) return this.raw(bytes);
+    if (byteLength < this.partBlockMin && (fits || byteLength < DEFERRED_BLOCK_MIN))
+      return this.raw(bytes);
     this.deferred.push({ offset: this.position - this.start, bytes, byteLength });
     this.deferredBytes += byteLength;
   }
@@ -356,25 +373,13 @@ export class OutputBuffer {
     this.view = viewOf(buffer);
   }
 
-  private join(): Uint8Array {
-    const used = this.position - this.start;
-    const message = Buffer.allocUnsafeSlow(used + this.deferredBytes);
-    let read = 0;
-    let written = 0;
-    for (const { offset, bytes, byteLength } of this.deferred) {
-      // A getter that ran after it was noted may have detached or resized the buffer.
-      if (bytes.byteLength !== byteLength)
-        throw new Unsendable('binary data in it changed its size while it was sent');
-      message.set(this.buffer.subarray(this.start + read, this.start + offset), written);
-      written += offset - read;
-      message.set(bytes, written);
-      written += byteLength;
-      read = offset;
-    }
-    message.set(this.buffer.subarray(this.start + read, this.position), written);
-    return message;
+  private keepWritten(): void {
+    if (this.buffer === this.slab) this.slabUsed = (this.position + 7) & ~7;
   }
 }
+
+const tooLong = (what: string, gigabytes: number): Unsendable =>
+  new Unsendable(`${what} in it is longer than ${gigabytes} GiB; send an array of shorter ones`);
 
 const isInt32 = (value: number): boolean => (value | 0) === value && (value !== 0 || 1 / value > 0);
 

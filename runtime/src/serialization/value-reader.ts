@@ -1,9 +1,11 @@
+import { constants } from 'node:buffer';
 import { MantaError, ProtocolError } from '../errors/errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import { readErrorRecord } from './error-record.ts';
 import type { TransferKind } from './transferable.ts';
 import {
   BINARY_KINDS,
+  BLOCK_ALIGNMENT,
   ERROR_OBJECTS,
   EXTENSION,
   REFERENCES_FLAG,
@@ -11,8 +13,12 @@ import {
   VALUE_FORMAT_VERSION,
   type ValueLimits,
 } from './value-format.ts';
+import { aligned, ownBinary, type Block, type ValueSource } from './value-source.ts';
 
 export type Revive = (kind: TransferKind, data: unknown) => unknown;
+
+/** A reader of a value longer than the bytes at hand asks for more once it is this far in. */
+const WINDOW_MOVE_BYTES = 2 ** 31;
 
 /** Stands for an object that is still being read and cannot be referred to yet. */
 const UNFINISHED: unique symbol = Symbol('unfinished');
@@ -32,6 +38,10 @@ export class ValueReader extends ByteReader {
   private objects: unknown[] | undefined;
   private hasTransferables = false;
   private revive: Revive;
+  private source: ValueSource | undefined;
+  /** Where the bytes at hand start in the value. */
+  private windowStart = 0;
+  private extensionDepth = 0;
 
   constructor(revive: Revive) {
     super();
@@ -39,8 +49,11 @@ export class ValueReader extends ByteReader {
   }
 
   /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
-  decode(bytes: Uint8Array, limits: ValueLimits): unknown {
-    this.open(bytes, 1);
+  decode(bytes: Uint8Array, limits: ValueLimits, source?: ValueSource): unknown {
+    this.open(bytes, 1, source?.sizeBytes);
+    this.source = source;
+    this.windowStart = 0;
+    this.extensionDepth = 0;
     this.depth = 0;
     this.depthMax = limits.valueDepth;
     this.objectBudget = limits.valueObjects;
@@ -67,6 +80,7 @@ export class ValueReader extends ByteReader {
       });
     } finally {
       this.objects = undefined;
+      this.source = undefined;
       this.close();
     }
   }
@@ -220,10 +234,26 @@ export class ValueReader extends ByteReader {
     if (length > this.end - this.position) throw this.malformed('a length beyond its end');
     const end = this.position + length;
     this.enter();
+    this.extensionDepth++;
     const value = this.readExtensionContent(type, end);
+    this.extensionDepth--;
     this.depth--;
     if (this.position !== end) throw this.malformed('a wrong length');
+    if (end > WINDOW_MOVE_BYTES && this.extensionDepth === 0) this.moveWindow();
     return value;
+  }
+
+  /** Of values longer than a typed array can be, the bytes behind a long block are looked at anew. */
+  private moveWindow(): void {
+    const { bytes, position, source } = this;
+    if (source === undefined || this.end <= bytes.length) return;
+    // Keeps the alignment of what follows.
+    const moved = Math.floor(position / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT;
+    this.windowStart += moved;
+    const remaining = this.end - moved;
+    const length = Math.min(remaining, constants.MAX_LENGTH);
+    const buffer = source.bufferOf(this.windowStart, length);
+    this.open(new Uint8Array(buffer), position - moved, remaining);
   }
 
   private readExtensionContent(type: number, end: number): unknown {
@@ -311,8 +341,9 @@ export class ValueReader extends ByteReader {
       length: number,
     ) => Int32Array | Float64Array,
   ): number[] {
-    const { buffer, byteOffset, length } = this.readBlock(end, elementBytes);
-    const numbers = new type(buffer, byteOffset, length);
+    const block = this.readBlock(end, elementBytes);
+    const { length } = block;
+    const numbers = new type(...aligned(block, elementBytes));
     const array: number[] = [];
     array.length = length;
     for (let index = 0; index < length; index++) array[index] = numbers[index] as number;
@@ -324,27 +355,25 @@ export class ValueReader extends ByteReader {
     const kind = BINARY_KINDS[kindIndex];
     if (kind === undefined)
       throw this.malformed(`unknown extension ${kindIndex + EXTENSION.binary}`);
-    const { buffer, byteOffset, length } = this.readBlock(end, kind.elementBytes);
-    const binary = kind.viewOf(buffer, byteOffset, length);
+    const block = this.readBlock(end, kind.elementBytes);
+    const { source } = this;
+    const binary =
+      source === undefined
+        ? kind.viewOf(...aligned(block, kind.elementBytes))
+        : ownBinary(kind, block, source, this.windowStart);
     this.remember(binary);
     return binary;
   }
 
-  /** Where the elements of a block are: in the received bytes, or in a copy when those are misaligned. */
-  private readBlock(
-    end: number,
-    elementBytes: number,
-  ): { buffer: ArrayBufferLike; byteOffset: number; length: number } {
+  /** Where the elements of a block are in the received bytes. */
+  private readBlock(end: number, elementBytes: number): Block {
     const padding = this.readUint8();
     this.take(padding);
     if (this.position > end) throw this.malformed('a wrong length');
     const byteLength = end - this.position;
     const length = byteLength / elementBytes;
     if (!Number.isInteger(length)) throw this.malformed('part of an element');
-    const { buffer } = this.bytes;
-    const byteOffset = this.bytes.byteOffset + this.take(byteLength);
-    if (byteOffset % elementBytes === 0) return { buffer, byteOffset, length };
-    return { buffer: buffer.slice(byteOffset, byteOffset + byteLength), byteOffset: 0, length };
+    return { bytes: this.bytes, start: this.take(byteLength), length, byteLength };
   }
 
   private reserve(elements: number): void {

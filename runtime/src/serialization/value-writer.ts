@@ -25,7 +25,13 @@ import {
 import { ObjectNumbers } from './object-numbers.ts';
 import { OutputBuffer } from './value-output.ts';
 
-const NO_LIMITS: ValueLimits = { valueDepth: 0, valueBytes: 0, valueObjects: 0, valueElements: 0 };
+const NO_LIMITS: ValueLimits = {
+  valueDepth: 0,
+  valueBytes: 0,
+  storedBytes: 0,
+  valueObjects: 0,
+  valueElements: 0,
+};
 /** Arrays of at least so many elements are tried as blocks of numbers. */
 const PACKED_ARRAY_MIN = 16;
 /** Below this a string is written byte by byte, as long as it is ASCII. */
@@ -47,27 +53,27 @@ export class ValueWriter {
 
   /** @throws Unsendable, and whatever else user code throws. The writer is ready for the next value either way. */
   encode(value: unknown, limits: ValueLimits, acceptsTransferables: boolean): Uint8Array {
-    const { output } = this;
-    this.limits = limits;
-    this.objectBudget = limits.valueObjects;
-    this.elementBudget = limits.valueElements;
-    this.acceptsTransferables = acceptsTransferables;
-    this.transferables = [];
-    this.hasReferences = false;
-    this.depth = 0;
-    this.causeDepth = 0;
-    output.begin(limits.valueBytes);
     try {
-      output.byte(0);
+      this.begin(limits, acceptsTransferables, false);
       this.write(value);
-      return output.finish(
-        (VALUE_FORMAT_VERSION << 4) |
-          (this.hasReferences ? REFERENCES_FLAG : 0) |
-          (this.transferables.length > 0 ? TRANSFERABLES_FLAG : 0),
-      );
+      return this.output.finish(this.header());
     } finally {
-      output.reset();
-      this.numbers.clear();
+      this.end();
+    }
+  }
+
+  /** The same in parts, of which the large ones are the user's own memory. */
+  encodeParts(
+    value: unknown,
+    limits: ValueLimits,
+    acceptsTransferables: boolean,
+  ): { parts: Uint8Array[]; sizeBytes: number } {
+    try {
+      this.begin(limits, acceptsTransferables, true);
+      this.write(value);
+      return this.output.finishParts(this.header());
+    } finally {
+      this.end();
     }
   }
 
@@ -140,6 +146,32 @@ export class ValueWriter {
     const mark = this.output.beginExtension(type);
     content();
     this.output.endExtension(mark);
+  }
+
+  private begin(limits: ValueLimits, acceptsTransferables: boolean, inParts: boolean): void {
+    this.limits = limits;
+    this.objectBudget = limits.valueObjects;
+    this.elementBudget = limits.valueElements;
+    this.acceptsTransferables = acceptsTransferables;
+    this.transferables = [];
+    this.hasReferences = false;
+    this.depth = 0;
+    this.causeDepth = 0;
+    this.output.begin(inParts ? limits.storedBytes : limits.valueBytes, inParts);
+    this.output.byte(0);
+  }
+
+  private header(): number {
+    return (
+      (VALUE_FORMAT_VERSION << 4) |
+      (this.hasReferences ? REFERENCES_FLAG : 0) |
+      (this.transferables.length > 0 ? TRANSFERABLES_FLAG : 0)
+    );
+  }
+
+  private end(): void {
+    this.output.reset();
+    this.numbers.clear();
   }
 
   private enter(): void {

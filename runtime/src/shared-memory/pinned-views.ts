@@ -148,7 +148,7 @@ class PinnedBytes implements StoredBytes {
   private readonly views: PinnedViews;
   private readonly pin: Pin;
   private readonly offset: number;
-  private readonly sizeBytes: number;
+  readonly sizeBytes: number;
 
   constructor(views: PinnedViews, pin: Pin, offset: number, sizeBytes: number) {
     this.views = views;
@@ -167,15 +167,17 @@ class PinnedBytes implements StoredBytes {
 
 class CopiedBytes implements StoredBytes {
   readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
   private readonly buffer: ArrayBuffer;
 
   constructor(buffer: ArrayBuffer) {
     this.buffer = buffer;
+    this.sizeBytes = buffer.byteLength;
     this.bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, BYTES_MAX));
   }
 
   bufferOf(offset: number, length: number): ArrayBuffer {
-    checkRange(offset, length, this.buffer.byteLength);
+    checkRange(offset, length, this.sizeBytes);
     return this.buffer.slice(offset, offset + length);
   }
 }

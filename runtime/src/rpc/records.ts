@@ -87,7 +87,7 @@ export const RECORD = {
   /** [blobMissing, blobId, nodeId, failure]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
   blobMissing: 30,
   /** [blobChunk, call, crc32, firstSegment]: the bytes that a blobPull asked for are attached. */
-  blobChunk: 40,
+  blobChunk: 32,
   /**
    * [storeKeep, [blob, ownerAddress][]]: process → agent of its node, before the blob is described to its owner: stored
    * here for somebody else (results, arguments for a remote owner). With it the agent forwards releases, keeps the blob

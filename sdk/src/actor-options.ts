@@ -1,15 +1,15 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
+import type { ActorSpec, ClassReference, Demand, MethodEntry } from '@manta/runtime/wire/messages';
 import type { SdkSession } from './session.ts';
-import type { ActorOptions } from './types.ts';
+import type { ActorOptions, SchedulingOptions } from './types.ts';
 
 const GRACEFUL_SHUTDOWN_MS = 30_000;
 
 type Check = (value: unknown) => boolean;
 const isAmount: Check = (value) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
-const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
-const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
+export const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
+export const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isFlag: Check = (value) => typeof value === 'boolean';
@@ -23,7 +23,10 @@ const recordOf =
     typeof value === 'object' && value !== null && Object.values(value).every(check);
 
 /** Every option with what it must be, in words and as a check. */
-const RULES: Record<keyof ActorOptions, [Check, string]> = {
+export type Rules<O> = Record<keyof O, [Check, string]>;
+
+/** What actors and tasks have in common. */
+export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'retryExceptions'>> = {
   cpus: [isAmount, 'a number of 0 or more'],
   gpus: [
     (value) => isAmount(value) && ((value as number) < 1 || Number.isInteger(value)),
@@ -45,6 +48,14 @@ const RULES: Record<keyof ActorOptions, [Check, string]> = {
   labels: [recordOf(isText), 'a record of label expressions'],
   schedulingTimeoutMs: [isWhole, 'a whole number of milliseconds'],
   runtimeEnv: [(value) => typeof value === 'object' && value !== null, 'a runtime environment'],
+  retryExceptions: [
+    (value) => typeof value === 'boolean' || (Array.isArray(value) && value.every(isText)),
+    'true, false or a list of error names',
+  ],
+};
+
+const RULES: Rules<ActorOptions> = {
+  ...SCHEDULING_RULES,
   name: [isText, 'a text'],
   namespace: [isText, 'a text'],
   getIfExists: [isFlag, 'true or false'],
@@ -52,10 +63,6 @@ const RULES: Record<keyof ActorOptions, [Check, string]> = {
   isolation: [oneOf('process', 'thread', 'shared'), "'process', 'thread' or 'shared'"],
   maxRestarts: [isLimit, '-1 (without end), 0 or more'],
   maxTaskRetries: [isLimit, '-1 (without end), 0 or more'],
-  retryExceptions: [
-    (value) => typeof value === 'boolean' || (Array.isArray(value) && value.every(isText)),
-    'true, false or a list of error names',
-  ],
   maxConcurrency: [isPositive, '1 or more'],
   concurrencyGroups: [recordOf(isPositive), 'a record of limits of 1 or more'],
   concurrencyGroupOf: [recordOf(isText), 'a record from method to group'],
@@ -66,16 +73,22 @@ const RULES: Record<keyof ActorOptions, [Check, string]> = {
 
 /** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
 export function checkActorOptions(options: ActorOptions): ActorOptions {
+  return checkOptions(options, RULES, 'actor');
+}
+
+/** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
+export function checkOptions<O extends object>(options: O, rules: Rules<O>, what: string): O {
   for (const [name, value] of Object.entries(options)) {
-    const rule = Object.hasOwn(RULES, name) ? RULES[name as keyof ActorOptions] : undefined;
+    const rule = Object.hasOwn(rules, name) ? rules[name as keyof O] : undefined;
     if (rule === undefined) {
       throw new InvalidArgumentError(
-        `Unknown actor option "${name}"; known: ${Object.keys(RULES).join(', ')}.`,
+        `Unknown ${what} option "${name}"; known: ${Object.keys(rules).join(', ')}.`,
       );
     }
     if (value !== undefined && !rule[0](value)) {
+      const label = `${what[0]?.toUpperCase()}${what.slice(1)}`;
       throw new InvalidArgumentError(
-        `Actor option ${name} must be ${rule[1]}; got ${describe(value)}.`,
+        `${label} option ${name} must be ${rule[1]}; got ${describe(value)}.`,
       );
     }
   }
@@ -116,19 +129,19 @@ export function specFrom(
     allowOutOfOrderExecution: options.allowOutOfOrderExecution,
     gracefulShutdownMs: options.gracefulShutdownMs ?? GRACEFUL_SHUTDOWN_MS,
     env: Object.keys(env).length === 0 ? undefined : env,
-    demand: {
-      resources: {
-        cpus: options.cpus,
-        gpus: options.gpus,
-        memoryBytes: options.memoryBytes,
-        resources: options.resources,
-      },
-      gpuMemoryBytes: options.gpuMemoryBytes,
-      acceleratorType: options.acceleratorType,
-      labels: options.labels,
-      scheduling: options.scheduling,
-    },
+    demand: demandFrom(options),
     schedulingTimeoutMs: options.schedulingTimeoutMs,
+  };
+}
+
+export function demandFrom(options: SchedulingOptions): Demand {
+  const { cpus, gpus, memoryBytes, resources } = options;
+  return {
+    resources: { cpus, gpus, memoryBytes, resources },
+    gpuMemoryBytes: options.gpuMemoryBytes,
+    acceleratorType: options.acceleratorType,
+    labels: options.labels,
+    scheduling: options.scheduling,
   };
 }
 

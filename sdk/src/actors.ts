@@ -111,11 +111,11 @@ export function actorIdOf(handle: AnyActorHandle): string {
 function runningCall(what: string): RunningCall {
   const call = hostContext()?.currentCall();
   if (call === undefined)
-    throw new InvalidArgumentError(`${what} is for code that runs in an actor.`);
+    throw new InvalidArgumentError(`${what} is for code that runs in an actor or a task.`);
   return call;
 }
 
-/** Where this code runs. @throws InvalidArgumentError outside of an actor. */
+/** Where this code runs. @throws InvalidArgumentError outside of actors and tasks. */
 export function runtimeContext(): RuntimeContext {
   const call = runningCall('runtimeContext()');
   const context = hostContext();
@@ -125,7 +125,7 @@ export function runtimeContext(): RuntimeContext {
     jobId: spec.jobId,
     nodeId: context?.nodeId ?? '',
     namespace: spec.namespace,
-    actorId: spec.actorId,
+    ...(call.taskId === undefined ? { actorId: spec.actorId } : { taskId: call.taskId }),
     ...(spec.name === undefined ? {} : { actorName: spec.name }),
     restarts: call.incarnation,
     gpuIds: [...call.gpuIds],
@@ -148,7 +148,8 @@ function assignedResources(
 
 /** A handle to the running actor itself. @throws InvalidArgumentError outside of an actor. */
 export function self<A extends object>(): ActorHandle<A> {
-  const { spec } = runningCall('self()');
+  const { spec, taskId } = runningCall('self()');
+  if (taskId !== undefined) throw new InvalidArgumentError('self() is for actors; this is a task.');
   const { core } = currentSession();
   const caller = core.actors.hold(spec.actorId, spec.className);
   return actorHandle(core, caller, spec.methods) as unknown as ActorHandle<A>;

@@ -5,11 +5,9 @@ import { isObjectRef } from '@manta/runtime/objects/object-ref';
 import type { ActorCaller } from '@manta/runtime/rpc/actor-caller';
 import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
 import { checkActorOptions, specFrom } from './actor-options.ts';
+import { nameDefinition } from './definition-names.ts';
 import { currentSession, type SdkSession } from './session.ts';
 import type { ActorClass, ActorHandle, ActorOptions, WithRefs } from './types.ts';
-
-/** Definitions per module, so that two classes of one name get different keys, the same ones in every process. */
-const definedNames = new Map<string, number>();
 
 interface Definition {
   className: string;
@@ -36,10 +34,7 @@ export function defineActor<A extends object, Args extends unknown[]>(
     throw new InvalidArgumentError('defineActor needs a class with a name as its second argument.');
   }
   checkActorOptions(options);
-  const key = `${meta.url}#${actorClass.name}`;
-  const count = (definedNames.get(key) ?? 0) + 1;
-  definedNames.set(key, count);
-  const exportKey = count === 1 ? actorClass.name : `${actorClass.name}#${count}`;
+  const exportKey = nameDefinition(meta.url, actorClass.name);
   hostContext()?.define(meta.url, exportKey, actorClass as unknown as ActorConstructor);
   const definition: Definition = {
     className: actorClass.name,

@@ -1,5 +1,6 @@
 export { init, isInitialized, shutdown } from './lifecycle.ts';
 export { defineActor } from './define-actor.ts';
+export { defineTask } from './define-task.ts';
 export {
   actorIdOf,
   exitActor,

@@ -7,6 +7,7 @@ import {
 } from '@manta/runtime/objects/object-ref';
 import { isPrimitive } from '@manta/runtime/objects/payload';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
+import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
@@ -197,14 +198,16 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
 
 /**
  * Best effort; a finished call is not touched.
- * @param _options `force` and `recursive` are about tasks: an actor's process is not killed for one call.
+ * @param options about tasks alone, an actor's process is not killed for one call: `force` kills the worker of a
+ *   running task (its other tasks go elsewhere); `recursive` (default true) cancels what the task has submitted too.
  */
 export function cancel(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
   what: ObjectRef<any> | ObjectRefStream<any>,
   _options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
-  if (what instanceof RuntimeStream) what.cancel();
+  if (what instanceof TaskCall) what.task.submitter.cancel(what, options);
+  else if (what instanceof RuntimeStream) what.cancel();
   else if (what instanceof ActorCall) what.caller.cancel(what, 'cancelled');
   else if (!isObjectRef(what))
     throw new InvalidArgumentError('cancel() takes the ref or the stream of a call.');

@@ -23,6 +23,11 @@ export function driverSessionOrUndefined(): SdkSession | undefined {
   return driverSession;
 }
 
+/** Changes when `currentSession` would: what was made for one session can be kept under it. */
+export function sessionKey(): object | undefined {
+  return driverSession ?? hostContext()?.currentCall()?.spec;
+}
+
 /**
  * The session of this process: the driver's, or that of the actor whose code runs.
  * @throws InvalidArgumentError before init() and after shutdown().

@@ -132,6 +132,23 @@ export interface ActorClass<A extends object, Args extends unknown[]> {
   options(options: ActorOptions): ActorClass<A, Args>;
 }
 
+export interface RemoteTask<P extends unknown[], R> {
+  (...args: WithRefs<P>): RemoteResult<R>;
+  options(options: TaskOptions & CallOptions): RemoteTask<P, R>;
+}
+
+/** Default: 1 CPU, no GPU. */
+export interface TaskOptions extends SchedulingOptions {
+  /** Name if the function has none. */
+  name?: string;
+  /** On the death of its worker or node; -1 without end. Default 3. */
+  maxRetries?: number;
+  /** Retry also on errors that the function throws: all, or those with one of these `name`s. */
+  retryExceptions?: boolean | string[];
+  /** The worker process ends after this many calls. Default: unlimited, 1 for GPU tasks. */
+  maxCalls?: number;
+}
+
 /** A typed future. Awaiting it fetches the value; passing it on does not. Rejects with the errors of the contract. */
 export interface ObjectRef<T> extends PromiseLike<T> {
   readonly id: string;
@@ -146,7 +163,7 @@ export interface ObjectRefStream<T> extends AsyncIterable<T> {
   cancel(): void;
 }
 
-/** Inside an actor. */
+/** Inside an actor or a task. */
 export interface RuntimeContext {
   clusterId: string;
   jobId: string;

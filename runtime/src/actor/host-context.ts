@@ -8,11 +8,14 @@ export interface RunningCall {
   readonly gpuIds: string[];
   /** Aborts when this call is cancelled, times out or its caller is gone. */
   readonly signal: AbortSignal;
+  /** Of a task: the same in every attempt. */
+  readonly taskId?: string | undefined;
   /** Ends the actor of this call; never returns. */
   exitActor(): never;
 }
 
 export type ActorConstructor = new (...args: never[]) => object;
+export type TaskBody = (...args: never[]) => unknown;
 
 /**
  * The seam between the host process, which fills it, and the SDK, which reads it. It hangs on a registered symbol,
@@ -23,8 +26,8 @@ export interface HostContext {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly brokerAddress: string;
-  /** Called by defineActor while a module loads. */
-  define(moduleUrl: string, exportKey: string, actorClass: ActorConstructor): void;
+  /** Called by defineActor and defineTask while a module loads. */
+  define(moduleUrl: string, exportKey: string, code: ActorConstructor | TaskBody): void;
   /** The call whose code runs now; undefined while a module loads. */
   currentCall(): RunningCall | undefined;
   /** The driver's part of a module begins here: init() tells the loader, and never settles. */

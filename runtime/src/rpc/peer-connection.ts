@@ -16,6 +16,10 @@ export interface PendingReply {
   onLost(reason: MantaError): void;
 }
 
+  /** A task worker gives the task back (`RETURNED`). */
+  onReturned?(reason: number): void;
+  /** Only who fetched objects is answered with some of them. */
+  onFetched?(entries: unknown, segments: readonly Uint8Array[], firstSegment: number): void;
 /** The calling half of a channel: numbers what is sent and hands each reply to who waits for it. */
 export class PeerConnection {
   readonly channel: Channel;
@@ -81,6 +85,11 @@ export class PeerConnection {
   /** Nobody waits any more; a late reply is ignored. */
   forget(call: number): void {
     this.#pending.delete(call);
+  /** As `expect`, under a number that the caller has chosen (from 2 ** 30: the numbers of tasks). */
+  expectAs(call: number, reply: PendingReply): void {
+    this.#pending.set(call, reply);
+  }
+
   }
 
   #receive(record: ChannelRecord, segments: readonly Uint8Array[]): void {
@@ -118,6 +127,10 @@ export class PeerConnection {
       case RECORD.end:
         this.#pending.delete(call);
         reply.onEnd(record[2] == null ? undefined : bytesOf(record[2]));
+      case RECORD.returned:
+        this.#pending.delete(call);
+        reply.onReturned?.(Number(record[2]));
+        return;
         return;
       default:
         throw new ProtocolError(`Channel record of unknown kind ${String(record[0])}.`);

@@ -121,8 +121,9 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   }
 
   onFailure(encodedError: Uint8Array, ran: boolean): void {
-    this.lease?.answered(this);
-    this.task.submitter.onFailure(this, encodedError, ran);
+    const lease = this.lease as TaskLease;
+    lease.answered(this);
+    this.task.submitter.onFailure(this, encodedError, ran ? undefined : lease);
   }
 
   onReturned(reason: number): void {

@@ -78,6 +78,10 @@ export class TaskSubmitter implements ShapeOwner {
     return FIRST_NUMBER + this.#nextNumber;
   }
 
+  get unfinishedCount(): number {
+    return this.#unfinished;
+  }
+
   functions(): Iterable<TaskFunction> {
     return this.#functions.values();
   }
@@ -265,17 +269,20 @@ export class TaskSubmitter implements ShapeOwner {
   }
 
   // ── failures ─────────────────────────────────────────────────────────────────────────────────────────────
-  onFailure(call: TaskCall, encodedError: Uint8Array, ran: boolean): void {
-    if (call.phase === TASK_PHASE.done) return;
+  /** With `refusedBy` the task did not run. */
+  onFailure(call: TaskCall, encodedError: Uint8Array, refusedBy?: TaskLease): void {
     const error = decodeError(encodedError);
-    if (!ran && MantaError.is(error, 'ActorUnavailableError')) {
-      // The lease is over, which the head will say too: the task did not run.
+    const isLeaseOver = refusedBy !== undefined && MantaError.is(error, 'ActorUnavailableError');
+    if (isLeaseOver) refusedBy.isEnding = true;
+    if (call.phase === TASK_PHASE.done) return;
+    if (isLeaseOver) {
       call.task.shape.addFirst([call]);
       return;
     }
     const rule = call.extras?.options?.retryExceptions ?? call.task.definition.retryExceptions;
     const thrown =
       error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
+    const ran = refusedBy === undefined;
     if (ran && call.retriesLeft !== 0 && mayRetryException(rule, thrown?.name ?? '')) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.task.shape.addFirst([call]);

@@ -10,6 +10,7 @@ import { taskErrorFrom, type FailedCall } from '@manta/runtime/serialization/err
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallContext } from './call-context.ts';
+import type { CallHost } from './call-host.ts';
 import type { IncomingCall } from './incoming-call.ts';
 import { IdempotencyTable } from './idempotency-table.ts';
 import { Mailbox } from './mailbox.ts';
@@ -35,7 +36,7 @@ export interface InstanceOptions {
 type Method = (...args: unknown[]) => unknown;
 
 /** One life of one actor: its object, its mailbox, and the running of its methods. */
-export class ActorInstance {
+export class ActorInstance implements CallHost {
   readonly spec: ActorSpec;
   readonly incarnation: number;
   readonly gpuIds: string[];
@@ -91,6 +92,10 @@ export class ActorInstance {
       signal: new AbortController().signal,
       exitActor: () => this.exitActor(),
     };
+  }
+
+  methodName(number: number): string | undefined {
+    return this.spec.methods[number]?.name;
   }
 
   groupOf(methodName: string, requested: string | null | undefined): string {

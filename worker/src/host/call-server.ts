@@ -6,18 +6,18 @@ import {
   ProtocolError,
 } from '@manta/runtime/errors/errors';
 import { rawPayload, rawValue } from '@manta/runtime/objects/payload';
-import { RECORD, type CallRecordOptions } from '@manta/runtime/rpc/records';
+import { RECORD, RETURNED, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
 import { LIMITS } from '@manta/runtime/wire/limits';
-import type { ActorInstance } from './actor-instance.ts';
+import type { CallHost } from './call-host.ts';
 import { IncomingCall } from './incoming-call.ts';
 
 /** A port leads to one life of one actor, or to the reason why it does not. */
-type Port = { instance: ActorInstance } | { refusal: Uint8Array };
+type Port = { instance: CallHost } | { refusal: Uint8Array };
 
 export interface ActorDirectory {
-  find(actorId: string, incarnation: number): ActorInstance | undefined;
+  find(actorId: string, incarnation: number): CallHost | undefined;
 }
 
 /** The callee's half of a channel: turns records into calls on the actors of this process, and pushes back when full. */
@@ -49,7 +49,13 @@ export class CallServer {
         this.#openPort(record);
         return;
       case RECORD.cancel:
-        this.#openCall(record[1])?.cancel(record[2]);
+        this.#cancel(record);
+        return;
+      case RECORD.recall:
+        this.#recall(record[1]);
+        return;
+      case RECORD.taskFunction:
+        this.#defineFunction(record);
         return;
       case RECORD.credit:
         this.#openCall(record[1])?.onCredit?.(Number(record[2]));
@@ -65,6 +71,23 @@ export class CallServer {
           throw new ProtocolError(`Channel record of unknown kind ${String(record[0])}.`);
         }
     }
+  }
+
+  #cancel([, number, reason, recursive]: ChannelRecord): void {
+    const call = this.#openCall(number);
+    call?.cancel(reason);
+    if (recursive === true) call?.instance.cancelChildren?.(call);
+  }
+
+  /** Tasks that have not started go back, the last first: while they leave, those before them may start. */
+  #recall(numbers: unknown): void {
+    if (!Array.isArray(numbers)) throw new ProtocolError('A malformed recall record.');
+    for (const number of numbers.reverse()) this.#openCall(number)?.giveBack(RETURNED.recalled);
+  }
+
+  #defineFunction(record: ChannelRecord): void {
+    const port = this.#ports.get(record[1] as number);
+    if (port !== undefined && 'instance' in port) port.instance.defineFunction?.(record);
   }
 
   #openPort([, port, actorId, incarnation]: ChannelRecord): void {
@@ -96,7 +119,7 @@ export class CallServer {
       return;
     }
     const { instance } = port;
-    const method = instance.spec.methods[record[3] as number];
+    const method = instance.methodName(record[3] as number);
     if (method === undefined) {
       const why = `${instance.spec.className} has no method number ${String(record[3])}.`;
       this.#channel.send([RECORD.refused, number, encodeError(new InvalidArgumentError(why))]);
@@ -109,8 +132,9 @@ export class CallServer {
       this.#channel.send([RECORD.refused, number, encodeError(error)]);
       return;
     }
-    const call = new IncomingCall(instance, this.#channel, number, method.name, args);
-    call.group = instance.groupOf(method.name, options?.[1]);
+    const call = new IncomingCall(instance, this.#channel, number, method, args);
+    call.methodNumber = record[3] as number;
+    call.group = instance.groupOf(method, options?.[1]);
     if (options != null) {
       call.idempotencyKey = options[2] ?? undefined;
       call.maxBufferedItems = options[3] ?? undefined;

@@ -7,6 +7,8 @@ interface Host {
   start(actor: StartActor): Promise<void>;
   end(message: Extract<AgentToHost, { type: 'end' }>): void;
   partition(on: boolean): void;
+  /** False: it is still needed. */
+  mayRetire(): boolean;
 }
 
 let host: Host | undefined;
@@ -35,6 +37,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     },
     end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
     partition: (on) => runtime.partition(on),
+    mayRetire: () => runtime.mayRetire,
   };
   runtime.announce();
 }
@@ -76,6 +79,10 @@ async function receive(message: AgentToHost): Promise<void> {
       return;
     case 'partition':
       host?.partition(message.on);
+      return;
+    case 'retire':
+      if (host?.mayRetire() === true) process.exit(0);
+      send({ type: 'retained' });
       return;
   }
 }

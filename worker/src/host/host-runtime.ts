@@ -3,6 +3,7 @@ import {
   provideHostContext,
   type ActorConstructor,
   type RunningCall,
+  type TaskBody,
 } from '@manta/runtime/actor/host-context';
 import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
@@ -19,9 +20,13 @@ import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { ActorInstance } from './actor-instance.ts';
 import { CallContext } from './call-context.ts';
 import { CallServer } from './call-server.ts';
-import type { HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
+import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
 import { ModuleLoader } from './module-loader.ts';
+import { TaskExecutor } from './task-executor.ts';
+import { TaskFunctions } from './task-functions.ts';
 import { warmUp } from './warm-up.ts';
+
+type EndHow = Extract<AgentToHost, { type: 'end' }>['how'];
 
 /** Hosts that are wanted at once are not kept from it by practice. */
 const WARM_UP_DELAY_MS = 20;
@@ -37,6 +42,9 @@ export class HostRuntime {
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
   readonly #actors = new Map<string, ActorInstance>();
+  readonly #taskFunctions: TaskFunctions;
+  /** The lease that this process serves; one at a time. */
+  #executor: TaskExecutor | undefined;
   #server: ChannelServer | undefined;
   #partitioned = false;
   #isUsed = false;
@@ -45,14 +53,15 @@ export class HostRuntime {
     this.#configuration = configuration;
     this.#send = send;
     this.#loader = new ModuleLoader(configuration.moduleCacheDirectory);
+    this.#taskFunctions = new TaskFunctions(this.#loader);
     this.#core = this.#createCore();
     provideHostContext({
       core: this.#core,
       nodeId: configuration.nodeId,
       clusterId: configuration.clusterId,
       brokerAddress: configuration.brokerAddress,
-      define: (moduleUrl: string, exportKey: string, actorClass: ActorConstructor) =>
-        this.#loader.define(moduleUrl, exportKey, actorClass),
+      define: (moduleUrl: string, exportKey: string, code: ActorConstructor | TaskBody) =>
+        this.#loader.define(moduleUrl, exportKey, code),
       currentCall: (): RunningCall | undefined => this.#context.current(),
       reachedDriverPart: () => this.#loader.reachedDriverPart(),
     });
@@ -93,7 +102,8 @@ export class HostRuntime {
       token,
       onChannel: (channel) => {
         new CallServer(channel, this.#core, {
-          find: (actorId, incarnation) => this.#find(actorId, incarnation),
+          find: (actorId, incarnation) =>
+            this.#lease(actorId, incarnation) ?? this.#find(actorId, incarnation),
         });
       },
       onRefused: (reason) => console.error(`A channel was refused: ${reason.message}`),
@@ -148,11 +158,58 @@ export class HostRuntime {
     return instance?.incarnation === incarnation ? instance : undefined;
   }
 
-  async start({ spec, incarnation, gpuIndexes }: StartActor): Promise<void> {
+  #lease(actorId: string, incarnation: number): TaskExecutor | undefined {
+    const executor = this.#executor;
+    const isIt = executor?.spec.actorId === actorId && executor.incarnation === incarnation;
+    return isIt ? executor : undefined;
+  }
+
+  #startLease({ spec, incarnation, gpuIndexes }: StartActor): void {
+    const { actorId } = spec;
+    this.#executor = new TaskExecutor({
+      spec,
+      incarnation,
+      gpuIds: gpuIndexes.map(String),
+      core: this.#core,
+      clock: systemClock,
+      context: this.#context,
+      functions: this.#taskFunctions,
+      onBlocked: (isBlocked) =>
+        this.#send({ type: isBlocked ? 'blocked' : 'unblocked', actorId, incarnation }),
+    });
+    const { address } = this.#server as ChannelServer;
+    this.#send({ type: 'started', actorId, incarnation, address });
+  }
+
+  #endLease(executor: TaskExecutor, how: EndHow, cause: DeathCause): void {
+    const { spec, incarnation, isIdle } = executor;
+    const { actorId } = spec;
+    this.#executor = undefined;
+    executor.close(`Lease ${actorId} is over: ${cause.message}`);
+    if (how === 'return' && isIdle) this.#send({ type: 'returned', actorId, incarnation });
+    else this.#send({ type: 'ended', actorId, incarnation, cause });
+  }
+
+  /** False: somebody still needs what this process owns. */
+  get mayRetire(): boolean {
+    return (
+      this.#executor === undefined &&
+      this.#core.objects.table.size === 0 &&
+      this.#core.tasks.unfinishedCount === 0 &&
+      this.#core.actors.callers().length === 0
+    );
+  }
+
+  async start(actor: StartActor): Promise<void> {
+    const { spec, incarnation, gpuIndexes } = actor;
     const { actorId } = spec;
     this.#isUsed = true;
     try {
       const actorClass = await this.#loader.load(spec.classReference);
+    if (spec.kind === 'task-worker') {
+      this.#startLease(actor);
+      return;
+    }
       const instance: ActorInstance = new ActorInstance({
         spec,
         incarnation,
@@ -188,7 +245,12 @@ export class HostRuntime {
     this.#send({ type: 'ended', actorId, incarnation: instance.incarnation, cause });
   }
 
-  end(actorId: ActorId, incarnation: number, how: 'kill' | 'stop', cause: DeathCause): void {
+  end(actorId: ActorId, incarnation: number, how: EndHow, cause: DeathCause): void {
+    const lease = this.#lease(actorId, incarnation);
+    if (lease !== undefined) {
+      this.#endLease(lease, how, cause);
+      return;
+    }
     const instance = this.#find(actorId, incarnation);
     if (instance === undefined) return;
     if (how === 'stop') {

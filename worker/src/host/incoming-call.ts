@@ -2,10 +2,11 @@ import type { RunningCall } from '@manta/runtime/actor/host-context';
 import type { Channel } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { isPrimitive, rawFormOf, rawRecord } from '@manta/runtime/objects/payload';
+import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
-import type { ActorInstance } from './actor-instance.ts';
+import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
 
 /** A call as the actor's process sees it, from its arrival to its answer. */
@@ -15,7 +16,9 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   readonly methodName: string;
   readonly args: unknown[];
   group = DEFAULT_GROUP;
-  readonly instance: ActorInstance;
+  readonly instance: CallHost;
+  /** Task workers: the number of the function. */
+  methodNumber = 0;
   idempotencyKey: string | undefined = undefined;
   maxBufferedItems: number | undefined = undefined;
   cancelled = false;
@@ -33,7 +36,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     undefined;
 
   constructor(
-    instance: ActorInstance,
+    instance: CallHost,
     channel: Channel,
     number: number,
     methodName: string,
@@ -62,6 +65,12 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     return this.#controller.signal;
   }
 
+  /** The same at the submitter, and in every attempt. */
+  get taskId(): string | undefined {
+    if (this.spec.kind !== 'task-worker') return undefined;
+    return taskIdOf(this.channel.peer.processId, this.number);
+  }
+
   exitActor(): never {
     return this.instance.exitActor();
   }
@@ -75,6 +84,20 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.answered = true;
     this.answerListener?.answered(this);
     this.onSkipped?.();
+    this.instance.skipped?.(this);
+  }
+
+  /** A task that has not started goes back to its submitter, which sends it elsewhere. */
+  giveBack(reason: number): void {
+    if (this.running || this.answered) return;
+    this.cancelled = true;
+    this.answered = true;
+    this.sendReturned(reason);
+    this.answerListener?.answered(this);
+  }
+
+  sendReturned(reason: number): void {
+    this.channel.send([RECORD.returned, this.number, reason]);
   }
 
   reply(value: unknown, core: CoreProcess): void {

@@ -1,19 +1,20 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ActorConstructor } from '@manta/runtime/actor/host-context';
+import type { ActorConstructor, TaskBody } from '@manta/runtime/actor/host-context';
 import { RuntimeEnvSetupError } from '@manta/runtime/errors/errors';
 import type { ClassReference } from '@manta/runtime/wire/messages';
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
 
 /**
- * Loads the modules that define actor classes. A module may be a whole program: its class is taken as soon as it is
+ * Loads the modules that define actor classes and tasks. A module may be a whole program: its class is taken as soon as it is
  * defined and the module either has finished or has reached `init()`, which never settles in a host, so the driver's
  * part does not run.
  */
 export class ModuleLoader {
   readonly #cacheDirectory: string;
-  readonly #classes = new Map<string, ActorConstructor>();
+  /** Actor classes and task functions; the keys of the latter say so. */
+  readonly #definitions = new Map<string, ActorConstructor | TaskBody>();
   readonly #loads = new Map<string, Promise<void>>();
   #reachedDriverPart: (() => void) | undefined;
   /** One module at a time: only so it is known whose driver part was reached. */
@@ -23,8 +24,8 @@ export class ModuleLoader {
     this.#cacheDirectory = cacheDirectory;
   }
 
-  define(moduleUrl: string, exportKey: string, actorClass: ActorConstructor): void {
-    this.#classes.set(classKey(moduleUrl, exportKey), actorClass);
+  define(moduleUrl: string, exportKey: string, code: ActorConstructor | TaskBody): void {
+    this.#definitions.set(definitionKey(moduleUrl, exportKey), code);
   }
 
   reachedDriverPart(): void {
@@ -33,16 +34,29 @@ export class ModuleLoader {
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded or does not define the class. */
   async load(reference: ClassReference): Promise<ActorConstructor> {
-    const key = classKey(reference.moduleUrl, reference.exportKey);
-    const known = this.#classes.get(key);
-    // Another module may have brought the class along; one that was loaded itself must have loaded well.
-    if (known !== undefined && !this.#loads.has(reference.moduleUrl)) return known;
-    await this.#loadModule(reference.moduleUrl);
-    const actorClass = this.#classes.get(key);
-    if (actorClass !== undefined) return actorClass;
+    return (await this.#find(reference, 'actor', 'defineActor')) as ActorConstructor;
+  }
+
+  /** @throws RuntimeEnvSetupError when the module cannot be loaded or does not define the function. */
+  async loadTask(reference: ClassReference): Promise<TaskBody> {
+    return (await this.#find(reference, 'task', 'defineTask')) as TaskBody;
+  }
+
+  async #find(
+    { moduleUrl, exportKey }: ClassReference,
+    kind: string,
+    definer: string,
+  ): Promise<ActorConstructor | TaskBody> {
+    const key = definitionKey(moduleUrl, exportKey);
+    const known = this.#definitions.get(key);
+    // Another module may have brought it along; one that was loaded itself must have loaded well.
+    if (known !== undefined && !this.#loads.has(moduleUrl)) return known;
+    await this.#loadModule(moduleUrl);
+    const definition = this.#definitions.get(key);
+    if (definition !== undefined) return definition;
     throw new RuntimeEnvSetupError(
-      `Module ${reference.moduleUrl} was loaded but does not define actor ${reference.exportKey}. ` +
-        'Call defineActor(import.meta, …) at the top level of the module, before anything it waits for.',
+      `Module ${moduleUrl} was loaded but does not define ${kind} ${exportKey}. ` +
+        `Call ${definer}(import.meta, …) at the top level of the module, before anything it waits for.`,
     );
   }
 
@@ -82,4 +96,4 @@ export class ModuleLoader {
   }
 }
 
-const classKey = (moduleUrl: string, exportKey: string): string => `${moduleUrl}#${exportKey}`;
+const definitionKey = (moduleUrl: string, exportKey: string): string => `${moduleUrl}#${exportKey}`;

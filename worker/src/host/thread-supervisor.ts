@@ -93,6 +93,10 @@ export class ThreadSupervisor {
     void thread.worker.terminate();
   }
 
+  mayRetire(): boolean {
+    return false;
+  }
+
   partition(on: boolean): void {
     for (const { worker } of this.#threads.values())
       worker.postMessage({ type: 'partition', on } satisfies AgentToHost);

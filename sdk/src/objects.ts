@@ -204,7 +204,7 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
 export function cancel(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
   what: ObjectRef<any> | ObjectRefStream<any>,
-  _options: { force?: boolean; recursive?: boolean } = {},
+  options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
   if (what instanceof TaskCall) what.task.submitter.cancel(what, options);
   else if (what instanceof RuntimeStream) what.cancel();

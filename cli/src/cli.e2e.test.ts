@@ -133,6 +133,15 @@ describe('manta start, in the background', () => {
     expect((await session()).pids.nodes).toHaveLength(1);
   });
 
+  it('serves metrics of head and broker to those who bring the token', async () => {
+    const args = ['start', '--head', '--no-node', '--port', '0', '--metrics-port', '0'];
+    const { metricsUrl } = await mantaJson<{ metricsUrl: string }>(...args);
+    const { token } = await session();
+    const scrape = await fetch(metricsUrl, { headers: { authorization: `Bearer ${token}` } });
+    expect(await scrape.text()).toMatch(/^manta_head_broker_connections \d+$/m);
+    expect((await fetch(metricsUrl)).status).toBe(401);
+  });
+
   it('does not start twice, and says what runs', async () => {
     expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
     const second = await manta('start', '--head', '--port', '0');

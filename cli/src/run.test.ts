@@ -39,6 +39,8 @@ describe('usage', () => {
     [['start', '--head', '--address', 'nats://x:1'], /give one of them/],
     [['start', '--head', '--memory', 'much'], /--memory: "much"/],
     [['start', '--head', '--port', '99999'], /--port/],
+    [['start', '--head', '--metrics-port', '99999'], /--metrics-port/],
+    [['start', '--address', 'nats://x:1', '--metrics-port', '1'], /goes with --head/],
     [['status', '--address', 'http://x', '--token', 't'], /not a cluster address/],
     [['list', 'actors', '--state', 'asleep'], /--state: "asleep" is none of/],
     [['logs', '--tail', 'all'], /--tail: "all"/],

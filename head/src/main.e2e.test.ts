@@ -112,10 +112,16 @@ it('a head without a state directory starts, serves metrics and leaves nothing b
   const mint = createIdMint((target) => void getRandomValues(target));
   const agent = new FakeAgent({ clusterId: head.clusterId, transport, clock: systemClock, mint });
   await until(() => agent.isRegistered);
-  const text = await (await fetch(head.metricsUrl ?? '')).text();
+  const scrape = (token: string) =>
+    fetch(head.metricsUrl ?? '', { headers: { authorization: `Bearer ${token}` } });
+  const text = await (await scrape(TOKEN)).text();
   expect(text).toContain('manta_head_nodes{state="alive"} 1');
   expect(text).toContain('manta_head_requests_total{operation="node.register"} 1');
   expect(text).toContain('manta_head_invalid_messages_total 0');
+  expect(text).toContain('manta_head_broker_connections 2');
+  expect(text).toMatch(/manta_head_broker_messages_in_total [1-9]/);
+  expect((await scrape('another')).status).toBe(401);
+  expect((await fetch(head.metricsUrl ?? '')).status).toBe(401);
   await agent.die();
   await head.close();
   await expect(

@@ -1,4 +1,5 @@
 import { getRandomValues, randomBytes } from 'node:crypto';
+import type { BrokerStats } from '@manta/runtime/broker/broker-options';
 import { createIdMint, parseId, type ClusterId } from '@manta/runtime/ids';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
@@ -22,7 +23,7 @@ export interface HeadOptions {
   /** From a node's last sign of life to its death. Default 4500. */
   failureDetectionMs?: number;
   logger?: HeadLogger;
-  /** Serve Prometheus metrics on this port of `host`; 0 chooses one. */
+  /** Serve Prometheus metrics on this port of `host`, to those who bring the token; 0 chooses one. */
   metricsPort?: number;
   /** The state can no longer be written; the head has stopped answering. Default: an uncaught exception. */
   onFatal?: (error: unknown) => void;
@@ -65,7 +66,7 @@ async function open(
   const { token } = options;
   const store = await openStore(options, closers);
   const { clusterId, epoch } = await identify(options, store);
-  const url = options.natsUrl ?? (await openBroker(options, closers));
+  const { url, brokerStats } = await openBus(options, closers);
   const transport = await connectNats({ servers: [url], token, name: `head ${clusterId}` });
   closers.push(() => transport.close());
   const server = new HeadServer({
@@ -86,7 +87,13 @@ async function open(
   const running = { clusterId, epoch, url, token, close };
   if (options.metricsPort === undefined) return running;
   const { serveMetrics } = await import('./server/metrics-endpoint.ts');
-  const endpoint = await serveMetrics(server, options.host ?? '127.0.0.1', options.metricsPort);
+  const endpoint = await serveMetrics({
+    head: server,
+    brokerStats,
+    host: options.host ?? '127.0.0.1',
+    port: options.metricsPort,
+    token,
+  });
   closers.push(() => endpoint.close());
   return { ...running, metricsUrl: endpoint.url };
 }
@@ -103,12 +110,17 @@ async function openStore(
   return store;
 }
 
-async function openBroker(options: HeadOptions, closers: (() => Promise<void>)[]): Promise<string> {
+/** The NATS server that was given, or a broker of our own. */
+async function openBus(
+  options: HeadOptions,
+  closers: (() => Promise<void>)[],
+): Promise<{ url: string; brokerStats: (() => BrokerStats) | undefined }> {
+  if (options.natsUrl !== undefined) return { url: options.natsUrl, brokerStats: undefined };
   const { startBroker } = await import('@manta/runtime/broker/broker');
   const { host = '127.0.0.1', port = 0, token } = options;
   const broker = await startBroker({ host, port, token });
   closers.push(() => broker.close());
-  return broker.url;
+  return { url: broker.url, brokerStats: () => broker.stats() };
 }
 
 /** The cluster keeps its id over restarts; every start is a new epoch. */

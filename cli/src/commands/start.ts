@@ -22,6 +22,7 @@ interface StartOptions extends CommonOptions {
   port?: string;
   state?: string;
   nats?: string;
+  metricsPort?: string;
   name?: string;
   cpus?: string;
   gpus?: string;
@@ -33,6 +34,7 @@ interface StartOptions extends CommonOptions {
 interface Started {
   session: Session;
   nodeId?: string;
+  metricsUrl?: string;
   exited: Promise<void>[];
 }
 
@@ -59,6 +61,10 @@ export function addStart(program: Command, context: Context): void {
     .option('--port <port>', `port of the broker, 0 for a free one (default: ${DEFAULT_PORT})`)
     .option('--state <directory>', 'where the head keeps its state')
     .option('--nats <url>', 'use this NATS server instead of the built-in broker')
+    .option(
+      '--metrics-port <port>',
+      'with --head: serve Prometheus metrics of head and broker on this port; a scrape brings the token as its bearer token',
+    )
     .option('--name <name>', 'name of the node (default: the host name)')
     .option('--cpus <amount>', 'CPUs the node offers (default: detected)')
     .option('--gpus <amount>', 'GPUs the node offers (default: detected)')
@@ -84,6 +90,9 @@ async function start(context: Context, options: StartOptions): Promise<void> {
     throw new InvalidArgumentError(
       'start what? "manta start --head" starts a cluster here, "manta start --address nats://host:port" joins one',
     );
+  }
+  if (options.head !== true && options.metricsPort !== undefined) {
+    throw new InvalidArgumentError('--metrics-port goes with --head: nodes have no metrics page');
   }
   const node = nodeAmounts(options);
   const started = await (options.head === true
@@ -125,6 +134,9 @@ async function startHead(
         token,
         stateDirectory: options.state ?? join(context.home, 'state'),
         ...(options.nats !== undefined && { natsUrl: options.nats }),
+        ...(options.metricsPort !== undefined && {
+          metricsPort: parseInteger('--metrics-port', options.metricsPort, MAX_PORT),
+        }),
       },
       endWithParent: options.block === true,
     },
@@ -140,7 +152,12 @@ async function startHead(
     startedAt: context.clock.now(),
   };
   await writeSession(session, context.home);
-  const started: Started = { session, exited: [head.exited] };
+  const { metricsUrl } = head.answer;
+  const started: Started = {
+    session,
+    exited: [head.exited],
+    ...(metricsUrl !== undefined && { metricsUrl }),
+  };
   if (!options.node || session.pids.nodes.length > 0) return started;
   try {
     const tcpHost = reachableHost(host);
@@ -273,17 +290,22 @@ function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function publicView(context: Context, { session, nodeId }: Started): Record<string, unknown> {
+function publicView(
+  context: Context,
+  { session, nodeId, metricsUrl }: Started,
+): Record<string, unknown> {
   return {
     address: session.address,
     tokenFile: tokenPath(context.home),
     clusterId: session.clusterId,
     nodeId,
+    metricsUrl,
     pids: session.pids,
   };
 }
 
-function describe(context: Context, { session, nodeId }: Started, options: StartOptions): string {
+function describe(context: Context, started: Started, options: StartOptions): string {
+  const { session, nodeId, metricsUrl } = started;
   if (options.head !== true) {
     return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
   }
@@ -293,6 +315,7 @@ function describe(context: Context, { session, nodeId }: Started, options: Start
     `cluster ${session.clusterId} runs at ${session.address}`,
     `token: ${options.token === undefined ? `in ${tokenFile}` : 'as you gave it'}`,
     ...(nodeId === undefined ? [] : [`node ${nodeId} runs on this machine`]),
+    ...(metricsUrl === undefined ? [] : [`metrics: ${metricsUrl}, with the token as bearer token`]),
     '',
     isLoopback(host)
       ? 'only this machine can join; start with --host 0.0.0.0 to let others in'

@@ -18,10 +18,16 @@ async function startHeadRole(
   { role, ...settings }: HeadRole,
   logger: Logger,
 ): Promise<RunningRole> {
-  const head = await startHead({ ...settings, logger });
+  const { clusterId, url, metricsUrl, close } = await startHead({ ...settings, logger });
   return {
-    answer: { type: 'ready', role, clusterId: head.clusterId, url: head.url },
-    close: () => head.close(),
+    answer: {
+      type: 'ready',
+      role,
+      clusterId,
+      url,
+      ...(metricsUrl !== undefined && { metricsUrl }),
+    },
+    close,
   };
 }
 

@@ -9,6 +9,7 @@ export interface HeadRole {
   token: string;
   stateDirectory: string;
   natsUrl?: string;
+  metricsPort?: number;
 }
 export interface NodeRole {
   role: 'node';
@@ -29,6 +30,6 @@ export interface RoleConfiguration {
   endWithParent: boolean;
 }
 export type RoleAnswer =
-  | { type: 'ready'; role: 'head'; clusterId: string; url: string }
+  | { type: 'ready'; role: 'head'; clusterId: string; url: string; metricsUrl?: string }
   | { type: 'ready'; role: 'node'; nodeId: string }
   | { type: 'failed'; name: string; message: string };

@@ -1,8 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
+import type { BrokerStats } from '@manta/runtime/broker/broker-options';
+import { tokenMatches } from '@manta/runtime/broker/connect-options';
 import type { Metrics } from '@manta/runtime/telemetry/metrics';
 import type { HeadServer } from './head-server.ts';
+import { addBrokerMetrics } from './broker-metrics.ts';
 import { createHeadMetrics } from './metrics.ts';
 
 export interface MetricsEndpoint {
@@ -10,14 +13,24 @@ export interface MetricsEndpoint {
   close(): Promise<void>;
 }
 
+export interface MetricsEndpointOptions {
+  head: HeadServer;
+  /** Of the embedded broker; absent: there is none. */
+  brokerStats: (() => BrokerStats) | undefined;
+  host: string;
+  port: number;
+  /** What a scrape must bring: `authorization: Bearer TOKEN`. */
+  token: string;
+}
+
 /** Serves what Prometheus scrapes. @throws ClusterUnavailableError when it cannot listen there. */
-export async function serveMetrics(
-  head: HeadServer,
-  host: string,
-  port: number,
-): Promise<MetricsEndpoint> {
+export async function serveMetrics(options: MetricsEndpointOptions): Promise<MetricsEndpoint> {
+  const { head, brokerStats, host, port, token } = options;
   const metrics = createHeadMetrics(head);
-  const server = createServer((request, response) => void answer(metrics, request, response));
+  if (brokerStats !== undefined) addBrokerMetrics(metrics, brokerStats);
+  const server = createServer((request, response) => {
+    answer(metrics, token, request, response).catch(() => response.destroy());
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const message = `The head cannot serve metrics at ${host}:${port}.`;
@@ -38,11 +51,17 @@ export async function serveMetrics(
 
 async function answer(
   metrics: Metrics,
+  token: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
     response.writeHead(404).end();
+    return;
+  }
+  const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (!tokenMatches(token, given)) {
+    response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
     return;
   }
   const text = await metrics.text();

@@ -10,6 +10,8 @@ export interface BrokerLimits {
   maxSubscriptionsPerConnection: number;
   /** Bytes waiting for one client; beyond that it is a slow consumer and is dropped. Default 64 MiB. */
   maxPendingBytes: number;
+  /** Bytes waiting for all clients together; beyond that the one furthest behind is dropped. Default 256 MiB. */
+  maxTotalPendingBytes: number;
   /** A client that has not authenticated by then is dropped. */
   authTimeoutMs: number;
   /** How often silent clients are asked for a sign of life. */
@@ -24,6 +26,7 @@ export const DEFAULT_BROKER_LIMITS: BrokerLimits = {
   maxConnections: 65_536,
   maxSubscriptionsPerConnection: 100_000,
   maxPendingBytes: 64 * 1024 * 1024,
+  maxTotalPendingBytes: 256 * 1024 * 1024,
   authTimeoutMs: 2_000,
   pingIntervalMs: 20_000,
   maxPingsOut: 2,
@@ -79,6 +82,8 @@ export interface BrokerOptions {
 /** What the broker counts, all since its start except where it says `open`. */
 export interface BrokerStats {
   connectionsOpen: number;
+  /** Bytes that wait for clients to read them. */
+  pendingBytesOpen: number;
   connectionsTotal: number;
   subscriptionsOpen: number;
   messagesIn: number;
@@ -101,6 +106,7 @@ export interface BrokerStats {
 export function newStats(): BrokerStats {
   return {
     connectionsOpen: 0,
+    pendingBytesOpen: 0,
     connectionsTotal: 0,
     subscriptionsOpen: 0,
     messagesIn: 0,

@@ -152,6 +152,51 @@ describe('startBroker', () => {
     await publisher.sync();
   });
 
+  it('drops the client furthest behind when what waits for all of them together is too much', async () => {
+    const broker = await started({
+      limits: {
+        maxPayloadBytes: 65_536,
+        maxPendingBytes: 2 * 1024 * 1024,
+        maxTotalPendingBytes: 4 * 1024 * 1024,
+      },
+    });
+    const publisher = await ready(broker);
+    const payload = 'x'.repeat(65_536);
+    const fill = async (subject: string, untilBytes: number): Promise<void> => {
+      await waitFor(
+        async () => {
+          publisher.send(`PUB ${subject} 65536\r\n${payload}\r\n`);
+          await publisher.sync();
+          const { pendingBytesOpen, slowConsumers } = broker.stats();
+          return pendingBytesOpen >= untilBytes || slowConsumers > 0;
+        },
+        { describe: 'bytes wait', intervalMs: 0 },
+      );
+    };
+    const lagging = async (subject: string, untilBytes: number): Promise<RawNatsClient> => {
+      const client = await ready(broker);
+      client.send(`SUB ${subject} 1\r\n`);
+      await client.sync();
+      client.socket.pause();
+      await fill(subject, untilBytes);
+      return client;
+    };
+    const mebibyte = 1024 * 1024;
+    const far = await lagging('far', 1.75 * mebibyte);
+    const near = await lagging('near', 3.25 * mebibyte);
+    expect(broker.stats().slowConsumers).toBe(0);
+    const last = await lagging('last', Infinity);
+    expect(broker.stats().slowConsumers).toBe(1);
+    far.socket.resume();
+    await far.untilClosed();
+    expect(far.errors()).toEqual(["'Slow Consumer'"]);
+    for (const client of [near, last]) {
+      client.socket.resume();
+      await client.sync();
+    }
+    await waitFor(() => broker.stats().pendingBytesOpen === 0, { describe: 'all is read' });
+  });
+
   it('tells its clients that it closes, after everything queued before', async () => {
     const broker = await started();
     const client = await ready(broker);

@@ -29,6 +29,8 @@ export interface Broker {
 /** What INFO says of the protocol: clients choose features by the version of the server whose protocol this is. */
 const PROTOCOL_VERSION = '2.9.0';
 const DEFAULT_GRACE_MS = 1_000;
+/** All clients are measured each time that such a part of the total limit has been queued. */
+const TOTAL_CHECKS = 64;
 
 /**
  * Starts a NATS core server in this process: every NATS client can connect to it. No JetStream, accounts or clustering.
@@ -53,6 +55,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   readonly #connections = new Set<ClientConnection>();
   #toFlush: ClientConnection[] = [];
   #nextClientId = 1;
+  #queuedBytes = 0;
   #stopChecks: (() => void) | undefined;
   #allClosed: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -93,7 +96,10 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   }
 
   stats(): BrokerStats {
-    return { ...this.counters, connectionsOpen: this.#connections.size };
+    let pendingBytesOpen = 0;
+    for (const connection of this.#connections)
+      pendingBytesOpen += connection.measurePendingBytes();
+    return { ...this.counters, connectionsOpen: this.#connections.size, pendingBytesOpen };
   }
 
   async listen(): Promise<void> {
@@ -140,6 +146,13 @@ class EmbeddedBroker implements Broker, ConnectionHost {
     if (this.#toFlush.push(connection) === 1) setImmediate(() => this.#flushAll());
   }
 
+  queued(bytes: number): void {
+    this.#queuedBytes += bytes;
+    if (this.#queuedBytes < this.limits.maxTotalPendingBytes / TOTAL_CHECKS) return;
+    this.#queuedBytes = 0;
+    this.#enforceTotal();
+  }
+
   closed(connection: ClientConnection): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#allClosed?.();
@@ -155,6 +168,20 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   }
 
   // --- details ------------------------------------------------------------------------------
+
+  /** Those furthest behind go first, until what waits for the rest is within the limit. */
+  #enforceTotal(): void {
+    const pending = [...this.#connections]
+      .filter(({ open }) => open)
+      .map((connection) => ({ connection, bytes: connection.measurePendingBytes() }));
+    let total = pending.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (total <= this.limits.maxTotalPendingBytes) return;
+    for (const { connection, bytes } of pending.sort((one, other) => other.bytes - one.bytes)) {
+      connection.dropAsSlow();
+      total -= bytes;
+      if (total <= this.limits.maxTotalPendingBytes) return;
+    }
+  }
 
   #flushAll(): void {
     const connections = this.#toFlush;
@@ -236,9 +263,12 @@ class EmbeddedBroker implements Broker, ConnectionHost {
 }
 
 function assertLimits(limits: BrokerLimits): void {
-  const { maxPayloadBytes, maxPendingBytes } = limits;
-  if (maxPayloadBytes <= maxPendingBytes) return;
-  throw new InvalidArgumentError(
-    `maxPayloadBytes (${maxPayloadBytes}) must not be more than maxPendingBytes (${maxPendingBytes}).`,
-  );
+  const ascending = ['maxPayloadBytes', 'maxPendingBytes', 'maxTotalPendingBytes'] as const;
+  for (const [index, name] of ascending.entries()) {
+    const larger = ascending[index + 1];
+    if (larger === undefined || limits[name] <= limits[larger]) continue;
+    throw new InvalidArgumentError(
+      `${name} (${limits[name]}) must not be more than ${larger} (${limits[larger]}).`,
+    );
+  }
 }

@@ -17,6 +17,8 @@ export interface ConnectionHost {
   admits(options: ConnectOptions): boolean;
   /** Flushes the connection at the end of this turn of the event loop. */
   scheduleFlush(connection: ClientConnection): void;
+  /** So many bytes more wait for a client. */
+  queued(bytes: number): void;
   closed(connection: ClientConnection): void;
   dropped(connection: ClientConnection, reason: string): void;
 }
@@ -84,6 +86,17 @@ export class ClientConnection implements ParserEvents {
 
   get #pendingBytes(): number {
     return this.#outbox.bytes + this.#unsentBytes;
+  }
+
+  /** What waits for this client to read it, looked at anew. */
+  measurePendingBytes(): number {
+    this.#unsentBytes = this.#socket.writableLength;
+    return this.#pendingBytes;
+  }
+
+  /** It does not read as fast as others write. */
+  dropAsSlow(): void {
+    this.drop('Slow Consumer', 'slowConsumers');
   }
 
   // --- what the client asks for -------------------------------------------------------------
@@ -164,6 +177,7 @@ export class ClientConnection implements ParserEvents {
     }
     this.#host.counters.messagesOut++;
     this.#queued();
+    this.#host.queued(payload.length);
   }
 
   endSubscription(subscription: BrokerSubscription): void {
@@ -289,15 +303,15 @@ export class ClientConnection implements ParserEvents {
     if (!this.open) return;
     this.#outbox.text(text);
     this.#queued();
+    this.#host.queued(text.length);
   }
 
   #queued(): void {
     if (this.#outbox.bytes >= FLUSH_BYTES) this.flush();
     else if (!this.flushScheduled) this.#host.scheduleFlush(this);
-    if (this.#pendingBytes <= this.#host.limits.maxPendingBytes) return;
-    this.#unsentBytes = this.#socket.writableLength;
-    if (this.#pendingBytes > this.#host.limits.maxPendingBytes)
-      this.drop('Slow Consumer', 'slowConsumers');
+    const { maxPendingBytes } = this.#host.limits;
+    if (this.#pendingBytes <= maxPendingBytes) return;
+    if (this.measurePendingBytes() > maxPendingBytes) this.dropAsSlow();
   }
 
   #startAuthTimeout(): void {

@@ -12,14 +12,12 @@ export interface PendingReply {
   onEnd(encodedError: Uint8Array | undefined): void;
   /** Only who asked for bytes of a blob is answered with them. */
   onChunk?(bytes: Uint8Array, checksum: unknown): void;
+  /** A task worker gives the task back (`RETURNED`). */
+  onReturned?(reason: number): void;
   /** The connection is gone; whether the call ran is not known. */
   onLost(reason: MantaError): void;
 }
 
-  /** A task worker gives the task back (`RETURNED`). */
-  onReturned?(reason: number): void;
-  /** Only who fetched objects is answered with some of them. */
-  onFetched?(entries: unknown, segments: readonly Uint8Array[], firstSegment: number): void;
 /** The calling half of a channel: numbers what is sent and hands each reply to who waits for it. */
 export class PeerConnection {
   readonly channel: Channel;
@@ -71,6 +69,11 @@ export class PeerConnection {
     return call;
   }
 
+  /** As `expect`, under a number that the caller has chosen (from 2 ** 30: the numbers of tasks). */
+  expectAs(call: number, reply: PendingReply): void {
+    this.#pending.set(call, reply);
+  }
+
   /** Takes back those that wait for a reply and match, in the order in which they were sent; late replies are ignored. */
   takeBack<R extends PendingReply>(matches: (reply: PendingReply) => reply is R): R[] {
     const taken: R[] = [];
@@ -85,11 +88,6 @@ export class PeerConnection {
   /** Nobody waits any more; a late reply is ignored. */
   forget(call: number): void {
     this.#pending.delete(call);
-  /** As `expect`, under a number that the caller has chosen (from 2 ** 30: the numbers of tasks). */
-  expectAs(call: number, reply: PendingReply): void {
-    this.#pending.set(call, reply);
-  }
-
   }
 
   #receive(record: ChannelRecord, segments: readonly Uint8Array[]): void {
@@ -115,6 +113,10 @@ export class PeerConnection {
         this.#pending.delete(call);
         reply.onFailure(bytesOf(record[2]), record[0] === RECORD.failure);
         return;
+      case RECORD.returned:
+        this.#pending.delete(call);
+        reply.onReturned?.(Number(record[2]));
+        return;
       case RECORD.stream:
         reply.onStream();
         return;
@@ -127,10 +129,6 @@ export class PeerConnection {
       case RECORD.end:
         this.#pending.delete(call);
         reply.onEnd(record[2] == null ? undefined : bytesOf(record[2]));
-      case RECORD.returned:
-        this.#pending.delete(call);
-        reply.onReturned?.(Number(record[2]));
-        return;
         return;
       default:
         throw new ProtocolError(`Channel record of unknown kind ${String(record[0])}.`);

@@ -1,4 +1,5 @@
 import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { RECORD } from '@manta/runtime/rpc/records';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 
 const RETRY_MS = 500;
@@ -10,7 +11,7 @@ interface LinkOptions {
 }
 
 /**
- * A connection to a node's agent that carries nothing: when this process dies, the kernel closes it, and the agent
+ * A connection to a node's agent, which is told that it is this driver's sign of life: when this process dies, the kernel closes it, and the agent
  * tells the head. A driver with a busy event loop keeps it. When the agent goes, another one is found.
  */
 export class LivenessLink {
@@ -30,6 +31,7 @@ export class LivenessLink {
     }
     try {
       const connection = await core.connect(address);
+      connection.channel.send([RECORD.link]);
       this.#isWarned = false;
       connection.onLost(() => this.#retryLater());
     } catch (error) {

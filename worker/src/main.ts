@@ -11,7 +11,7 @@ import { GatedTransport } from './agent/gated-transport.ts';
 import { discoverCluster } from './agent/head-client.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeFolders } from './agent/node-agent.ts';
 import { newIdentity } from './agent/node-identity.ts';
-import { defaultPoolSettings } from './pool/pool-state.ts';
+import { defaultPoolSettings } from './pool/pool-settings.ts';
 import { detectNodeResources, type ResourceOptions } from './resources/node-resources.ts';
 
 const HOST_PROGRAM = './host/host-main.js';
@@ -41,6 +41,10 @@ export interface NodeOptions extends ResourceOptions {
    * as far as they fit into 5 % of its memory.
    */
   poolSize?: number;
+  /** Memory for objects; default: 30 % of the machine's, as far as there is room for it in shared memory. */
+  objectStoreBytes?: number;
+  /** Where objects go that this memory has no room for, used in turn. Default: `spill/` in `directory`. */
+  spillDirectories?: readonly string[];
   logger?: AgentLogger;
   /** How long the head is waited for; default 30 s. */
   startTimeoutMs?: number;
@@ -102,6 +106,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       tcpHost: options.tcpHost,
       preloadModules: options.preloadModules ?? [],
       poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize, capacity.memoryBytes),
+      objectStore: {
+        limitBytes: options.objectStoreBytes,
+        spillDirectories: options.spillDirectories ?? [join(options.directory, 'spill')],
+      },
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),
         hostNodeArguments: options.programs?.hostNodeArguments ?? [],

@@ -36,12 +36,9 @@ export class DriverLinks {
     return [...this.linked.keys()];
   }
 
-  accept(channel: Channel): void {
-    const { processId, role } = channel.peer;
-    if (role !== 'driver') {
-      channel.close();
-      return;
-    }
+  /** The driver at the other end said that this channel is its sign of life. */
+  link(channel: Channel): void {
+    const { processId } = channel.peer;
     let driver = this.linked.get(processId);
     if (driver === undefined) {
       driver = { channels: new Set(), cancelEnd: undefined };
@@ -49,9 +46,8 @@ export class DriverLinks {
       this.options.onLinked(processId);
     }
     driver.cancelEnd?.();
+    if (driver.channels.has(channel)) return;
     driver.channels.add(channel);
-    // A link carries nothing; reading it is what shows its end.
-    channel.onRecord(() => undefined);
     channel.onClose(() => this.closed(processId, channel));
   }
 

@@ -3,9 +3,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBroker, type Broker } from '@manta/runtime/broker/broker';
+import type { Channel } from '@manta/runtime/channel/channel';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import { openChannel } from '@manta/runtime/channel/open-channel';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
+import { RECORD } from '@manta/runtime/rpc/records';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { JobLogs, NodeLogsReply, type ProcessAddress } from '@manta/runtime/wire/messages';
@@ -275,10 +277,13 @@ describe('partition', () => {
 });
 
 describe('drivers', () => {
-  const openLink = (processId: ProcessId) => {
+  const openLink = async (processId: ProcessId): Promise<Channel> => {
     const address = head.registrations[0]?.address as ProcessAddress;
     const self = { processId, role: 'driver' as const };
-    return openChannel(address, { self, machineId: machineId(), token: TOKEN, timeoutMs: 2_000 });
+    const options = { self, machineId: machineId(), token: TOKEN, timeoutMs: 2_000 };
+    const channel = await openChannel(address, options);
+    channel.send([RECORD.link]);
+    return channel;
   };
 
   it('are reported when they link, and when no link is left', async () => {

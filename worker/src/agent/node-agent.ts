@@ -1,33 +1,26 @@
 import { hostname } from 'node:os';
-import { assert } from '@manta/runtime/assert';
-import type { ChannelServer } from '@manta/runtime/channel/channel';
-import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
-import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { MessageHandler, Subscription } from '@manta/runtime/transport/transport';
 import {
   Acknowledgement,
-  NodeCommands,
-  NodeLogs,
   NodeRegisterReply,
   PROTOCOL_VERSION,
   type NodeCapacity,
+  type NodeCommands,
   type NodeEvent,
   type NodeRegisterInput,
 } from '@manta/runtime/wire/messages';
-import { subjectsOf, type NodeOperation, type Subjects } from '@manta/runtime/wire/subjects';
-import type { InferOutput } from 'valibot';
+import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
+import type { ObjectStoreSettings } from '../objects/node-object-store.ts';
 import { GroupGuardian } from '../pool/group-guardian.ts';
-import type { PoolSettings } from '../pool/pool-state.ts';
+import type { PoolSettings } from '../pool/pool-settings.ts';
 import { ProcessGroups } from '../pool/process-groups.ts';
 import { nodeLabels } from '../resources/node-resources.ts';
 import { ActorSupervisor } from './actor-supervisor.ts';
 import type { AgentLogger } from './agent-logger.ts';
-import { answer } from './answer.ts';
-import { driverEnded, DriverLinks } from './driver-links.ts';
+import { AgentConnections } from './agent-connections.ts';
 import type { GatedTransport } from './gated-transport.ts';
 import { HeadClient } from './head-client.ts';
 import { HeartbeatThread } from './heartbeat.ts';
@@ -35,6 +28,7 @@ import type { HeartbeatIdentity, HeartbeatToAgent } from './heartbeat-protocol.t
 import { JobLogPublisher } from './job-log-publisher.ts';
 import { LogDirectory } from './log-directory.ts';
 import { newIdentity, type NodeIdentity } from './node-identity.ts';
+import { NodeRequests } from './node-requests.ts';
 import { Registration } from './registration.ts';
 import { Reporter } from './reporter.ts';
 
@@ -55,6 +49,7 @@ export interface NodeAgentOptions {
   /** Interface for channels from other machines; absent: Unix sockets only. */
   tcpHost: string | undefined;
   poolSettings: PoolSettings;
+  objectStore: ObjectStoreSettings;
   programs: NodePrograms;
   /** The head asks this node to end. */
   onShutdown(): void;
@@ -84,15 +79,14 @@ export class NodeAgent {
   private readonly logs: LogDirectory;
   private readonly jobLogs: JobLogPublisher;
   private readonly supervisor: ActorSupervisor;
-  private readonly links: DriverLinks;
+  private readonly connections: AgentConnections;
+  private readonly requests: NodeRequests;
   private identity: NodeIdentity;
   private epoch = '';
-  private server: ChannelServer | undefined;
   private heartbeat: HeartbeatThread | undefined;
   private guardian: GroupGuardian | undefined;
   private heartbeatIdentity: HeartbeatIdentity | undefined;
   private readonly stopListening: (() => void)[] = [];
-  private nodeSubscriptions: Subscription[] = [];
   private partitioned = false;
   private closing = false;
 
@@ -130,14 +124,21 @@ export class NodeAgent {
       nodeId,
     });
     this.supervisor = this.makeSupervisor();
-    this.links = new DriverLinks({
-      clock,
-      isConnected: () => transport.status === 'connected',
-      onLinked: (processId) => this.reporter.push({ type: 'driver-linked', processId }),
-      onEnded: (processId) => {
-        removeSocket(options.folders.sockets, processId);
-        this.reporter.push(driverEnded(processId, this.nodeId));
-      },
+    this.connections = new AgentConnections({
+      ...options,
+      subjects: this.subjects,
+      processId: options.mintId('process'),
+      nodeId,
+      socketDirectory: options.folders.sockets,
+      memoryBytes: options.capacity.memoryBytes,
+      report: (event) => this.report(event),
+    });
+    this.requests = new NodeRequests({
+      transport,
+      subjects: this.subjects,
+      onCommands: (commands) => this.takeCommands(commands),
+      onLogs: (query) => this.logs.answer(query),
+      onShutdown: () => clock.after(0, () => options.onShutdown()),
     });
   }
 
@@ -151,8 +152,8 @@ export class NodeAgent {
    */
   async start(deadlineMs: number): Promise<void> {
     const { transport } = this.options;
-    this.server = await this.listen();
-    this.subscribeNode();
+    await this.connections.open();
+    this.requests.listen(this.nodeId);
     const started = transport.subscribe(this.subjects.headStarted, () =>
       this.registration.request(),
     );
@@ -191,6 +192,7 @@ export class NodeAgent {
     // Hosts first: nobody may reach them from the moment this node counts as cut off.
     this.supervisor.setPartitioned(on);
     this.heartbeat?.setPartitioned(on);
+    this.connections.setPartitioned(on);
     this.options.transport.setCut(on);
   }
 
@@ -198,9 +200,9 @@ export class NodeAgent {
   async close(reason: string, graceMs: number, lastReportsMs: number): Promise<void> {
     this.closing = true;
     this.registration.close();
-    this.links.close();
+    this.connections.stopLinks();
     for (const stop of this.stopListening) stop();
-    for (const subscription of this.nodeSubscriptions) subscription.unsubscribe();
+    this.requests.close();
     await this.supervisor.close(graceMs);
     if (this.options.transport.status === 'connected') {
       await this.reporter.flush(lastReportsMs);
@@ -208,7 +210,8 @@ export class NodeAgent {
     }
     this.reporter.close();
     this.jobLogs.close();
-    await Promise.all([this.heartbeat?.close(), this.server?.close(), this.guardian?.close()]);
+    await Promise.all([this.heartbeat?.close(), this.connections.close()]);
+    await this.guardian?.close();
   }
 
   private async deregister(reason: string): Promise<void> {
@@ -226,23 +229,13 @@ export class NodeAgent {
       this.options.logger.warn({ error: error.message }, 'no guardian over the host processes'),
     );
     this.groups.watch(this.guardian);
+    for (const directory of this.connections.directories) this.guardian.removeAtEnd(directory);
   }
 
-  private listen(): Promise<ChannelServer> {
-    const { mintId, folders, tcpHost, token, logger, transport } = this.options;
-    const processId = mintId('process');
-    return listenChannels({
-      processId,
-      role: 'agent',
-      machineId: machineId(),
-      socketDirectory: folders.sockets,
-      ...(tcpHost === undefined ? {} : { tcpHost }),
-      nats: { transport, subject: this.subjects.processChannel(processId) },
-      token,
-      onChannel: (channel) => this.links.accept(channel),
-      onRefused: (reason) => logger.warn({ error: reason.message }, 'refused a channel'),
-      accepts: () => !this.partitioned,
-    });
+  /** To the head; what ends is no longer in the object store either. */
+  private report(event: NodeEvent): void {
+    if (event.type === 'process-ended') this.connections.processEnded(event.processId);
+    this.reporter.push(event);
   }
 
   private makeSupervisor(): ActorSupervisor {
@@ -266,6 +259,7 @@ export class NodeAgent {
         processId,
         machineId: machineId(),
         isolation,
+        agent: this.connections.address,
         socketDirectory: options.folders.sockets,
         moduleCacheDirectory: options.folders.cache,
         ...(options.tcpHost === undefined ? {} : { tcpHost: options.tcpHost }),
@@ -273,7 +267,7 @@ export class NodeAgent {
         brokerAddress: options.natsUrl,
         preloadModules: options.preloadModules,
       }),
-      report: (event) => this.reporter.push(event),
+      report: (event) => this.report(event),
     });
   }
 
@@ -287,8 +281,7 @@ export class NodeAgent {
   }
 
   private describe(): NodeRegisterInput {
-    const { options, server } = this;
-    assert(server !== undefined, 'a node registers after it listens');
+    const { options } = this;
     return {
       ...this.identity,
       name: options.name,
@@ -298,10 +291,12 @@ export class NodeAgent {
       protocolVersion: PROTOCOL_VERSION,
       capacity: options.capacity,
       labels: nodeLabels(this.nodeId, options.capacity.gpus, options.labels),
-      address: { ...server.address, nodeId: this.nodeId },
+      address: this.connections.address,
       actors: [],
       hosts: this.supervisor.hosted(),
-      drivers: this.links.drivers,
+      drivers: this.connections.drivers,
+      leases: this.supervisor.leases(),
+      idleHosts: this.supervisor.idleHosts(),
     };
   }
 
@@ -332,35 +327,13 @@ export class NodeAgent {
     });
     this.reporter.reset();
     this.identity = newIdentity(this.options.mintId);
-    this.subscribeNode();
+    this.requests.listen(this.nodeId);
   }
 
-  private subscribeNode(): void {
-    const { transport } = this.options;
-    for (const subscription of this.nodeSubscriptions) subscription.unsubscribe();
-    const on = (operation: NodeOperation, handler: MessageHandler): Subscription =>
-      transport.subscribe(this.subjects.node(this.nodeId, operation), handler);
-    // 'ping' is answered by the heartbeat thread.
-    this.nodeSubscriptions = [
-      on('commands', (payload, _subject, reply) => answer(reply, () => this.takeCommands(payload))),
-      on('logs', (payload, _subject, reply) =>
-        answer(reply, () => this.logs.answer(decodeControl(NodeLogs, payload))),
-      ),
-      on('shutdown', (_payload, _subject, reply) =>
-        answer(reply, () => {
-          this.options.clock.after(0, () => this.options.onShutdown());
-          return ACKNOWLEDGED;
-        }),
-      ),
-    ];
-  }
-
-  private takeCommands(payload: Uint8Array): InferOutput<typeof Acknowledgement> {
-    const { epoch, commands } = decodeControl(NodeCommands, payload);
+  private takeCommands({ epoch, commands }: NodeCommands): void {
     // A head that this node has not registered with yet; what it says holds all the same.
     if (epoch !== this.epoch) this.registration.request();
     this.supervisor.execute(commands);
-    return ACKNOWLEDGED;
   }
 
   private async sendReport(firstSequence: number, events: NodeEvent[]): Promise<void> {
@@ -394,5 +367,3 @@ export class NodeAgent {
     this.registration.request();
   }
 }
-
-const ACKNOWLEDGED: InferOutput<typeof Acknowledgement> = { ok: true };

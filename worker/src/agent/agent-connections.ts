@@ -1,0 +1,145 @@
+import { assert } from '@manta/runtime/assert';
+import type { Channel, ChannelRecord, ChannelServer } from '@manta/runtime/channel/channel';
+import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
+import { machineId } from '@manta/runtime/channel/machine-id';
+import { ProtocolError } from '@manta/runtime/errors/errors';
+import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
+import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
+import { RECORD } from '@manta/runtime/rpc/records';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { NodeEvent, ProcessAddress } from '@manta/runtime/wire/messages';
+import type { Subjects } from '@manta/runtime/wire/subjects';
+import { NodeObjectStore, type ObjectStoreSettings } from '../objects/node-object-store.ts';
+import type { AgentLogger } from './agent-logger.ts';
+import { driverEnded, DriverLinks } from './driver-links.ts';
+import type { GatedTransport } from './gated-transport.ts';
+
+export interface AgentConnectionsOptions {
+  transport: GatedTransport;
+  clusterId: ClusterId;
+  subjects: Subjects;
+  clock: Clock;
+  logger: AgentLogger;
+  token: string;
+  processId: ProcessId;
+  nodeId(): NodeId;
+  socketDirectory: string;
+  /** Interface for channels from other machines; absent: Unix sockets only. */
+  tcpHost: string | undefined;
+  objectStore: ObjectStoreSettings;
+  /** Of the node. */
+  memoryBytes: number;
+  report(event: NodeEvent): void;
+}
+
+/**
+ * What an agent does over channels: it hears that drivers live, manages the object store for the processes of its node,
+ * and gives blobs to other nodes.
+ */
+export class AgentConnections {
+  private readonly options: AgentConnectionsOptions;
+  private readonly links: DriverLinks;
+  private readonly peers: PeerConnections;
+  private server: ChannelServer | undefined;
+  private store: NodeObjectStore | undefined;
+  private partitioned = false;
+
+  constructor(options: AgentConnectionsOptions) {
+    const { transport, clock, logger, processId, socketDirectory, report } = options;
+    this.options = options;
+    this.peers = new PeerConnections({
+      self: { processId, role: 'agent' },
+      clusterId: options.clusterId,
+      machineId: machineId(),
+      token: options.token,
+      transport: () => Promise.resolve(transport),
+      onRefused: (reason) => logger.warn({ error: reason.message }, 'a peer was refused'),
+    });
+    this.links = new DriverLinks({
+      clock,
+      isConnected: () => transport.status === 'connected',
+      onLinked: (driver) => report({ type: 'driver-linked', processId: driver }),
+      onEnded: (driver) => {
+        removeSocket(socketDirectory, driver);
+        report(driverEnded(driver, options.nodeId()));
+      },
+    });
+  }
+
+  /** @throws MantaError when there is no place for the object store. */
+  async open(): Promise<void> {
+    const { clock, logger, objectStore, memoryBytes, processId, nodeId } = this.options;
+    this.store = await NodeObjectStore.open({
+      clock,
+      logger,
+      settings: objectStore,
+      memoryBytes,
+      nodeId: nodeId(),
+      processId,
+      agent: () => this.address,
+      connect: (address) => this.peers.connect(address),
+    });
+    this.server = await this.listen();
+  }
+
+  /** How processes reach this agent. */
+  get address(): ProcessAddress {
+    const { server, options } = this;
+    assert(server !== undefined, 'a node has an address once it listens');
+    return { ...server.address, nodeId: options.nodeId() };
+  }
+
+  /** Those that live, as far as their links say. */
+  get drivers(): ProcessId[] {
+    return this.links.drivers;
+  }
+
+  /** What must be removed when the agent cannot do it itself. */
+  get directories(): readonly string[] {
+    return this.store?.directories ?? [];
+  }
+
+  /** What the process stored is freed, or kept for others. */
+  processEnded(processId: ProcessId): void {
+    this.store?.processEnded(processId);
+  }
+
+  setPartitioned(on: boolean): void {
+    this.partitioned = on;
+    this.peers.setCut(on);
+  }
+
+  /** The node goes, the drivers stay: their links ending now says nothing. */
+  stopLinks(): void {
+    this.links.close();
+  }
+
+  async close(): Promise<void> {
+    this.stopLinks();
+    await Promise.all([this.peers.close(), this.server?.close()]);
+    await this.store?.close();
+  }
+
+  private listen(): Promise<ChannelServer> {
+    const { socketDirectory, tcpHost, token, logger, transport, subjects, processId } =
+      this.options;
+    return listenChannels({
+      processId,
+      role: 'agent',
+      machineId: machineId(),
+      socketDirectory,
+      ...(tcpHost === undefined ? {} : { tcpHost }),
+      nats: { transport, subject: subjects.processChannel(processId) },
+      token,
+      onChannel: (channel) => channel.onRecord((record) => this.receive(channel, record)),
+      onRefused: (reason) => logger.warn({ error: reason.message }, 'refused a channel'),
+      accepts: () => !this.partitioned,
+    });
+  }
+
+  private receive(channel: Channel, record: ChannelRecord): void {
+    if (record[0] === RECORD.link && channel.peer.role === 'driver') this.links.link(channel);
+    else if (this.store?.receive(channel, record) !== true)
+      throw new ProtocolError(`An agent takes no channel record of kind ${String(record[0])}.`);
+  }
+}

@@ -1,0 +1,373 @@
+import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
+import { attachmentRecord } from '@manta/runtime/core/node-store';
+import {
+  BackpressureError,
+  MantaError,
+  ObjectFreedError,
+  ProtocolError,
+} from '@manta/runtime/errors/errors';
+import type { BlobId, NodeId, ProcessId } from '@manta/runtime/ids';
+import {
+  blobFrom,
+  slotRecord,
+  type BlobDescriptor,
+  type SlotAddress,
+} from '@manta/runtime/objects/blob';
+import { addressFrom } from '@manta/runtime/rpc/address-record';
+import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { RECORD } from '@manta/runtime/rpc/records';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
+import type { AgentLogger } from '../agent/agent-logger.ts';
+import type { ChunkRequest } from '../transfer/blob-server.ts';
+import { BlobTable, type BlobEntry, type Freed } from './blob-table.ts';
+import { OwnerWatch } from './owner-watch.ts';
+import { RoomMaker } from './room-maker.ts';
+import { SpillFailedError } from './spill-errors.ts';
+import { SpillFiles } from './spill-files.ts';
+import type { SpillStorage } from './spill-storage.ts';
+import type { SlotSource, StoreMemory } from './store-memory.ts';
+import { StoreProcesses } from './store-processes.ts';
+import { blobIdsFrom, callFrom, countFrom, keptFrom } from './store-records.ts';
+import { fullText, type StoreUsage } from './store-usage.ts';
+
+export interface ObjectStoreOptions {
+  clock: Clock;
+  logger: AgentLogger;
+  /** This agent as others reach it, with its node's id. */
+  agent(): ProcessAddress;
+  nodeId(): NodeId;
+  memory: StoreMemory;
+  slots: SlotSource;
+  spillStorage: SpillStorage;
+  spillDirectories: readonly string[];
+  connect(address: ProcessAddress): Promise<PeerConnection>;
+  /** Brings a blob of another node here. @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
+  pull(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress>;
+}
+
+/** Unanswered questions of one process. */
+const OPEN_QUESTIONS_MAX = 10_000;
+/** Releases that came before the blob they are for is known: it may still be on its way. */
+const EARLY_RELEASE_MS = 60_000;
+const EARLY_RELEASES_MAX = 100_000;
+const DISK_ATTEMPTS = 2;
+
+/**
+ * The object store of a node, as its agent manages it: tells processes where it is, makes room by moving blobs to disk,
+ * brings them back, takes over what dead processes leave, and frees what nobody owns any more.
+ */
+export class ObjectStore {
+  readonly #options: ObjectStoreOptions;
+  readonly #table = new BlobTable();
+  readonly #processes: StoreProcesses;
+  readonly #files: SpillFiles;
+  readonly #room: RoomMaker;
+  readonly #owners: OwnerWatch;
+  readonly #openQuestions = new Map<ProcessId, number>();
+  readonly #restoring = new Map<BlobId, Promise<SlotAddress>>();
+  readonly #earlyReleases = new Map<BlobId, number>();
+  #spilledBytes = 0;
+  #restoredBytes = 0;
+  #closed = false;
+
+  constructor(options: ObjectStoreOptions) {
+    const { clock, logger, memory, slots, connect } = options;
+    this.#options = options;
+    this.#processes = new StoreProcesses(clock);
+    this.#files = new SpillFiles({
+      storage: options.spillStorage,
+      directories: options.spillDirectories,
+      onWritten: (bytes) => {
+        this.#spilledBytes += bytes;
+      },
+      onFailure: ({ directory, error }) =>
+        logger.warn({ directory, error: String(error) }, 'spilling objects to disk failed'),
+    });
+    this.#room = new RoomMaker({
+      clock,
+      logger,
+      memory,
+      slots,
+      files: this.#files,
+      table: this.#table,
+      processes: this.#processes,
+      describe: (bytes, tooLarge, disk) =>
+        fullText({ ...this.usage(), nodeId: options.nodeId() }, bytes, tooLarge, disk?.message),
+    });
+    this.#owners = new OwnerWatch({
+      clock,
+      connect,
+      onDied: (owner) => this.#free(this.#table.ownerDied(owner)),
+    });
+  }
+
+  /** Handles the records of this part; false for those of others. @throws ProtocolError */
+  receive(channel: Channel, record: ChannelRecord): boolean {
+    switch (record[0]) {
+      case RECORD.storeAttach:
+        this.#attach(channel, callFrom(record[1]));
+        return true;
+      case RECORD.storeNeed:
+        this.#need(channel, callFrom(record[1]), countFrom(record[2], 'size'));
+        return true;
+      case RECORD.storeLocate: {
+        const [, call, blob, owner] = record;
+        this.#locateFor(channel, callFrom(call), blobFrom(blob), addressFrom(owner));
+        return true;
+      }
+      case RECORD.storeRelease:
+        this.#release(blobIdsFrom(record[1]));
+        return true;
+      case RECORD.storeKeep:
+        this.#keep(channel.peer.processId, record[1]);
+        return true;
+      default:
+        return this.#processes.receive(channel, record);
+    }
+  }
+
+  /** A host, one of its threads, or a driver of this node is gone. */
+  processEnded(processId: ProcessId): void {
+    if (this.#closed) return;
+    this.#room.processEnded(processId);
+    const { memory } = this.#options;
+    const owned = this.#table.ownerDied(processId);
+    const kept = new Set(this.#table.holderDied(processId).map(keyOf));
+    for (const segmentId of memory.adopt(processId)) {
+      const slots = [...memory.liveSlots(segmentId)].map(({ slot }) => slot);
+      memory.release(slots.filter((slot) => !kept.has(keyOf(slot))));
+    }
+    this.#free(owned);
+    memory.trim();
+    // What it watched for us is watched from here now.
+    for (const owner of this.#table.addresses().values()) this.#watch(owner);
+  }
+
+  /** For a pull: resolves when there may be room. @throws ObjectStoreFullError */
+  makeRoom(bytes: number): Promise<void> {
+    return this.#room.make(bytes);
+  }
+
+  /** For a pull: the blob is here, in a slot of the agent. */
+  pulled(blob: BlobDescriptor, slot: SlotAddress, owner: ProcessAddress): void {
+    const { blobId, sizeBytes } = blob;
+    const lastUsedMs = this.#options.clock.now();
+    const entry = this.#table.add({
+      blobId,
+      sizeBytes,
+      owner: owner.processId,
+      ownerAddress: owner,
+      slot,
+      holder: undefined,
+      spilled: undefined,
+      lastUsedMs,
+    });
+    if (entry.slot !== slot) this.#options.memory.release([slot]);
+    this.#watch(owner);
+  }
+
+  /** For another node; undefined: not here. */
+  async read(request: ChunkRequest): Promise<Uint8Array | undefined> {
+    const { blobId, offset, bytes } = request;
+    const { slots, clock } = this.#options;
+    const target = Buffer.allocUnsafeSlow(bytes);
+    const entry = this.#table.get(blobId);
+    const slot = entry === undefined ? request.slot : entry.slot;
+    if (entry !== undefined) {
+      if (offset + bytes > entry.sizeBytes) return undefined;
+      entry.lastUsedMs = clock.now();
+    }
+    if (slot !== undefined && (await slots.copyOut(slot, offset, target))) return target;
+    // It may have been moved while it was copied.
+    const spilled = this.#table.get(blobId)?.spilled;
+    if (spilled === undefined) return undefined;
+    await this.#files.readPart(spilled, offset, target);
+    return target;
+  }
+
+  usage(): StoreUsage {
+    const { memory } = this.#options;
+    return {
+      limitBytes: memory.limitBytes,
+      usedBytes: memory.usedBytes,
+      diskBytes: this.#files.spilledBytes,
+      spilledBytes: this.#spilledBytes,
+      restoredBytes: this.#restoredBytes,
+      evictions: this.#room.evictions,
+      liveBytes: this.#room.liveBytes,
+    };
+  }
+
+  /** Removes everything, from memory and from disk. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#room.close();
+    this.#owners.close();
+    await this.#options.slots.close();
+    this.#options.memory.close({ removeSegments: true });
+  }
+
+  #attach(channel: Channel, call: number): void {
+    const { agent, nodeId, memory } = this.#options;
+    const { role, processId } = channel.peer;
+    if (role === 'agent')
+      throw new ProtocolError('An agent that attaches to the store of another.');
+    this.#processes.attach(channel);
+    this.#owners.unwatch(processId);
+    const { directory, limitBytes } = memory;
+    const attachment = { directory, nodeId: nodeId(), limitBytes, agent: agent() };
+    channel.send([RECORD.result, call, attachmentRecord(attachment)]);
+  }
+
+  #need(channel: Channel, call: number, bytes: number): void {
+    const { processId } = channel.peer;
+    this.#answer(channel, call, async () => {
+      await this.#room.make(bytes, processId);
+      return null;
+    });
+  }
+
+  #locateFor(channel: Channel, call: number, blob: BlobDescriptor, owner: ProcessAddress): void {
+    this.#answer(channel, call, async () => slotRecord(await this.locate(blob, owner)));
+  }
+
+  /** @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
+  async locate(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress> {
+    const { slots, clock, nodeId, pull } = this.#options;
+    const entry = this.#table.get(blob.blobId);
+    if (entry !== undefined) {
+      entry.lastUsedMs = clock.now();
+      if (entry.slot !== undefined && (await slots.isCurrent(entry.slot))) return entry.slot;
+      const restored = await this.#restore(entry);
+      if (restored !== undefined) return restored;
+    } else if (blob.slot !== undefined && blob.agent.nodeId === nodeId()) {
+      if (await slots.isCurrent(blob.slot)) return blob.slot;
+    }
+    return pull(blob, owner);
+  }
+
+  /** Undefined: there is no good copy on disk. */
+  async #restore(entry: BlobEntry): Promise<SlotAddress | undefined> {
+    const { blobId } = entry;
+    if (entry.spilled === undefined) return undefined;
+    let restoring = this.#restoring.get(blobId);
+    if (restoring === undefined) {
+      restoring = this.#readBack(entry).finally(() => this.#restoring.delete(blobId));
+      this.#restoring.set(blobId, restoring);
+    }
+    try {
+      return await restoring;
+    } catch (error) {
+      if (!(error instanceof SpillFailedError)) throw error;
+      this.#options.logger.error({ blobId, error: error.message }, 'a spilled object is damaged');
+      if (this.#table.get(blobId) === entry) this.#free(this.#table.release([blobId]));
+      return undefined;
+    }
+  }
+
+  async #readBack(entry: BlobEntry): Promise<SlotAddress> {
+    const { memory, clock } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      const place = await this.#room.reserve(entry.sizeBytes);
+      try {
+        if (entry.spilled === undefined) throw new SpillFailedError([]);
+        await this.#files.read(entry.spilled, (offset, bytes) => place.write(offset, bytes));
+      } catch (error) {
+        memory.release([place.slot]);
+        this.#refuseFreed(entry);
+        if (attempt === DISK_ATTEMPTS) throw error;
+        continue;
+      }
+      if (this.#table.get(entry.blobId) !== entry) memory.release([place.slot]);
+      this.#refuseFreed(entry);
+      this.#table.place(entry, place.slot, undefined);
+      entry.lastUsedMs = clock.now();
+      this.#restoredBytes += entry.sizeBytes;
+      return place.slot;
+    }
+  }
+
+  #refuseFreed(entry: BlobEntry): void {
+    if (this.#table.get(entry.blobId) !== entry)
+      throw new ObjectFreedError(`Blob ${entry.blobId} was freed while it came back from disk.`);
+  }
+
+  #keep(holder: ProcessId, value: unknown): void {
+    const { clock } = this.#options;
+    for (const { blob, owner } of keptFrom(value)) {
+      const { blobId, sizeBytes, slot } = blob;
+      if (slot === undefined) throw new ProtocolError('A blob is kept, but nowhere.');
+      if (this.#earlyReleases.delete(blobId)) {
+        this.#processes.tell(holder, [RECORD.storeRelease, [blobId]]);
+        continue;
+      }
+      this.#table.add({
+        blobId,
+        sizeBytes,
+        owner: owner.processId,
+        ownerAddress: owner,
+        slot,
+        holder,
+        spilled: undefined,
+        lastUsedMs: clock.now(),
+      });
+    }
+  }
+
+  #release(blobIds: readonly BlobId[]): void {
+    const released = this.#table.release(blobIds);
+    this.#free(released);
+    const now = this.#options.clock.now();
+    for (const blobId of released.unknown) this.#earlyReleases.set(blobId, now);
+    for (const [blobId, at] of this.#earlyReleases) {
+      const isKept = now - at < EARLY_RELEASE_MS && this.#earlyReleases.size <= EARLY_RELEASES_MAX;
+      if (isKept) break;
+      this.#earlyReleases.delete(blobId);
+    }
+  }
+
+  #free({ slots, spilled, byHolder, owners }: Freed): void {
+    if (this.#closed) return;
+    this.#options.memory.release(slots);
+    for (const location of spilled) void this.#files.free(location);
+    for (const [holder, blobIds] of byHolder)
+      this.#processes.tell(holder, [RECORD.storeRelease, blobIds]);
+    for (const owner of owners) this.#owners.unwatch(owner);
+  }
+
+  /** The death of processes of this node is told by those who started or linked them. */
+  #watch(owner: ProcessAddress): void {
+    if (!this.#processes.has(owner.processId)) this.#owners.watch(owner);
+  }
+
+  #answer(channel: Channel, call: number, answer: () => Promise<unknown>): void {
+    const { processId } = channel.peer;
+    const open = this.#openQuestions.get(processId) ?? 0;
+    if (open >= OPEN_QUESTIONS_MAX) {
+      const error = new BackpressureError(`More than ${open} questions to the store are open.`);
+      channel.send([RECORD.failure, call, encodeError(error)]);
+      return;
+    }
+    this.#openQuestions.set(processId, open + 1);
+    const done = (record: ChannelRecord): void => {
+      const left = (this.#openQuestions.get(processId) ?? 1) - 1;
+      if (left === 0) this.#openQuestions.delete(processId);
+      else this.#openQuestions.set(processId, left);
+      channel.send(record);
+    };
+    answer().then(
+      (value) => done([RECORD.result, call, value]),
+      (error: unknown) => {
+        if (!MantaError.is(error))
+          this.#options.logger.error({ error: String(error) }, 'the object store failed');
+        done([RECORD.failure, call, encodeError(error)]);
+      },
+    );
+  }
+}
+
+const keyOf = ({ segmentId, offset, generation }: SlotAddress): string =>
+  `${segmentId}/${offset}/${generation}`;

@@ -1,0 +1,31 @@
+/** One directory that did not take what was to be written, or one file that did not give it back. */
+export interface SpillFailure {
+  readonly directory: string;
+  /** No space or quota left: worth trying again once there is some. */
+  readonly full: boolean;
+  readonly error: unknown;
+}
+
+/** No disk took a batch of blobs, or gave one back. Inside the agent only; callers get an ObjectStoreFullError or ObjectLostError. */
+export class SpillFailedError extends Error {
+  readonly failures: readonly SpillFailure[];
+
+  constructor(failures: readonly SpillFailure[]) {
+    super(failures.map(({ directory, error }) => `${directory}: ${textOf(error)}`).join('; '));
+    this.name = 'SpillFailedError';
+    this.failures = failures;
+  }
+
+  get full(): boolean {
+    return this.failures.length > 0 && this.failures.every(({ full }) => full);
+  }
+}
+
+export function isFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

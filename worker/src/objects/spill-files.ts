@@ -1,0 +1,210 @@
+import { crc32 } from 'node:zlib';
+import { SpillFailedError, isFull, type SpillFailure } from './spill-errors.ts';
+import type { SpillStorage } from './spill-storage.ts';
+
+/** Where the bytes of a blob lie on disk. */
+export interface SpillLocation {
+  readonly path: string;
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly checksum: number;
+}
+
+/** Reads a part of what is to be written; false: it is gone, so this source is left out. */
+export interface SpillSource {
+  readonly sizeBytes: number;
+  copyOut(offset: number, target: Uint8Array): Promise<boolean>;
+}
+
+export interface SpillFilesOptions {
+  storage: SpillStorage;
+  /** Used in turn; when one fails, the next takes its place. */
+  directories: readonly string[];
+  onWritten?(bytes: number): void;
+  /** Told of every attempt that failed. */
+  onFailure?(failure: SpillFailure): void;
+}
+
+/** Bytes copied out, checksummed and written at a time: what the event loop is kept from at once. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+/** A file gets no further blob once it is this large (Ray: min_spilling_size). */
+const FILE_BYTES = 100 * 1024 * 1024;
+const FILE_BLOBS = 2_000;
+/** One operation on the disk is tried so often; a full disk is not asked again. */
+const ATTEMPTS = 8;
+
+/**
+ * Blobs on disk, many to a file. A file goes when the last of its blobs is freed. What the disk gives back is compared
+ * with the checksum taken when it was written.
+ */
+export class SpillFiles {
+  readonly #options: SpillFilesOptions;
+  /** Blobs in use per file. A file that is being written counts one more. */
+  readonly #users = new Map<string, number>();
+  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  #nextDirectory = 0;
+  #nextFile = 1;
+  #bytes = 0;
+
+  constructor(options: SpillFilesOptions) {
+    this.#options = options;
+  }
+
+  /** Of blobs, on disk now. */
+  get spilledBytes(): number {
+    return this.#bytes;
+  }
+
+  get fileCount(): number {
+    return this.#users.size;
+  }
+
+  /** Groups of sources that go into one file each; a blob that is larger than a file gets one alone. */
+  static batches<S extends { readonly sizeBytes: number }>(sources: readonly S[]): S[][] {
+    const batches: S[][] = [];
+    let bytes = Infinity;
+    for (const source of sources) {
+      const batch = batches.at(-1);
+      if (
+        batch === undefined ||
+        bytes + source.sizeBytes > FILE_BYTES ||
+        batch.length >= FILE_BLOBS
+      ) {
+        batches.push([source]);
+        bytes = source.sizeBytes;
+      } else {
+        batch.push(source);
+        bytes += source.sizeBytes;
+      }
+    }
+    return batches;
+  }
+
+  /**
+   * Writes the sources into one file; undefined stands for a source that was gone. One call at a time.
+   * @throws SpillFailedError when no directory takes them; then nothing of it is left on disk.
+   */
+  async write(sources: readonly SpillSource[]): Promise<(SpillLocation | undefined)[]> {
+    const failures: SpillFailure[] = [];
+    const { directories } = this.#options;
+    for (let tried = 0; tried < directories.length; tried += 1) {
+      const directory = directories[this.#nextDirectory % directories.length] as string;
+      this.#nextDirectory += 1;
+      try {
+        return await this.#writeTo(directory, sources);
+      } catch (error) {
+        const failure = { directory, full: isFull(error), error };
+        failures.push(failure);
+        this.#options.onFailure?.(failure);
+      }
+    }
+    throw new SpillFailedError(failures);
+  }
+
+  async #writeTo(
+    directory: string,
+    sources: readonly SpillSource[],
+  ): Promise<(SpillLocation | undefined)[]> {
+    const path = `${directory}/spill-${this.#nextFile++}`;
+    this.#users.set(path, 1);
+    const locations: (SpillLocation | undefined)[] = [];
+    let offset = 0;
+    try {
+      for (const source of sources) {
+        const checksum = await this.#writeOne(path, offset, source);
+        if (checksum === undefined) {
+          locations.push(undefined);
+          continue;
+        }
+        const { sizeBytes } = source;
+        locations.push({ path, offset, sizeBytes, checksum });
+        offset += sizeBytes;
+        this.#bytes += sizeBytes;
+        this.#users.set(path, (this.#users.get(path) ?? 0) + 1);
+      }
+    } catch (error) {
+      for (const location of locations) if (location !== undefined) await this.free(location);
+      await this.#leave(path);
+      throw error;
+    }
+    await this.#leave(path);
+    this.#options.onWritten?.(offset);
+    return locations;
+  }
+
+  async #writeOne(path: string, start: number, source: SpillSource): Promise<number | undefined> {
+    let checksum = 0;
+    for (let offset = 0; offset < source.sizeBytes; offset += CHUNK_BYTES) {
+      const chunk = this.#buffer.subarray(0, Math.min(CHUNK_BYTES, source.sizeBytes - offset));
+      if (!(await source.copyOut(offset, chunk))) return undefined;
+      checksum = crc32(chunk, checksum);
+      await this.#attempt(() => this.#options.storage.write(path, start + offset, chunk));
+    }
+    return checksum;
+  }
+
+  /**
+   * Gives the bytes in order, in chunks.
+   * @throws SpillFailedError when they cannot be read, or are not what was written.
+   */
+  async read(
+    location: SpillLocation,
+    take: (offset: number, bytes: Uint8Array) => void,
+  ): Promise<void> {
+    const { path, sizeBytes } = location;
+    const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, sizeBytes));
+    let checksum = 0;
+    try {
+      for (let offset = 0; offset < sizeBytes; offset += CHUNK_BYTES) {
+        const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offset));
+        await this.#attempt(() =>
+          this.#options.storage.read(path, location.offset + offset, chunk),
+        );
+        checksum = crc32(chunk, checksum);
+        take(offset, chunk);
+      }
+    } catch (error) {
+      throw new SpillFailedError([{ directory: path, full: false, error }]);
+    }
+    if (checksum === location.checksum) return;
+    const error = new Error(`checksum ${checksum}, but ${location.checksum} was written`);
+    throw new SpillFailedError([{ directory: path, full: false, error }]);
+  }
+
+  /** A part, unchecked: who asks for parts (another node) compares the whole. @throws what the disk says. */
+  async readPart(location: SpillLocation, offset: number, target: Uint8Array): Promise<void> {
+    const { path } = location;
+    await this.#attempt(() => this.#options.storage.read(path, location.offset + offset, target));
+  }
+
+  async free(location: SpillLocation): Promise<void> {
+    this.#bytes -= location.sizeBytes;
+    await this.#leave(location.path);
+  }
+
+  async #leave(path: string): Promise<void> {
+    const users = (this.#users.get(path) ?? 1) - 1;
+    if (users > 0) {
+      this.#users.set(path, users);
+      return;
+    }
+    this.#users.delete(path);
+    try {
+      await this.#attempt(() => this.#options.storage.remove(path));
+    } catch (error) {
+      // It goes with its directory at the end of the session.
+      this.#options.onFailure?.({ directory: path, full: false, error });
+    }
+  }
+
+  async #attempt(operation: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await operation();
+        return;
+      } catch (error) {
+        if (attempt === ATTEMPTS || isFull(error)) throw error;
+      }
+    }
+  }
+}

@@ -4,22 +4,14 @@ import { Unsendable } from './unsendable.ts';
 import type { ValueSource } from './value-source.ts';
 import { ValueReader, type Revive } from './value-reader.ts';
 import type { ValueLimits } from './value-format.ts';
+import type { EncodedParts } from './value-parts.ts';
 import { ValueWriter } from './value-writer.ts';
+
+export type { EncodedParts };
 
 export interface EncodedValue {
   bytes: Uint8Array;
   /** The refs and handles that were met, each once, so that the sender can pin them until the receiver holds them. */
-  transferables: Transferable[];
-}
-
-export interface EncodedParts {
-  /**
-   * The message, cut into pieces. Large blocks (typed arrays, Buffers, ArrayBuffers of at least 16 KiB) are pieces that
-   * point at the user's own memory: copy them before user code runs again. `joinParts` makes one piece of them.
-   */
-  parts: Uint8Array[];
-  /** Of all parts together. */
-  sizeBytes: number;
   transferables: Transferable[];
 }
 
@@ -94,8 +86,7 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
     encodeParts(value, path) {
       const writer = writers.take();
       try {
-        const { parts, sizeBytes } = writer.encodeParts(value, limits, acceptsTransferables);
-        return { parts, sizeBytes, transferables: writer.transferables };
+        return writer.encodeParts(value, limits, acceptsTransferables);
       } catch (error) {
         throw Unsendable.from(error).toSerializationError(path);
       } finally {

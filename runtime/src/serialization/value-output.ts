@@ -63,13 +63,17 @@ export class OutputBuffer {
   }
 
   /** The message without a copy of its large blocks. */
-  finishParts(header: number): { parts: Uint8Array[]; sizeBytes: number } {
+  finishParts(header: number): Uint8Array[] {
     this.buffer[this.start] = header;
     this.checkSize(0);
     const written = this.buffer.subarray(this.start, this.position);
-    const parts = partsOf(written, this.deferred);
     this.keepWritten();
-    return { parts, sizeBytes: written.length + this.deferredBytes };
+    return this.deferred.length === 0 ? [written] : partsOf(written, this.deferred);
+  }
+
+  /** Length of the message so far. */
+  get sizeBytes(): number {
+    return this.position - this.start + this.deferredBytes;
   }
 
   reset(): void {

@@ -1,4 +1,17 @@
+import type { Transferable } from './transferable.ts';
 import { Unsendable } from './unsendable.ts';
+
+export interface EncodedParts {
+  /**
+   * The message, cut into pieces. Blocks (typed arrays, Buffers, ArrayBuffers) of at least 16 KiB, and some of at least
+   * 4 KiB, are pieces that point at the user's own memory: copy them before user code runs again. `joinParts` makes one
+   * piece of them. A single part is never the user's memory.
+   */
+  parts: Uint8Array[];
+  /** Of all parts together. */
+  sizeBytes: number;
+  transferables: Transferable[];
+}
 
 /** A block that stays where the user has it until the message is put together. */
 export interface DeferredBlock {

@@ -24,6 +24,7 @@ import {
 } from './value-format.ts';
 import { ObjectNumbers } from './object-numbers.ts';
 import { OutputBuffer } from './value-output.ts';
+import type { EncodedParts } from './value-parts.ts';
 
 const NO_LIMITS: ValueLimits = {
   valueDepth: 0,
@@ -63,15 +64,13 @@ export class ValueWriter {
   }
 
   /** The same in parts, of which the large ones are the user's own memory. */
-  encodeParts(
-    value: unknown,
-    limits: ValueLimits,
-    acceptsTransferables: boolean,
-  ): { parts: Uint8Array[]; sizeBytes: number } {
+  encodeParts(value: unknown, limits: ValueLimits, acceptsTransferables: boolean): EncodedParts {
+    const { output } = this;
     try {
       this.begin(limits, acceptsTransferables, true);
       this.write(value);
-      return this.output.finishParts(this.header());
+      const parts = output.finishParts(this.header());
+      return { parts, sizeBytes: output.sizeBytes, transferables: this.transferables };
     } finally {
       this.end();
     }

@@ -1,20 +1,23 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { Isolation, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
+import type { Isolation, LeaseReport, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
 import type { HostConfiguration, StartActor } from '../host/host-protocol.ts';
 import { HostPool, type ActorMessage } from '../pool/host-pool.ts';
 import type { HostProcess } from '../pool/host-process.ts';
-import type { ActorKey, Assignment, PoolSettings } from '../pool/pool-state.ts';
+import type { ActorKey, Assignment } from '../pool/pool-records.ts';
+import type { PoolSettings } from '../pool/pool-settings.ts';
 import type { ProcessGroups } from '../pool/process-groups.ts';
 import {
   actorKeyOf,
   createAgentState,
   hostedActors,
+  leases,
   stepAgent,
   type ActorRecord,
   type AgentEffect,
   type AgentEvent,
+  type EndHow,
   type HostWithActors,
 } from './agent-state.ts';
 import type { JobLogPublisher } from './job-log-publisher.ts';
@@ -80,6 +83,15 @@ export class ActorSupervisor {
     return hostedActors(this.state);
   }
 
+  leases(): LeaseReport[] {
+    return leases(this.state);
+  }
+
+  /** Host processes between two leases. */
+  idleHosts(): ProcessId[] {
+    return this.pool.keptHosts();
+  }
+
   get actorCount(): number {
     return this.state.actors.size;
   }
@@ -121,31 +133,48 @@ export class ActorSupervisor {
       case 'release':
         this.pool.release(effect.actorKey);
         break;
+      case 'keep-host':
+        this.pool.returned(effect.actorKey);
+        break;
+      case 'end-job':
+        this.pool.endJob(effect.jobId);
+        break;
       case 'report':
         this.options.report(effect.event);
         break;
     }
   }
 
-  private end(actor: ActorRecord, how: 'kill' | 'stop', cause: DeathCause): void {
+  private end(actor: ActorRecord, wanted: EndHow, cause: DeathCause): void {
     const host = actor.hostId === undefined ? undefined : this.pool.host(actor.hostId);
     if (host === undefined) return;
-    const { actorId, incarnation, isolation, gracefulShutdownMs } = actor;
+    const { actorId, incarnation, isolation, gracefulShutdownMs, lease } = actor;
+    // A device is free only when the process that had it is gone.
+    const mayReturn = lease !== undefined && lease.gpuIndexes.length === 0;
+    const how = wanted === 'return' && !mayReturn ? 'stop' : wanted;
     if (isolation === 'process' && how === 'kill') {
       host.kill();
       return;
     }
     host.send({ type: 'end', actorId, incarnation, how, cause });
+    if (how === 'return') {
+      this.killIfNotOver(actor, host, STOP_MARGIN_MS);
+      return;
+    }
     const stopMs = how === 'stop' ? gracefulShutdownMs : 0;
     if (isolation === 'process') {
       host.killAfter(stopMs + STOP_MARGIN_MS);
       return;
     }
-    const key = actorKeyOf(actorId, incarnation);
+    this.killIfNotOver(actor, host, stopMs + SHARED_END_TIMEOUT_MS);
+  }
+
+  private killIfNotOver(actor: ActorRecord, host: HostProcess, afterMs: number): void {
+    const key = actorKeyOf(actor.actorId, actor.incarnation);
     const killIfStuck = (): void => {
       if (this.state.actors.get(key) === actor) host.kill();
     };
-    this.options.clock.after(stopMs + SHARED_END_TIMEOUT_MS, killIfStuck, { unref: true });
+    this.options.clock.after(afterMs, killIfStuck, { unref: true });
   }
 
   private handed(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[] {
@@ -163,12 +192,26 @@ export class ActorSupervisor {
 
   private receive(message: ActorMessage, host: HostProcess): void {
     const { actorId, incarnation } = message;
-    if (message.type === 'started') {
-      const { address } = message;
-      this.step({ type: 'started', actorId, incarnation, address, pid: host.pid ?? 0 });
-    } else {
-      const { cause, encodedError } = message;
-      this.step({ type: 'ended', actorId, incarnation, cause, encodedError });
+    switch (message.type) {
+      case 'started': {
+        const { address } = message;
+        this.step({ type: 'started', actorId, incarnation, address, pid: host.pid ?? 0 });
+        break;
+      }
+      case 'ended': {
+        const { cause, encodedError } = message;
+        this.step({ type: 'ended', actorId, incarnation, cause, encodedError });
+        break;
+      }
+      case 'returned':
+        this.step({ type: 'returned', actorId, incarnation });
+        break;
+      case 'blocked':
+      case 'unblocked': {
+        const isBlocked = message.type === 'blocked';
+        this.step({ type: 'blocked', actorId, incarnation, isBlocked });
+        break;
+      }
     }
   }
 
@@ -193,6 +236,7 @@ function assignmentOf(actor: ActorRecord): Assignment {
   return {
     actorKey: actorKeyOf(actor.actorId, actor.incarnation),
     isolation: actor.isolation,
+    isLease: actor.lease !== undefined && gpuIndexes.length === 0,
     // The visible devices and the variables are set for a whole process.
     group: `${actor.jobId}/${gpuIndexes.join(',')}/${environment}`,
   };

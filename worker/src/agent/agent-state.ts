@@ -4,13 +4,14 @@ import type {
   ActorSpec,
   HostedActor,
   Isolation,
+  LeaseReport,
   NodeCommand,
   NodeEvent,
   NodeRegisterInput,
   ProcessAddress,
 } from '@manta/runtime/wire/messages';
 import type { StartActor } from '../host/host-protocol.ts';
-import type { ActorKey } from '../pool/pool-state.ts';
+import type { ActorKey } from '../pool/pool-records.ts';
 
 /**
  * The actors of one node, as its agent sees them. Pure.
@@ -27,9 +28,13 @@ import type { ActorKey } from '../pool/pool-state.ts';
  *                          ▼
  *                          ∅  and `actor-ended` is reported, once
  * ```
+ * A lease that is returned ends as in (3) and (4), but its host says `returned` and goes on: it is over at once. While
+ * it is alive its host says when its task begins and ends to wait, which is reported.
+ *
  * (4) also from starting and alive. The end of a 'process' actor is reported when its process is gone, so that what
  * it held (devices, memory) is free when the head hears of it. A command is recognised by actor and incarnation: one
- * that was executed, or that an end-actor came before, does nothing.
+ * that was executed, or that an end-actor came before, does nothing. But the end of a lease is reported again: a head
+ * that was started meanwhile may not have heard of it.
  */
 export interface ActorRecord {
   readonly actorId: ActorId;
@@ -47,6 +52,10 @@ export interface ActorRecord {
   /** Why it is ending, when that is known before it is over. */
   cause: DeathCause | undefined;
   encodedError: Uint8Array | undefined;
+  /** Of a task worker: what a head that does not know it needs. */
+  readonly lease: Omit<LeaseReport, 'isBlocked'> | undefined;
+  /** Of a task worker: its task waits for others. */
+  isBlocked: boolean;
 }
 
 export type HostWithActors = NonNullable<NodeRegisterInput['hosts']>[number];
@@ -77,14 +86,22 @@ export type AgentEvent =
       cause: DeathCause;
       encodedError?: Uint8Array | undefined;
     }
+  /** The host has ended the lease and is ready for another one. */
+  | { type: 'returned'; actorId: ActorId; incarnation: number }
+  | { type: 'blocked'; actorId: ActorId; incarnation: number; isBlocked: boolean }
   | { type: 'lost'; actorKeys: readonly ActorKey[]; cause: DeathCause };
 
 export type AgentEffect =
   | { type: 'assign'; actors: ActorRecord[] }
-  | { type: 'end'; actor: ActorRecord; how: 'kill' | 'stop'; cause: DeathCause }
+  | { type: 'end'; actor: ActorRecord; how: EndHow; cause: DeathCause }
   /** Its host has nothing more to do with it (the pool may use or stop the host). */
   | { type: 'release'; actorKey: ActorKey }
+  /** Its host may have the next lease. */
+  | { type: 'keep-host'; actorKey: ActorKey }
+  | { type: 'end-job'; jobId: JobId }
   | { type: 'report'; event: NodeEvent };
+
+export type EndHow = Extract<NodeCommand, { type: 'end-actor' }>['how'];
 
 export function createAgentState(): AgentState {
   return { actors: new Map(), ended: new Map() };
@@ -105,6 +122,10 @@ export function stepAgent(state: AgentState, event: AgentEvent): AgentEffect[] {
       return started(state, event);
     case 'ended':
       return ended(state, event);
+    case 'returned':
+      return returned(state, event);
+    case 'blocked':
+      return blocked(state, event);
     case 'lost':
       return event.actorKeys.flatMap((actorKey) => lost(state, actorKey, event.cause));
   }
@@ -125,6 +146,15 @@ export function hostedActors(state: AgentState): HostWithActors[] {
   return [...hosts.values()];
 }
 
+/** All task workers, also those that start. */
+export function leases(state: AgentState): LeaseReport[] {
+  const reports: LeaseReport[] = [];
+  for (const { lease, isBlocked } of state.actors.values()) {
+    if (lease !== undefined) reports.push({ ...lease, isBlocked });
+  }
+  return reports;
+}
+
 function takeCommands(state: AgentState, commands: readonly NodeCommand[]): AgentEffect[] {
   const effects: AgentEffect[] = [];
   const starting: ActorRecord[] = [];
@@ -132,8 +162,11 @@ function takeCommands(state: AgentState, commands: readonly NodeCommand[]): Agen
     if (command.type === 'start-actor') {
       const record = beginStart(state, command);
       if (record !== undefined) starting.push(record);
-    } else {
+      else effects.push(...repeatEnd(state, command));
+    } else if (command.type === 'end-actor') {
       effects.push(...endActor(state, command));
+    } else {
+      effects.push(command);
     }
   }
   // An actor started and ended by the same message needs no host.
@@ -163,14 +196,27 @@ function beginStart(
     pid: 0,
     cause: undefined,
     encodedError: undefined,
+    lease: spec.kind === 'task-worker' ? { spec, incarnation, gpuIndexes } : undefined,
+    isBlocked: false,
   };
   state.actors.set(keyOf(record), record);
   return record;
 }
 
+/** A head that was started meanwhile asks for a lease that is over. */
+function repeatEnd(
+  state: AgentState,
+  { spec, incarnation }: { spec: ActorSpec; incarnation: number },
+): AgentEffect[] {
+  const { actorId, kind } = spec;
+  if (kind !== 'task-worker' || state.actors.has(actorKeyOf(actorId, incarnation))) return [];
+  const cause = { kind: 'process-died', message: 'it had ended before' };
+  return [{ type: 'report', event: { type: 'actor-ended', actorId, incarnation, cause } }];
+}
+
 function endActor(
   state: AgentState,
-  command: { actorId: ActorId; incarnation: number; how: 'kill' | 'stop'; cause: DeathCause },
+  command: { actorId: ActorId; incarnation: number; how: EndHow; cause: DeathCause },
 ): AgentEffect[] {
   const { actorId, incarnation, how, cause } = command;
   const record = state.actors.get(actorKeyOf(actorId, incarnation));
@@ -224,6 +270,29 @@ function ended(
   record.phase = 'ending';
   if (record.isolation !== 'process') return finish(state, record, record.cause);
   return [{ type: 'release', actorKey: keyOf(record) }];
+}
+
+function returned(
+  state: AgentState,
+  { actorId, incarnation }: { actorId: ActorId; incarnation: number },
+): AgentEffect[] {
+  const actorKey = actorKeyOf(actorId, incarnation);
+  const record = state.actors.get(actorKey);
+  if (record?.cause === undefined) return [];
+  const effects: AgentEffect[] = [{ type: 'keep-host', actorKey }];
+  return [...effects, ...finish(state, record, record.cause)];
+}
+
+function blocked(
+  state: AgentState,
+  event: { actorId: ActorId; incarnation: number; isBlocked: boolean },
+): AgentEffect[] {
+  const { actorId, incarnation, isBlocked } = event;
+  const record = state.actors.get(actorKeyOf(actorId, incarnation));
+  if (record?.phase !== 'alive' || record.isBlocked === isBlocked) return [];
+  record.isBlocked = isBlocked;
+  const type = isBlocked ? 'actor-blocked' : 'actor-unblocked';
+  return [{ type: 'report', event: { type, actorId, incarnation } }];
 }
 
 function lost(state: AgentState, actorKey: ActorKey, cause: DeathCause): AgentEffect[] {

@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { removeSocket } from '@manta/runtime/channel/channel-server';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { JobId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Isolation } from '@manta/runtime/wire/messages';
 import type {
@@ -15,22 +15,23 @@ import { exitCause } from './exit-cause.ts';
 import { HostProcess, logFileName, type ProcessExit } from './host-process.ts';
 import {
   createPoolState,
-  lacksLeisureHosts,
-  stepPool,
   type ActorKey,
   type Assignment,
   type PoolEffect,
   type PoolEvent,
-  type PoolSettings,
   type PoolState,
-} from './pool-state.ts';
+} from './pool-records.ts';
+import type { PoolSettings } from './pool-settings.ts';
+import { lacksLeisureHosts, stepPool } from './pool-state.ts';
 import type { ProcessGroups } from './process-groups.ts';
 import { SpareTime } from './spare-time.ts';
 
 /** A host that is not ready by then is taken for stuck. */
 const HOST_START_TIMEOUT_MS = 30_000;
-/** A 'shared' or 'thread' host without actors is kept for the next ones for so long. */
+/** A host without actors, or between two leases, is kept for the next ones for so long. */
 const EMPTY_HOST_KEPT_MS = 10_000;
+/** A host that was asked to retire answers in this time, or is stuck and killed. */
+const RETIRE_TIMEOUT_MS = 10_000;
 /** A host whose last actor is over ends by itself in this time, or is killed. */
 const HOST_END_GRACE_MS = 1_000;
 /** A start takes most of a core for a tenth of a second: not while the actor that took the last host comes up. */
@@ -50,13 +51,13 @@ export interface HostPoolOptions {
   configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
   /** A host takes these actors now; gives what it needs to start them. */
   onHanded(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[];
-  /** `started` and `ended`, with the host they come from. */
+  /** What the host says of its actors. */
   onActorMessage(message: ActorMessage, host: HostProcess): void;
   /** These actors ended with their host; `used`: it had actors in its life, so others may know it. */
   onLost(host: HostProcess, actorKeys: readonly ActorKey[], cause: DeathCause, used: boolean): void;
 }
 
-export type ActorMessage = Exclude<HostToAgent, { type: 'ready' }>;
+export type ActorMessage = Exclude<HostToAgent, { type: 'ready' | 'retained' }>;
 
 interface HostEntry {
   process: HostProcess;
@@ -103,6 +104,27 @@ export class HostPool {
 
   release(actorKey: ActorKey): void {
     this.step({ type: 'actor-ended', actorKey });
+  }
+
+  /** The lease is over, and its host may have another one. */
+  returned(actorKey: ActorKey): void {
+    const hostId = this.state.hostOfActor.get(actorKey);
+    const entry = hostId === undefined ? undefined : this.hosts.get(hostId);
+    if (entry !== undefined) entry.handed = undefined;
+    this.step({ type: 'returned', actorKey });
+  }
+
+  /** Nothing that is kept of this job is needed any more. */
+  endJob(jobId: JobId): void {
+    this.step({ type: 'job-ended', jobId });
+  }
+
+  /** Hosts between two leases; others may need what they own. */
+  keptHosts(): ProcessId[] {
+    const kept = [...this.state.hosts.values()].filter(
+      ({ phase }) => phase === 'kept' || phase === 'retiring',
+    );
+    return kept.map(({ hostId }) => hostId);
   }
 
   host(hostId: ProcessId): HostProcess | undefined {
@@ -158,6 +180,12 @@ export class HostPool {
           break;
         case 'stop':
           this.stop(effect.hostId);
+          break;
+        case 'retire':
+          this.retire(effect.hostId);
+          break;
+        case 'end':
+          this.hosts.get(effect.hostId)?.process.stop(HOST_END_GRACE_MS);
           break;
         case 'arm-idle-timeout':
           this.armIdleTimeout(effect.hostId);
@@ -239,16 +267,25 @@ export class HostPool {
     );
   }
 
+  private retire(hostId: ProcessId): void {
+    const entry = this.hosts.get(hostId);
+    if (entry === undefined) return;
+    const { process } = entry;
+    entry.cancelTimer?.();
+    entry.cancelTimer = this.options.clock.after(RETIRE_TIMEOUT_MS, () => process.kill());
+    process.send({ type: 'retire' });
+  }
+
   private receive(hostId: ProcessId, message: HostToAgent): void {
     const entry = this.hosts.get(hostId);
     if (entry === undefined) return;
-    if (message.type !== 'ready') {
+    if (message.type !== 'ready' && message.type !== 'retained') {
       this.options.onActorMessage(message, entry.process);
       return;
     }
     entry.cancelTimer?.();
     entry.cancelTimer = undefined;
-    this.step({ type: 'ready', hostId });
+    this.step({ type: message.type, hostId });
   }
 
   private exited(hostId: ProcessId, exit: ProcessExit): void {

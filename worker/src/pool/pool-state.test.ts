@@ -5,13 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { testMint } from '../testing/fake-head.ts';
 import {
   createPoolState,
-  defaultPoolSettings,
-  lacksLeisureHosts,
-  stepPool,
   type PoolEffect,
   type PoolEvent,
   type PoolState,
-} from './pool-state.ts';
+} from './pool-records.ts';
+import { defaultPoolSettings } from './pool-settings.ts';
+import { lacksLeisureHosts, stepPool } from './pool-state.ts';
 
 const mintHostId = (): ProcessId => testMint('process');
 const of = <T extends PoolEffect['type']>(effects: PoolEffect[], type: T) =>
@@ -175,7 +174,7 @@ describe('pool state', () => {
 
 function checkInvariants(state: PoolState, live: Set<string>): void {
   const placed = [...state.hosts.values()].flatMap((host) => [...host.actors]);
-  expect(new Set([...placed, ...state.waiting])).toEqual(live);
+  expect(new Set([...placed, ...state.waiting.keys()])).toEqual(live);
   expect(placed.length + state.waiting.size).toBe(live.size);
   const starting = [...state.hosts.values()].filter(
     (host) => host.phase === 'starting' && host.isolation === 'process',

@@ -1,6 +1,16 @@
 import { assert } from '@manta/runtime/assert';
 import type { ProcessId } from '@manta/runtime/ids';
 import type { Isolation } from '@manta/runtime/wire/messages';
+import { endJob, retained, retire, returned, takeKeptHost } from './kept-hosts.ts';
+import type {
+  ActorKey,
+  Assignment,
+  HostRecord,
+  PoolEffect,
+  PoolEvent,
+  PoolState,
+} from './pool-records.ts';
+import type { PoolSettings } from './pool-settings.ts';
 
 /**
  * Decides which host process an actor goes to and when hosts are started. Pure: ids come from outside, time is only
@@ -17,134 +27,16 @@ import type { Isolation } from '@manta/runtime/wire/messages';
  *                                                       │ (7) exited
  *                                                       ▼
  *                                                       ∅
+ *          (8) lease returned           (6) idle too long, too many       (7) exited
+ *   busy ◀────────────────────▶ kept ◀─────────────────────────▶ retiring ────────────▶ ∅
+ *          (3) assign             │         (10) retained           │
+ *                                 └───────(9) its job ended─────────┴──▶ stopping
  * ```
- * (5) and (7) happen from every state; with (7) what was on the host is `lost`. A 'process' host takes one actor in its life. A
- * 'shared' or 'thread' host belongs to one group (a job and its set of devices).
+ * (5) and (7) happen from every state; with (7) what was on the host is `lost`. A 'process' host takes one actor in its
+ * life, or one lease after the other: returned, it is kept for the next lease of its group, and asked to retire when
+ * it was idle for too long or too many are kept. It stays (10) while others need what it owns; while it is asked it
+ * gets nothing. A 'shared' or 'thread' host belongs to one group (a job, its set of devices and its variables).
  */
-export type HostPhase = 'starting' | 'idle' | 'busy' | 'stopping';
-
-/** `actorId#incarnation`. */
-export type ActorKey = string;
-
-interface HostRecord {
-  readonly hostId: ProcessId;
-  readonly isolation: Isolation;
-  /** Of 'shared' and 'thread' hosts. */
-  readonly group: string | undefined;
-  phase: HostPhase;
-  readonly actors: Set<ActorKey>;
-  /** Assigned before the host was ready. */
-  pending: ActorKey[];
-}
-
-export interface PoolSettings {
-  /** 'process' hosts kept ready: one that is taken is replaced promptly. */
-  poolSize: number;
-  /** 'process' hosts kept ready when the node has had nothing to do for a while: a burst of actors finds them. */
-  leisurePoolSize: number;
-  /** Host starts at one time when actors wait for them. */
-  startConcurrencyMax: number;
-  /** Host starts at one time when only the pool is filled up: leaves the machine to those who work. */
-  refillConcurrencyMax: number;
-  /** 'shared' hosts a group gets before they are full. */
-  sharedHostsPerGroup: number;
-  /** Actors in one 'shared' host before another is started. */
-  sharedActorsPerHost: number;
-  /** Starts that may fail in a row before those who wait are told. */
-  failedStartsMax: number;
-}
-
-/** What a warm host keeps in memory, beside the pages that all hosts share. */
-const WARM_HOST_BYTES = 25e6;
-/** Of the node's memory, for hosts that nobody has asked for yet. */
-const LEISURE_MEMORY_SHARE = 0.05;
-const LEISURE_POOL_SIZE_MAX = 20;
-
-/** `poolSize`: exactly so many are kept ready, also at leisure. */
-export function defaultPoolSettings(
-  cpus: number,
-  poolSize?: number,
-  memoryBytes = 0,
-): PoolSettings {
-  const processors = Math.max(1, Math.floor(cpus));
-  const prompt = poolSize ?? Math.max(2, processors);
-  const affordable = Math.floor((memoryBytes * LEISURE_MEMORY_SHARE) / WARM_HOST_BYTES);
-  const leisure = Math.max(prompt, Math.min(affordable, LEISURE_POOL_SIZE_MAX));
-  return {
-    poolSize: prompt,
-    leisurePoolSize: poolSize ?? leisure,
-    startConcurrencyMax: Math.max(2, processors),
-    refillConcurrencyMax: Math.max(1, Math.floor(processors / 2)),
-    sharedHostsPerGroup: Math.min(2, processors),
-    sharedActorsPerHost: 50_000,
-    failedStartsMax: 3,
-  };
-}
-
-export interface PoolState {
-  readonly settings: PoolSettings;
-  readonly hosts: Map<ProcessId, HostRecord>;
-  readonly hostOfActor: Map<ActorKey, ProcessId>;
-  /** Hosts of each group, in the order of their start. */
-  readonly groups: Map<string, HostRecord[]>;
-  /** Idle 'process' hosts, the oldest first. */
-  readonly idle: Set<HostRecord>;
-  /** 'process' actors that no host is ready for; the first waits longest. */
-  readonly waiting: Set<ActorKey>;
-  startingProcessHosts: number;
-  failedStarts: number;
-  /** False before `open` and from `close` on: the pool is not filled up. */
-  filling: boolean;
-  closed: boolean;
-}
-
-export interface Assignment {
-  actorKey: ActorKey;
-  isolation: Isolation;
-  /** Actors of different groups never share a host; unused for 'process'. */
-  group: string;
-}
-
-export type PoolEvent =
-  | { type: 'open' }
-  | { type: 'assign'; assignments: readonly Assignment[] }
-  | { type: 'ready'; hostId: ProcessId }
-  /** The host says that the actor is over, or it was withdrawn before it got a host. */
-  | { type: 'actor-ended'; actorKey: ActorKey }
-  | { type: 'idle-timeout'; hostId: ProcessId }
-  /** The node has time for one more host than it must have. */
-  | { type: 'leisure' }
-  | { type: 'exited'; hostId: ProcessId }
-  /** None of the hosts may be used again, whatever runs on them. */
-  | { type: 'discard' }
-  /** As `discard`, and none is started again. */
-  | { type: 'close' };
-
-export type PoolEffect =
-  | { type: 'spawn'; hostId: ProcessId; isolation: Isolation; group: string | undefined }
-  | { type: 'start'; hostId: ProcessId; actorKeys: ActorKey[] }
-  /** Nothing runs on the host any more: end it. */
-  | { type: 'stop'; hostId: ProcessId }
-  /** A host has just become empty: send `idle-timeout` after a while. */
-  | { type: 'arm-idle-timeout'; hostId: ProcessId }
-  /** These actors ended with the host (`hostId` of the effect), or no host could be started for them. */
-  | { type: 'lost'; hostId: ProcessId; actorKeys: ActorKey[] };
-
-export function createPoolState(settings: PoolSettings): PoolState {
-  return {
-    settings,
-    hosts: new Map(),
-    hostOfActor: new Map(),
-    groups: new Map(),
-    idle: new Set(),
-    waiting: new Set(),
-    startingProcessHosts: 0,
-    failedStarts: 0,
-    filling: false,
-    closed: false,
-  };
-}
-
 export function stepPool(
   state: PoolState,
   event: PoolEvent,
@@ -163,6 +55,15 @@ export function stepPool(
       break;
     case 'actor-ended':
       actorEnded(state, event.actorKey, effects);
+      break;
+    case 'returned':
+      returned(state, event.actorKey, effects);
+      break;
+    case 'retained':
+      retained(state, event.hostId, effects);
+      break;
+    case 'job-ended':
+      endJob(state, event.jobId, effects);
       break;
     case 'idle-timeout':
       idleTimeout(state, event.hostId, effects);
@@ -196,15 +97,17 @@ function assign(
   const starts = new Map<ProcessId, ActorKey[]>();
   // Somebody asks again: earlier failures to start hosts may have passed.
   state.failedStarts = 0;
-  for (const { actorKey, isolation, group } of assignments) {
+  for (const { actorKey, isolation, group, isLease = false } of assignments) {
+    const leaseGroup = isLease ? group : undefined;
     const host =
       isolation === 'process'
-        ? takeIdleHost(state)
+        ? (takeKeptHost(state, leaseGroup) ?? takeIdleHost(state))
         : takeGroupHost(state, isolation, `${isolation}:${group}`, mintHostId, effects);
     if (host === undefined) {
-      state.waiting.add(actorKey);
+      state.waiting.set(actorKey, leaseGroup);
       continue;
     }
+    host.leaseGroup = leaseGroup;
     place(state, host, actorKey);
     if (host.phase === 'starting') {
       host.pending.push(actorKey);
@@ -281,6 +184,7 @@ function addHost(
     isolation,
     group,
     phase: 'starting',
+    leaseGroup: undefined,
     actors: new Set(),
     pending: [],
   };
@@ -297,12 +201,14 @@ function hostReady(state: PoolState, hostId: ProcessId, effects: PoolEffect[]): 
   host.phase = 'idle';
   if (host.isolation === 'process') {
     state.startingProcessHosts -= 1;
-    const [next] = state.waiting;
-    if (next === undefined) {
+    const [first] = state.waiting;
+    if (first === undefined) {
       state.idle.add(host);
       return;
     }
+    const [next, leaseGroup] = first;
     state.waiting.delete(next);
+    host.leaseGroup = leaseGroup;
     place(state, host, next);
     host.pending.push(next);
   }
@@ -335,6 +241,7 @@ function actorEnded(state: PoolState, actorKey: ActorKey, effects: PoolEffect[])
 
 function idleTimeout(state: PoolState, hostId: ProcessId, effects: PoolEffect[]): void {
   const host = state.hosts.get(hostId);
+  if (host?.phase === 'kept') retire(state, host, effects);
   if (host?.phase !== 'idle' || host.isolation === 'process') return;
   host.phase = 'stopping';
   leaveGroup(state, host);
@@ -353,6 +260,7 @@ function hostExited(state: PoolState, hostId: ProcessId, effects: PoolEffect[]):
   if (host === undefined) return;
   state.hosts.delete(hostId);
   state.idle.delete(host);
+  state.kept.delete(host);
   leaveGroup(state, host);
   const lost = [...host.actors];
   for (const actorKey of lost) state.hostOfActor.delete(actorKey);
@@ -360,7 +268,7 @@ function hostExited(state: PoolState, hostId: ProcessId, effects: PoolEffect[]):
     if (host.isolation === 'process') state.startingProcessHosts -= 1;
     state.failedStarts += 1;
     if (state.failedStarts >= state.settings.failedStartsMax) {
-      lost.push(...state.waiting);
+      lost.push(...state.waiting.keys());
       state.waiting.clear();
     }
   }
@@ -369,6 +277,7 @@ function hostExited(state: PoolState, hostId: ProcessId, effects: PoolEffect[]):
 
 function discard(state: PoolState, effects: PoolEffect[]): void {
   state.idle.clear();
+  state.kept.clear();
   state.groups.clear();
   for (const host of state.hosts.values()) {
     if (host.phase === 'stopping') continue;

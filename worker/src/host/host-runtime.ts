@@ -204,12 +204,12 @@ export class HostRuntime {
     const { spec, incarnation, gpuIndexes } = actor;
     const { actorId } = spec;
     this.#isUsed = true;
-    try {
-      const actorClass = await this.#loader.load(spec.classReference);
     if (spec.kind === 'task-worker') {
       this.#startLease(actor);
       return;
     }
+    try {
+      const actorClass = await this.#loader.load(spec.classReference);
       const instance: ActorInstance = new ActorInstance({
         spec,
         incarnation,

@@ -1,13 +1,47 @@
+import { transferAs } from '@manta/runtime/core/actor-handle';
+import { registerHandleWrapper } from '@manta/runtime/core/handle-wrappers';
 import { GetTimeoutError, InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
+import { TRANSFERABLE, type Transferable } from '@manta/runtime/serialization/transferable';
 import { QueueActorClass, type QueueActor } from './queue-actor.ts';
 import type { ActorHandle, ActorOptions } from './types.ts';
 
-/** A first-in first-out queue that many actors and drivers share; it lives in an actor. Same meaning as Ray's Queue. */
+interface QueueOptions {
+  /** Items before put() waits; default without limit. */
+  maxSize?: number;
+  /** Where and how its actor runs. */
+  actorOptions?: ActorOptions;
+}
+
+/** Of a queue that came from elsewhere, in the place of options. */
+class ExistingActor {
+  readonly handle: ActorHandle<QueueActor>;
+  constructor(handle: ActorHandle<QueueActor>) {
+    this.handle = handle;
+  }
+}
+
+const FORM = 'queue';
+
+/**
+ * A first-in first-out queue that many actors and drivers share; it lives in an actor, and travels in arguments,
+ * results and put() as handles do. Same meaning as Ray's Queue.
+ */
 export class Queue<T> {
+  static {
+    registerHandleWrapper(FORM, (handle) => {
+      const existing: object = new ExistingActor(handle as ActorHandle<QueueActor>);
+      return new Queue(existing);
+    });
+  }
+
   readonly #actor: ActorHandle<QueueActor>;
 
-  /** `maxSize`: items before put() waits; default without limit. `actorOptions`: where and how its actor runs. */
-  constructor(options: { maxSize?: number; actorOptions?: ActorOptions } = {}) {
+  /** @throws InvalidArgumentError when `maxSize` is no whole number of 0 or more. */
+  constructor(options: QueueOptions = {}) {
+    if (options instanceof ExistingActor) {
+      this.#actor = options.handle;
+      return;
+    }
     const maxSize = options.maxSize ?? 0;
     if (!Number.isInteger(maxSize) || maxSize < 0)
       throw new InvalidArgumentError(`maxSize must be 0 or more; got ${maxSize}.`);
@@ -26,6 +60,11 @@ export class Queue<T> {
 
   async size(): Promise<number> {
     return this.#actor.size();
+  }
+
+  /** @internal */
+  [TRANSFERABLE](): ReturnType<Transferable[typeof TRANSFERABLE]> {
+    return transferAs(FORM, this.#actor);
   }
 
   async #within<M extends 'put' | 'get'>(

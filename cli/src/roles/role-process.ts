@@ -18,7 +18,8 @@ async function startHeadRole(
   { role, ...settings }: HeadRole,
   logger: Logger,
 ): Promise<RunningRole> {
-  const { clusterId, url, metricsUrl, close } = await startHead({ ...settings, logger });
+  const head = await startHead({ ...settings, logger });
+  const { clusterId, url, metricsUrl } = head;
   return {
     answer: {
       type: 'ready',
@@ -27,7 +28,7 @@ async function startHeadRole(
       url,
       ...(metricsUrl !== undefined && { metricsUrl }),
     },
-    close,
+    close: () => head.close(),
   };
 }
 

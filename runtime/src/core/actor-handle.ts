@@ -6,9 +6,10 @@ import type { ActorCaller } from '../rpc/actor-caller.ts';
 import type { MethodInfo } from '../rpc/caller-core.ts';
 import type { CallOptions } from '../rpc/call-options.ts';
 import type { ObjectRefStream } from '../rpc/object-ref-stream.ts';
-import { TRANSFERABLE } from '../serialization/transferable.ts';
+import { TRANSFERABLE, type Transferable } from '../serialization/transferable.ts';
 import type { MethodEntry } from '../wire/messages.ts';
 import type { CoreProcess } from './core-process.ts';
+import { wrapHandle } from './handle-wrappers.ts';
 
 /** What is behind a handle. Not enumerable, and not reachable by a name that a method could have. */
 const TARGET: unique symbol = Symbol('manta.handle');
@@ -57,9 +58,9 @@ export function actorHandle(
   return handle;
 }
 
-/** A handle from the data that another process sent. @throws ProtocolError */
+/** A handle, or what travels as one, from the data that another process sent. @throws ProtocolError */
 export function createActorHandle(core: CoreProcess, data: unknown): object {
-  const { actorId, className, methods } = (data ?? {}) as Record<string, unknown>;
+  const { actorId, className, methods, form } = (data ?? {}) as Record<string, unknown>;
   const id = parseId('actor', actorId);
   if (id === undefined || typeof className !== 'string' || !Array.isArray(methods)) {
     throw new ProtocolError('A malformed actor handle.');
@@ -69,7 +70,17 @@ export function createActorHandle(core: CoreProcess, data: unknown): object {
     if (typeof name !== 'string') throw new ProtocolError('A malformed actor handle.');
     return { name, stream: stream === true };
   });
-  return actorHandle(core, core.actors.hold(id, className), entries);
+  const handle = actorHandle(core, core.actors.hold(id, className), entries);
+  return form === undefined ? handle : wrapHandle(form, handle);
+}
+
+/** How an object that stands for one actor travels: as its handle, and in this form again on the other side. */
+export function transferAs(
+  form: string,
+  handle: object,
+): ReturnType<Transferable[typeof TRANSFERABLE]> {
+  const { kind, data } = (handle as Handle & Transferable)[TRANSFERABLE]();
+  return { kind, data: { ...(data as object), form } };
 }
 
 const handlePrototype = {

@@ -19,7 +19,13 @@ import {
   type TaskError,
   wait,
 } from '@manta/sdk';
-import { ConcurrentActor, CounterActor, ParentActor, StreamerActor } from './fixtures/actors.ts';
+import {
+  ConcurrentActor,
+  CounterActor,
+  ParentActor,
+  QueueUserActor,
+  StreamerActor,
+} from './fixtures/actors.ts';
 
 beforeAll(async () => {
   await init({ cpus: 16, logToDriver: false });
@@ -242,6 +248,21 @@ describe('get, wait, names, pools and queues', () => {
     await queue.put('c');
     expect([await queue.get(), await queue.get(), await queue.size()]).toEqual(['b', 'c', 0]);
     await expect(queue.get({ timeoutMs: 30 })).rejects.toMatchObject({ name: 'GetTimeoutError' });
+  });
+
+  it('carries queues in arguments, results and refs', async () => {
+    const queue = new Queue<number>({ maxSize: 1 });
+    const [producer, consumer] = [QueueUserActor.create(), QueueUserActor.create()];
+    const sum = consumer.sum({ queue }, 3);
+    await producer.fill({ queue }, 3);
+    expect(await sum).toBe(6);
+    const echoed = (await CounterActor.create().echo({ queues: [queue] })) as {
+      queues: Queue<number>[];
+    };
+    expect(echoed.queues[0]).toBeInstanceOf(Queue);
+    await echoed.queues[0]?.put(7);
+    expect(await queue.size()).toBe(1);
+    expect(await consumer.sum(put({ queue }), 1)).toBe(7);
   });
 
   it('stops gracefully after the queued calls', async () => {

@@ -30,6 +30,8 @@ export interface ClusterProcessConfiguration {
     resources?: Record<string, number>;
     labels?: Record<string, string>;
     poolSize?: number;
+    objectStoreBytes?: number;
+    spillDirectories?: string[];
     tcpHost?: string;
   };
 }

@@ -11,6 +11,7 @@ import { GatedTransport } from './agent/gated-transport.ts';
 import { discoverCluster } from './agent/head-client.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeFolders } from './agent/node-agent.ts';
 import { newIdentity } from './agent/node-identity.ts';
+import { fileSpillStorage, type SpillStorage } from './objects/spill-storage.ts';
 import { defaultPoolSettings } from './pool/pool-settings.ts';
 import { detectNodeResources, type ResourceOptions } from './resources/node-resources.ts';
 
@@ -45,6 +46,8 @@ export interface NodeOptions extends ResourceOptions {
   objectStoreBytes?: number;
   /** Where objects go that this memory has no room for, used in turn. Default: `spill/` in `directory`. */
   spillDirectories?: readonly string[];
+  /** The disk, for tests. */
+  spillStorage?: SpillStorage;
   logger?: AgentLogger;
   /** How long the head is waited for; default 30 s. */
   startTimeoutMs?: number;
@@ -109,6 +112,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       objectStore: {
         limitBytes: options.objectStoreBytes,
         spillDirectories: options.spillDirectories ?? [join(options.directory, 'spill')],
+        spillStorage: options.spillStorage ?? fileSpillStorage,
       },
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),

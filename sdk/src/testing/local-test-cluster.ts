@@ -87,7 +87,7 @@ export class LocalTestCluster implements TestCluster {
   }
 
   async addNode(options: TestNodeOptions = {}): Promise<LocalTestNode> {
-    const { gpus, objectStoreBytes: _objectStoreBytes, ...capacity } = options;
+    const { gpus, ...capacity } = options;
     const process = await ClusterProcess.start({
       directory: this.#newDirectory(),
       token: this.#token,

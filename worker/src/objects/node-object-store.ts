@@ -11,7 +11,7 @@ import { BlobServer } from '../transfer/blob-server.ts';
 import { PullManager } from '../transfer/pull-manager.ts';
 import { ObjectStore } from './object-store.ts';
 import { SlotCopier } from './slot-copier.ts';
-import { fileSpillStorage, type SpillStorage } from './spill-storage.ts';
+import type { SpillStorage } from './spill-storage.ts';
 import type { StoreUsage } from './store-usage.ts';
 
 export interface ObjectStoreSettings {
@@ -19,8 +19,7 @@ export interface ObjectStoreSettings {
   limitBytes: number | undefined;
   /** Where objects go that memory has no room for; used in turn. */
   spillDirectories: readonly string[];
-  /** Default: files in `spillDirectories`. */
-  spillStorage?: SpillStorage;
+  spillStorage: SpillStorage;
 }
 
 export interface NodeObjectStoreOptions {
@@ -69,7 +68,7 @@ export class NodeObjectStore {
       nodeId: () => options.nodeId,
       memory,
       slots: new SlotCopier(memory.directory),
-      spillStorage: settings.spillStorage ?? fileSpillStorage,
+      spillStorage: settings.spillStorage,
       spillDirectories,
       connect,
       pull: (blob, owner) => pulls.pull(blob, owner),

@@ -5,6 +5,7 @@ import { OwnSegment } from './own-segment.ts';
 import { PageWarmer } from './page-warmer.ts';
 import type { PinFile } from './pin-file.ts';
 import type { PinScan } from './pin-scan.ts';
+import { codeOf } from './store-files.ts';
 import {
   GENERATION_MAX,
   SEGMENT_NUMBER_MAX,
@@ -123,6 +124,9 @@ export class OwnSegments {
     try {
       if (scan.accountedPages() * SLOT_PAGE_BYTES <= limitBytes)
         segment = OwnSegment.create(this.place(freeNumber(directory)), pages, firstGeneration());
+    } catch (error) {
+      // The agent died and its successor removed the store: what exists can still be read, but there is no room.
+      if (codeOf(error) !== 'ENOENT') throw error;
     } finally {
       if (segment === undefined) pinFile.addToAccount(-filePages);
     }

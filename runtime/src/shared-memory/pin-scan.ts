@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
 import type { NativeMemory } from './native-memory.ts';
 import { ForeignPinFile } from './pin-file.ts';
 import type { SharedWords } from './shared-words.ts';
+import { namesIn } from './store-files.ts';
 import { CONTROL, SEGMENT_PAGES_MAX } from './store-layout.ts';
 
 export const slotKey = (segmentId: number, page: number): number =>
@@ -53,7 +53,7 @@ export class PinScan {
   private list(): void {
     const before = this.files;
     this.files = new Map();
-    for (const name of readdirSync(this.directory)) {
+    for (const name of namesIn(this.directory)) {
       if (!name.startsWith('pins-')) continue;
       const file =
         before.get(name) ?? ForeignPinFile.open(`${this.directory}/${name}`, this.memory);

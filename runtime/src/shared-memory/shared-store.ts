@@ -27,6 +27,7 @@ import {
   SLOT_PAGE_BYTES,
   STORE_VERSION,
 } from './store-layout.ts';
+import { writeStoreOwner } from './store-owner.ts';
 import type { StoredBytes } from './stored-bytes.ts';
 
 /** How often released slots that someone pinned are looked at again. */
@@ -90,6 +91,7 @@ export class SharedStore {
     } catch (error) {
       throw new MantaError(`Cannot make the object store ${directory}.`, { cause: error });
     }
+    writeStoreOwner(directory);
     const fd = createPrivateFile(controlPath(directory));
     if (!lengthenFile(fd, 0, SLOT_PAGE_BYTES, undefined))
       throw new MantaError(`No space for the object store ${directory}.`);

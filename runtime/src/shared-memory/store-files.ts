@@ -5,6 +5,7 @@ import {
   ftruncateSync,
   lstatSync,
   openSync,
+  readdirSync,
   writeSync,
 } from 'node:fs';
 import { MantaError } from '../errors/errors.ts';
@@ -72,6 +73,16 @@ function writeZeros(fd: number, from: number, to: number): boolean {
     return true;
   } catch (error) {
     if (NO_SPACE.has(codeOf(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+/** Names in a directory; none when it is gone. */
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   }
 }

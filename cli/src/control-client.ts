@@ -17,7 +17,9 @@ import {
   StateJobsReply,
   StateNodesReply,
   StateResourcesReply,
+  StateTasksReply,
   type ActorInfo,
+  type JobInfo,
   type NodeInfo,
   type StateActors,
 } from '@manta/runtime/wire/state-messages';
@@ -32,7 +34,6 @@ import type { Connection } from './connection.ts';
 import { errorOfName } from './roles/role-errors.ts';
 
 type In<S extends v.GenericSchema> = v.InferInput<S>;
-export type JobInfo = Out<typeof StateJobsReply>['jobs'][number];
 type Out<S extends v.GenericSchema> = v.InferOutput<S>;
 
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -106,6 +107,10 @@ export class ControlClient {
 
   resources(): Promise<Out<typeof StateResourcesReply>> {
     return this.#head('state.resources', {}, StateResourcesReply);
+  }
+
+  tasks(jobId?: string): Promise<Out<typeof StateTasksReply>> {
+    return this.#head('state.tasks', jobId === undefined ? {} : { jobId }, StateTasksReply);
   }
 
   explain(request: In<typeof ActorExplain>): Promise<Explanation> {

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { parseId } from '@manta/runtime/ids';
 import type { ActorInfo, NodeInfo } from '@manta/runtime/wire/state-messages';
 import { resolveConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { withClient } from '../control-client.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
 import { formatAmount, renderTable } from '../output.ts';
+import { taskTable, taskWorkerTable } from './task-tables.ts';
 
 interface ListOptions extends CommonOptions {
   state?: string;
@@ -29,10 +31,36 @@ export function addList(program: Command, context: Context): void {
     .option('--name <name>', 'only those of this name')
     .option('--class <name>', 'only those of this class')
     .option('--namespace <namespace>', 'only those in this namespace');
+  const tasks = list
+    .command('tasks')
+    .description('how far the tasks of each job are, and the processes that run them');
+  withConnectionOptions(tasks).option('--job <id>', 'only those of this job');
+  withExamples(tasks, ['manta list tasks', 'manta list tasks --job j_… --json']).action(
+    (options: CommonOptions & { job?: string }) => listTasks(context, options),
+  );
   withExamples(actors, [
     'manta list actors --state dead',
     'manta list actors --name counter --json',
   ]).action((options: ListOptions) => listActors(context, options));
+}
+
+async function listTasks(
+  context: Context,
+  options: CommonOptions & { job?: string },
+): Promise<void> {
+  const { job } = options;
+  if (job !== undefined && parseId('job', job) === undefined)
+    throw new InvalidArgumentError(`--job: "${job}" is no id of a job: see "manta status"`);
+  const connection = await resolveConnection(context, options);
+  const state = await withClient(connection, (client) => client.tasks(job));
+  show(context, options, state, () => {
+    const parts = [state.tasks.length === 0 ? 'no tasks' : taskTable(state.tasks)];
+    if (state.workers.length > 0) parts.push(taskWorkerTable(state.workers));
+    const { alive, waiting } = state.workerCounts;
+    const left = alive + waiting - state.workers.length;
+    if (left > 0) parts.push(`and ${left} task workers more`);
+    return parts.join('\n\n');
+  });
 }
 
 async function listNodes(context: Context, options: CommonOptions): Promise<void> {

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
-import type { NodeInfo } from '@manta/runtime/wire/state-messages';
+import type { JobInfo, NodeInfo, WaitingDemand } from '@manta/runtime/wire/state-messages';
 import { resolveConnection } from '../connection.ts';
 import { pause, type Context } from '../context.ts';
-import { withClient, type ControlClient, type JobInfo } from '../control-client.ts';
+import { withClient, type ControlClient } from '../control-client.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
-import { formatAge, formatAmount, renderTable } from '../output.ts';
+import { formatAmount, renderTable } from '../output.ts';
 import { nodeTable } from './list.ts';
+import { jobTable, waitingTable } from './task-tables.ts';
 
 const WATCH_INTERVAL_MS = 1_000;
 const CLEAR_SCREEN = '\u001b[2J\u001b[H';
@@ -16,13 +17,16 @@ interface Status {
   nodes: NodeInfo[];
   resources: { total: Record<string, number>; available: Record<string, number> };
   actors: Record<string, number>;
+  /** `waiting` has no place yet; `blocked` has one, and its task waits for others. */
+  taskWorkers: { alive: number; blocked: number; waiting: number };
+  waiting: WaitingDemand[];
   jobs: JobInfo[];
 }
 
 export function addStatus(program: Command, context: Context): void {
   const command = program
     .command('status')
-    .description('nodes, resources, actors and jobs at a glance');
+    .description('nodes, resources, actors, jobs and their tasks at a glance');
   withConnectionOptions(command).option('--watch', 'draw again every second until interrupted');
   withExamples(command, [
     'manta status',
@@ -44,14 +48,17 @@ export function addStatus(program: Command, context: Context): void {
 }
 
 async function readStatus(client: ControlClient, address: string): Promise<Status> {
-  const [nodes, resources, jobs] = await Promise.all([
+  const [nodes, { waiting = [], ...resources }, jobs, tasks] = await Promise.all([
     client.nodes(),
     client.resources(),
     client.jobs(),
+    client.tasks(),
   ]);
   const actors: Record<string, number> = { pending: 0, alive: 0, restarting: 0, dead: 0 };
   for await (const actor of client.actors()) actors[actor.state] = (actors[actor.state] ?? 0) + 1;
-  return { clusterId: client.clusterId, address, nodes, resources, actors, jobs };
+  const taskWorkers = tasks.workerCounts;
+  const { clusterId } = client;
+  return { clusterId, address, nodes, resources, actors, taskWorkers, waiting, jobs };
 }
 
 function drawStatus(status: Status, nowMs: number): string {
@@ -62,12 +69,6 @@ function drawStatus(status: Status, nowMs: number): string {
     formatAmount(name, total[name] ?? 0),
   ]);
   const running = status.jobs.filter((job) => job.state === 'running');
-  const jobs = running.map((job) => [
-    job.jobId,
-    job.entrypoint,
-    `${job.hostname}/${job.pid}`,
-    formatAge(nowMs - job.startedAt),
-  ]);
   const parts = [
     `cluster ${status.clusterId} at ${status.address}`,
     status.nodes.length === 0
@@ -77,9 +78,13 @@ function drawStatus(status: Status, nowMs: number): string {
     `actors: ${Object.entries(status.actors)
       .map(([state, count]) => `${count} ${state}`)
       .join(', ')}`,
-    jobs.length === 0
-      ? 'no running jobs'
-      : renderTable(['JOB', 'PROGRAM', 'PROCESS', 'RUNNING FOR'], jobs),
   ];
+  const { alive, blocked, waiting } = status.taskWorkers;
+  if (alive + waiting > 0)
+    parts.push(
+      `task workers: ${alive} alive (${blocked} of them wait for tasks), ${waiting} not placed yet`,
+    );
+  if (status.waiting.length > 0) parts.push(waitingTable(status.waiting, nowMs));
+  parts.push(running.length === 0 ? 'no running jobs' : jobTable(running, nowMs));
   return parts.join('\n\n');
 }

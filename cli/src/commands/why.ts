@@ -44,8 +44,13 @@ async function reasonOf(client: ControlClient, id: string): Promise<Reason> {
 async function reasonOfJob(client: ControlClient, id: string): Promise<Reason> {
   const job = (await client.jobs()).find((entry) => entry.jobId === id);
   if (!job) throw new InvalidArgumentError(`the cluster has no job ${id}: see "manta status"`);
+  const { tasks } = job;
   const place = `${job.entrypoint}, process ${job.pid} on ${job.hostname}`;
-  return { state: job.state, since: job.endedAt ?? job.startedAt, reason: place };
+  const progress =
+    tasks === undefined
+      ? ''
+      : `; its tasks: ${tasks.queued} queued, ${tasks.running} running, ${tasks.finished} finished, ${tasks.failed} failed`;
+  return { state: job.state, since: job.endedAt ?? job.startedAt, reason: place + progress };
 }
 
 function drawReason(id: string, reason: Reason, nowMs: number): string {

@@ -47,5 +47,6 @@ function explainPlaced(cluster: Cluster, record: ActorRecord): string {
   if (record.isBlocked)
     return `Its task waits for others, and its CPUs are lent to them meanwhile; it is on node ${name}${doubt}.`;
   if (state === 'alive') return `It runs on node ${name}${doubt}, in process ${record.pid ?? 0}.`;
-  return `It starts on node ${name}${doubt}: its process is made and its constructor runs.`;
+  const { moduleUrl } = record.spec.classReference;
+  return `It starts on node ${name}${doubt}: its process is made, ${moduleUrl} loads and its constructor runs.`;
 }

@@ -2,7 +2,7 @@ import type * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { InferOutput } from 'valibot';
 import { explainRefusals } from '../scheduling/scheduler.ts';
 import { isTaskWorker } from '../tables/actor-machine.ts';
-import type { ShapeQueue } from '../tables/actor-table.ts';
+import { firstArrival, type ShapeQueue } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { leaseIdsOf } from '../tables/leases.ts';
 import { actorInfoOf, taskWorkerInfoOf } from './descriptions.ts';
@@ -66,11 +66,15 @@ export function listTasks(
   }
   const ids = leaseIdsOf(cluster, jobId);
   const workers: stateMessages.TaskWorkerInfo[] = [];
-  for (const actorId of ids.slice(0, TASK_WORKERS_MAX)) {
-    const entry = cluster.actors.get(actorId);
-    if (entry !== undefined) workers.push(taskWorkerInfoOf(entry.record));
+  const workerCounts = { alive: 0, blocked: 0, waiting: 0 };
+  for (const actorId of ids) {
+    const record = cluster.actors.get(actorId)?.record;
+    if (record === undefined) continue;
+    workerCounts[record.state === 'alive' ? 'alive' : 'waiting']++;
+    if (record.isBlocked) workerCounts.blocked++;
+    if (workers.length < TASK_WORKERS_MAX) workers.push(taskWorkerInfoOf(record));
   }
-  return { tasks, workers, workerCount: ids.length };
+  return { tasks, workers, workerCounts };
 }
 
 export function describeResources(
@@ -83,9 +87,9 @@ export function describeResources(
     addAmounts(available, node.resources.plainFree());
   }
   const waiting = [...cluster.actors.queues.values()]
-    .map((queue) => describeWaiting(cluster, queue))
-    .sort((a, b) => a.since - b.since)
-    .slice(0, WAITING_DEMANDS_MAX);
+    .sort((a, b) => firstArrival(a) - firstArrival(b))
+    .slice(0, WAITING_DEMANDS_MAX)
+    .map((queue) => describeWaiting(cluster, queue));
   return { total, available, waiting };
 }
 

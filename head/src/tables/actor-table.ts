@@ -21,6 +21,12 @@ export interface ShapeQueue {
   refusal?: { outcome: 'wait' | 'infeasible'; perNode: PerNode };
 }
 
+/** When the one that waits for longest came. */
+export function firstArrival(queue: ShapeQueue): number {
+  const [first] = queue.actorIds.values();
+  return first ?? 0;
+}
+
 export class ActorTable {
   readonly #actors = new Map<ActorId, ActorEntry>();
   readonly #named = new Map<string, ActorId>();

@@ -2,7 +2,7 @@ import type { NodeId } from '@manta/runtime/ids';
 import { isEmptyDemand } from '@manta/runtime/resources/node-resources';
 import { fitOf } from '../scheduling/filters.ts';
 import { schedule } from '../scheduling/scheduler.ts';
-import type { ActorEntry, ShapeQueue } from './actor-table.ts';
+import { firstArrival, type ActorEntry, type ShapeQueue } from './actor-table.ts';
 import { isQueued, isTaskWorker } from './actor-machine.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
@@ -36,11 +36,6 @@ function runScheduling(cluster: Cluster, now: number): void {
     if (queue === undefined) return;
     if (placeFirst(cluster, queue, heldBack, now)) order.add(firstArrival(queue), queue);
   }
-}
-
-function firstArrival(queue: ShapeQueue): number {
-  const [first] = queue.actorIds.values();
-  return first ?? 0;
 }
 
 /** Places the oldest of the queue. False when it does not fit, or was the last. */

@@ -99,6 +99,8 @@ export const ActorSpec = v.object({
   allowOutOfOrderExecution: v.optional(v.boolean()),
   gracefulShutdownMs: count,
   env: v.optional(v.record(v.string(), v.string())),
+  /** How long its module may load. */
+  setupTimeoutMs: v.optional(count),
   demand: Demand,
   schedulingTimeoutMs: v.optional(count),
 });

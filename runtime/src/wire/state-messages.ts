@@ -83,9 +83,10 @@ export const JobTaskCounts = v.object({ jobId: v.string(), ...TaskCounts.entries
 export type JobTaskCounts = v.InferOutput<typeof JobTaskCounts>;
 export const StateTasksReply = v.object({
   tasks: v.array(JobTaskCounts),
-  /** At most so many as one message may hold; `workerCount` counts all. */
+  /** At most so many as one message may hold; `workerCounts` counts all. */
   workers: v.array(TaskWorkerInfo),
-  workerCount: count,
+  /** `blocked` are those of the `alive` whose task waits for others; `waiting` have no place or are not up yet. */
+  workerCounts: v.object({ alive: count, blocked: count, waiting: count }),
 });
 /** Actors and leases of one demand that have no place yet, and why. */
 export const WaitingDemand = v.object({

@@ -4,11 +4,13 @@ import type { IncomingCall } from './incoming-call.ts';
 /**
  * Which call the running code belongs to. Where one call runs at a time, a variable tells, and costs nothing. Where
  * several interleave, an AsyncLocalStorage must follow them over awaits; that slows every promise of the process, so
- * it is switched on only when code asks for its context, or is seen to import what asks.
+ * it is switched on when code asks for its context for the first time, and from the start where actors share a process.
  */
 export class CallContext {
   #current: IncomingCall | undefined;
   #storage: AsyncLocalStorage<IncomingCall> | undefined;
+  /** What the one actor of this process was constructed with: for calls that began before they were followed. */
+  #ofActor: IncomingCall | undefined;
 
   /** From now on calls are followed over awaits. */
   track(): void {
@@ -24,6 +26,9 @@ export class CallContext {
     args: P,
   ): R {
     this.#current = call;
+    // Of several actors in one process none may be taken for another.
+    if (call.spec.isolation === 'shared') this.track();
+    else if (!exclusive) this.#ofActor ??= call;
     if (exclusive || this.#storage === undefined) return body.apply(thisArgument, args);
     return this.#storage.run(call, () => body.apply(thisArgument, args));
   }
@@ -32,10 +37,10 @@ export class CallContext {
     this.#current = undefined;
   }
 
+  /** Undefined while a module loads before its actor is made. */
   current(): IncomingCall | undefined {
-    const tracked = this.#storage?.getStore();
-    if (tracked !== undefined) return tracked;
-    this.track();
-    return this.#current;
+    const call = this.#storage?.getStore() ?? this.#current ?? this.#ofActor;
+    if (call !== undefined) this.track();
+    return call;
   }
 }

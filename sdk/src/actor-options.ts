@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { ActorSpec, ClassReference, Demand, MethodEntry } from '@manta/runtime/wire/messages';
 import type { SdkSession } from './session.ts';
-import type { ActorOptions, SchedulingOptions } from './types.ts';
+import type { ActorOptions, RuntimeEnv, SchedulingOptions } from './types.ts';
 
 const GRACEFUL_SHUTDOWN_MS = 30_000;
 
@@ -9,6 +9,11 @@ type Check = (value: unknown) => boolean;
 const isAmount: Check = (value) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
 export const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
+const isRuntimeEnv: Check = (value) => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { setupTimeoutMs } = value as RuntimeEnv;
+  return setupTimeoutMs === undefined || isWhole(setupTimeoutMs);
+};
 export const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
@@ -47,7 +52,7 @@ export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'ret
   ],
   labels: [recordOf(isText), 'a record of label expressions'],
   schedulingTimeoutMs: [isWhole, 'a whole number of milliseconds'],
-  runtimeEnv: [(value) => typeof value === 'object' && value !== null, 'a runtime environment'],
+  runtimeEnv: [isRuntimeEnv, 'a runtime environment, its setupTimeoutMs a whole number'],
   retryExceptions: [
     (value) => typeof value === 'boolean' || (Array.isArray(value) && value.every(isText)),
     'true, false or a list of error names',
@@ -129,6 +134,7 @@ export function specFrom(
     allowOutOfOrderExecution: options.allowOutOfOrderExecution,
     gracefulShutdownMs: options.gracefulShutdownMs ?? GRACEFUL_SHUTDOWN_MS,
     env: Object.keys(env).length === 0 ? undefined : env,
+    setupTimeoutMs: options.runtimeEnv?.setupTimeoutMs ?? session.setupTimeoutMs,
     demand: demandFrom(options),
     schedulingTimeoutMs: options.schedulingTimeoutMs,
   };

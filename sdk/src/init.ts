@@ -21,7 +21,11 @@ import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { JobStartReply } from '@manta/runtime/wire/job-messages';
-import { Acknowledgement, PROTOCOL_VERSION } from '@manta/runtime/wire/messages';
+import {
+  Acknowledgement,
+  PROTOCOL_VERSION,
+  type ProcessAddress,
+} from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
 import { ClusterProcess } from './cluster-process.ts';
 import { LivenessLink } from './liveness-link.ts';
@@ -181,6 +185,7 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
   closers.push(() => core.close());
   const link = new LivenessLink({ core, startJob: async () => (await startJob()).home?.address });
   await link.open(home?.address);
+  if (homeSocket !== undefined) await useStore(core, home?.address);
   closers.push(() => link.close());
   if (options.logToDriver !== false)
     transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
@@ -193,8 +198,20 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
     address: target.url,
     ...(dashboardUrl === undefined ? {} : { dashboardUrl }),
   };
-  setDriverSession({ core, jobId, namespace, info, env: options.runtimeEnv?.env });
+  const { env, setupTimeoutMs } = options.runtimeEnv ?? {};
+  setDriverSession({ core, jobId, namespace, info, env, setupTimeoutMs });
   return info;
+}
+
+/** Large values go to the shared memory of the node on this machine; without it they stay in the heap. */
+async function useStore(core: CoreProcess, agent: ProcessAddress | undefined): Promise<void> {
+  core.store.useAgent(agent);
+  try {
+    await core.store.attach();
+  } catch (error) {
+    core.store.useAgent(undefined);
+    core.warn('the object store of this node cannot be used; values stay in the heap', error);
+  }
 }
 
 function createCore(
@@ -281,7 +298,7 @@ function listenAsDriver(
         if (core.receiveObjectRecord(channel, record)) return;
         throw new ProtocolError(`A driver was sent a record of kind ${String(record[0])}.`);
       });
-      channel.onClose(() => core.objects.peerGone(channel.peer.processId));
+      channel.onClose(() => core.objects.peerLost(channel.peer.processId));
     },
   });
 }

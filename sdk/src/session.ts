@@ -11,6 +11,7 @@ export interface SdkSession {
   namespace: string;
   info: ClusterInfo;
   env: Record<string, string> | undefined;
+  setupTimeoutMs: number | undefined;
 }
 
 let driverSession: SdkSession | undefined;
@@ -47,6 +48,7 @@ export function currentSession(): SdkSession {
     jobId,
     namespace,
     env: undefined,
+    setupTimeoutMs: call.spec.setupTimeoutMs,
     info: {
       clusterId: context.clusterId,
       jobId,

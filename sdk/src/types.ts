@@ -43,6 +43,8 @@ export interface ClusterInfo {
 
 export interface RuntimeEnv {
   env?: Record<string, string>;
+  /** How long the module of an actor may load, its top-level awaits included. Default 300 000. */
+  setupTimeoutMs?: number;
 }
 
 export interface SchedulingOptions extends ResourceAmounts {

@@ -1,4 +1,5 @@
-import { defineActor, init, shutdown } from '@manta/sdk';
+import { waitFor } from '@manta/runtime/testing/wait-for';
+import { defineActor, explain, init, shutdown } from '@manta/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProgramDirectory } from './fixtures/program-directory.ts';
 
@@ -47,6 +48,18 @@ describe('modules of actors', () => {
       expect(await valueOf(name, isolation)).toEqual([42, `${directory.path}/${name}`]);
     },
   );
+
+  it('fail their actors when what they await at the top level never ends, and are named meanwhile', async () => {
+    directory.write({ 'endless.ts': `${moduleWith('1')}await new Promise(() => {});\n` });
+    const options = { runtimeEnv: { setupTimeoutMs: 1_000 } };
+    const actor = actorOf('endless.ts').options(options).create();
+    await waitFor(async () => (await explain(actor)).reason.includes('endless.ts loads'), {
+      describe: 'the module is named',
+    });
+    const failure = { deathCause: { kind: 'runtime-env-failed' } };
+    await expect(actor.value()).rejects.toMatchObject(failure);
+    await expect(actor.value()).rejects.toThrow(/endless\.ts .* has not ended after 1000 ms/s);
+  });
 
   it('tell the TypeScript file and line in the stack of what they throw', async () => {
     directory.write({ 'stack.ts': moduleWith('1') });

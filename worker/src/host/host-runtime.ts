@@ -209,7 +209,7 @@ export class HostRuntime {
       return;
     }
     try {
-      const actorClass = await this.#loader.load(spec.classReference);
+      const actorClass = await this.#loader.load(spec.classReference, spec.setupTimeoutMs);
       const instance: ActorInstance = new ActorInstance({
         spec,
         incarnation,

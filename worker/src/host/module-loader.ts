@@ -2,8 +2,10 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ActorConstructor, TaskBody } from '@manta/runtime/actor/host-context';
 import { RuntimeEnvSetupError } from '@manta/runtime/errors/errors';
+import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { ClassReference } from '@manta/runtime/wire/messages';
 
+const SETUP_TIMEOUT_MS = 300_000;
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
 
 /**
@@ -13,6 +15,7 @@ const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
  */
 export class ModuleLoader {
   readonly #cacheDirectory: string;
+  readonly #clock: Clock;
   /** Actor classes and task functions; the keys of the latter say so. */
   readonly #definitions = new Map<string, ActorConstructor | TaskBody>();
   readonly #loads = new Map<string, Promise<void>>();
@@ -20,8 +23,9 @@ export class ModuleLoader {
   /** One module at a time: only so it is known whose driver part was reached. */
   #lastLoad: Promise<void> = Promise.resolve();
 
-  constructor(cacheDirectory: string) {
+  constructor(cacheDirectory: string, clock: Clock = systemClock) {
     this.#cacheDirectory = cacheDirectory;
+    this.#clock = clock;
   }
 
   define(moduleUrl: string, exportKey: string, code: ActorConstructor | TaskBody): void {
@@ -32,27 +36,36 @@ export class ModuleLoader {
     this.#reachedDriverPart?.();
   }
 
-  /** @throws RuntimeEnvSetupError when the module cannot be loaded or does not define the class. */
-  async load(reference: ClassReference): Promise<ActorConstructor> {
-    return (await this.#find(reference, 'actor', 'defineActor')) as ActorConstructor;
+  /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the class. */
+  async load(
+    reference: ClassReference,
+    timeoutMs: number = SETUP_TIMEOUT_MS,
+  ): Promise<ActorConstructor> {
+    await this.#loadUnlessKnown(reference, timeoutMs);
+    return this.#find(reference, 'actor', 'defineActor') as ActorConstructor;
   }
 
-  /** @throws RuntimeEnvSetupError when the module cannot be loaded or does not define the function. */
+  /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the function. */
   async loadTask(reference: ClassReference): Promise<TaskBody> {
-    return (await this.#find(reference, 'task', 'defineTask')) as TaskBody;
+    await this.#loadUnlessKnown(reference, SETUP_TIMEOUT_MS);
+    return this.#find(reference, 'task', 'defineTask') as TaskBody;
   }
 
-  async #find(
+  async #loadUnlessKnown(
+    { moduleUrl, exportKey }: ClassReference,
+    timeoutMs: number,
+  ): Promise<void> {
+    // Another module may have brought it along; one that was loaded itself must have loaded well.
+    const isKnown = this.#definitions.has(definitionKey(moduleUrl, exportKey));
+    if (!isKnown || this.#loads.has(moduleUrl)) await this.#loadModule(moduleUrl, timeoutMs);
+  }
+
+  #find(
     { moduleUrl, exportKey }: ClassReference,
     kind: string,
     definer: string,
-  ): Promise<ActorConstructor | TaskBody> {
-    const key = definitionKey(moduleUrl, exportKey);
-    const known = this.#definitions.get(key);
-    // Another module may have brought it along; one that was loaded itself must have loaded well.
-    if (known !== undefined && !this.#loads.has(moduleUrl)) return known;
-    await this.#loadModule(moduleUrl);
-    const definition = this.#definitions.get(key);
+  ): ActorConstructor | TaskBody {
+    const definition = this.#definitions.get(definitionKey(moduleUrl, exportKey));
     if (definition !== undefined) return definition;
     throw new RuntimeEnvSetupError(
       `Module ${moduleUrl} was loaded but does not define ${kind} ${exportKey}. ` +
@@ -60,29 +73,34 @@ export class ModuleLoader {
     );
   }
 
-  #loadModule(moduleUrl: string): Promise<void> {
+  #loadModule(moduleUrl: string, timeoutMs: number): Promise<void> {
     let load = this.#loads.get(moduleUrl);
     if (load === undefined) {
-      load = this.#lastLoad.then(() => this.#import(moduleUrl));
+      load = this.#lastLoad.then(() => this.#import(moduleUrl, timeoutMs));
       this.#lastLoad = load.catch(() => undefined);
       this.#loads.set(moduleUrl, load);
     }
     return load;
   }
 
-  async #import(moduleUrl: string): Promise<void> {
+  async #import(moduleUrl: string, timeoutMs: number): Promise<void> {
+    let cancelTimeout: (() => void) | undefined;
     try {
       const url = await this.#executableUrl(moduleUrl);
       const driverPart = new Promise<void>((resolve) => {
         this.#reachedDriverPart = resolve;
       });
-      await Promise.race([import(url), driverPart]);
+      const tooLate = new Promise<never>((_resolve, reject) => {
+        cancelTimeout = this.#clock.after(timeoutMs, () => reject(unfinished(timeoutMs)));
+      });
+      await Promise.race([import(url), driverPart, tooLate]);
     } catch (error) {
       throw new RuntimeEnvSetupError(
         `Module ${moduleUrl} could not be loaded on this node: ${error instanceof Error ? error.message : String(error)}`,
         { cause: error },
       );
     } finally {
+      cancelTimeout?.();
       this.#reachedDriverPart = undefined;
     }
   }
@@ -95,5 +113,11 @@ export class ModuleLoader {
     return compileTypeScript(path, this.#cacheDirectory);
   }
 }
+
+const unfinished = (timeoutMs: number): Error =>
+  new Error(
+    `what it awaits at its top level has not ended after ${timeoutMs} ms. Await it in a method or after init(), ` +
+      'or give it more time with runtimeEnv.setupTimeoutMs.',
+  );
 
 const definitionKey = (moduleUrl: string, exportKey: string): string => `${moduleUrl}#${exportKey}`;

@@ -69,7 +69,7 @@ export class AgentConnections {
   /** @throws MantaError when there is no place for the object store. */
   async open(): Promise<void> {
     const { clock, logger, objectStore, memoryBytes, processId, nodeId } = this.options;
-    this.store = await NodeObjectStore.open({
+    this.store = NodeObjectStore.open({
       clock,
       logger,
       settings: objectStore,

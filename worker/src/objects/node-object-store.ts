@@ -1,9 +1,17 @@
-import { mkdir, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdirSync, statfsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { SharedStore } from '@manta/runtime/shared-memory/shared-store';
+import {
+  chooseStoreDirectory,
+  MEMORY_DIRECTORY,
+  removeDeadStores,
+  type StoreDirectory,
+} from '@manta/runtime/shared-memory/store-directory';
+import { writeStoreOwner } from '@manta/runtime/shared-memory/store-owner';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
@@ -20,6 +28,12 @@ export interface ObjectStoreSettings {
   /** Where objects go that memory has no room for; used in turn. */
   spillDirectories: readonly string[];
   spillStorage: SpillStorage;
+  /** Where the store goes when shared memory is missing or too small for it. */
+  fileDirectory: string;
+}
+
+interface StorePlace extends StoreDirectory {
+  limitBytes: number;
 }
 
 export interface NodeObjectStoreOptions {
@@ -38,20 +52,24 @@ export interface NodeObjectStoreOptions {
 const MEMORY_SHARE = 0.3;
 /** Of what is free where the store is: others need room there too. */
 const FREE_SHARE = 0.9;
+/** With less shared memory than this, and less than the default share, the store is kept in files. */
+const LEAST_BYTES = 512 * 1024 * 1024;
 
 /** The object store with all that it is made of: shared memory, disk, and transfers from and to other nodes. */
 export class NodeObjectStore {
   /** What must not outlive the node. */
   readonly directories: readonly string[];
+  readonly place: StoreDirectory;
   private readonly store: ObjectStore;
   private readonly blobServer: BlobServer;
 
   private constructor(
     options: NodeObjectStoreOptions,
     memory: SharedStore,
-    spillDirectories: readonly string[],
+    { place, spillDirectories }: { place: StorePlace; spillDirectories: readonly string[] },
   ) {
     const { clock, logger, agent, connect, settings } = options;
+    this.place = place;
     this.directories = [memory.directory, ...spillDirectories];
     const pulls = new PullManager({
       store: memory,
@@ -77,18 +95,22 @@ export class NodeObjectStore {
   }
 
   /** @throws MantaError when there is no place for it. */
-  static async open(options: NodeObjectStoreOptions): Promise<NodeObjectStore> {
+  static open(options: NodeObjectStoreOptions): NodeObjectStore {
     const { settings, nodeId, processId, clock, logger } = options;
-    const directory = `/dev/shm/manta-${process.getuid?.() ?? 0}-${nodeId}`;
-    const limitBytes = await limitOf('/dev/shm', settings.limitBytes, options.memoryBytes);
-    SharedStore.create(directory, { limitBytes });
-    const memory = SharedStore.attach({ directory, processId, clock });
-    const spillDirectories = settings.spillDirectories.map((parent) =>
-      join(parent, `manta-spill-${nodeId}`),
-    );
-    for (const spill of spillDirectories) await mkdir(spill, { recursive: true, mode: 0o700 });
-    logger.info({ directory, limitBytes, spillDirectories }, 'object store');
-    return new NodeObjectStore(options, memory, spillDirectories);
+    const place = placeOf(options);
+    removeDead(settings, logger);
+    SharedStore.create(place.directory, { limitBytes: place.limitBytes });
+    const memory = SharedStore.attach({ directory: place.directory, processId, clock });
+    const spillDirectories = settings.spillDirectories.map((parent) => {
+      const spill = join(parent, basename(place.directory));
+      mkdirSync(spill, { recursive: true, mode: 0o700 });
+      writeStoreOwner(spill);
+      return spill;
+    });
+    if (place.reason !== undefined)
+      logger.warn({ directory: place.directory }, `objects are kept in files: ${place.reason}`);
+    logger.info({ ...place, access: memory.access, nodeId, spillDirectories }, 'object store');
+    return new NodeObjectStore(options, memory, { place, spillDirectories });
   }
 
   /** Handles the records of this part; false for those of others. @throws ProtocolError */
@@ -111,12 +133,21 @@ export class NodeObjectStore {
   }
 }
 
-async function limitOf(
-  fileSystem: string,
-  wantedBytes: number | undefined,
-  memoryBytes: number,
-): Promise<number> {
-  const { bavail, bsize } = await statfs(fileSystem);
-  const possible = Math.floor(FREE_SHARE * bavail * bsize);
-  return Math.min(possible, wantedBytes ?? Math.floor(MEMORY_SHARE * memoryBytes));
+function placeOf({ settings, nodeId, memoryBytes }: NodeObjectStoreOptions): StorePlace {
+  const { fileDirectory, limitBytes } = settings;
+  mkdirSync(fileDirectory, { recursive: true, mode: 0o700 });
+  const wantedBytes = limitBytes ?? Math.floor(MEMORY_SHARE * memoryBytes);
+  // A limit that nobody asked for is lowered rather than have objects go to a disk.
+  const leastBytes = limitBytes ?? Math.min(wantedBytes, LEAST_BYTES);
+  const place = chooseStoreDirectory({ nodeId, limitBytes: leastBytes, fileDirectory });
+  const { bavail, bsize } = statfsSync(dirname(place.directory));
+  return { ...place, limitBytes: Math.min(wantedBytes, Math.floor(FREE_SHARE * bavail * bsize)) };
+}
+
+/** What sessions left that had no chance to tidy up. */
+function removeDead(settings: ObjectStoreSettings, logger: AgentLogger): void {
+  const { fileDirectory, spillDirectories } = settings;
+  const parents = [MEMORY_DIRECTORY, fileDirectory, ...spillDirectories];
+  const removed = removeDeadStores(parents);
+  if (removed.length > 0) logger.info({ removed }, 'removed object stores of dead nodes');
 }

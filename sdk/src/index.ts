@@ -11,7 +11,8 @@ export {
   self,
   stop,
 } from './actors.ts';
-export { cancel, free, get, put, wait } from './objects.ts';
+export { cancel, free, get, put, type PutOptions } from './objects.ts';
+export { wait, type WaitOptions } from './wait.ts';
 export {
   availableResources,
   clusterResources,

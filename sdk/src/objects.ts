@@ -12,25 +12,38 @@ import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
 
-/** Serialises now: later changes to `value` are not seen. @throws SerializationError naming the path of what cannot be kept. */
-export function put<T>(value: T): ObjectRef<T> {
+export interface PutOptions {
+  /**
+   * The node's agent owns the object and keeps it on its disk: it survives this process, and stays until it is freed
+   * or the cluster ends. It is lost with that machine. Default false.
+   */
+  durable?: boolean;
+}
+
+/**
+ * Serialises now: later changes to `value` are not seen. Large values go to the shared memory of the node; without room
+ * there the ref is pending until the value is stored.
+ * @throws SerializationError naming the path of what cannot be kept. ObjectStoreFullError: values of more than 256 MiB
+ * (or the size of the store) wait for room already.
+ */
+export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
   const { core } = currentSession();
+  if (options?.durable === true) return core.owned.putDurable(value);
+  const ref = new RuntimeRef<T>(core);
+  if (isPrimitive(value)) {
+    ref.resolve(value);
+    return ref;
+  }
   if (isObjectRef(value)) {
     throw new InvalidArgumentError(
       'put() of a ref: pass the ref on as it is, or put the value it stands for.',
     );
   }
-  const ref = new RuntimeRef<T>(core);
-  if (isPrimitive(value)) {
-    ref.resolve(value);
-  } else {
-    const { bytes, transferables } = core.codec.encode(value, 'value');
-    ref.resolve(core.keepPayload(bytes, transferables));
-  }
-  return ref;
+  return core.owned.keep(ref, core.values.keep(value, 'value'));
 }
 
-function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
+/** @throws InvalidArgumentError naming the item that is no ref. */
+export function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
   refs.forEach((ref, index) => {
     if (!isObjectRef(ref))
       throw new InvalidArgumentError(`${what} takes refs; item ${index} is ${typeof ref}.`);
@@ -38,7 +51,7 @@ function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
   return refs as AnyObjectRef[];
 }
 
-function coreOf(refs: readonly AnyObjectRef[]): { callStarted(): void; callFinished(): void } {
+export function coreOf(refs: readonly AnyObjectRef[]): { callStarted(): void; callFinished(): void } {
   return (
     (refs[0]?.runtime as unknown as ReturnType<typeof currentSession>['core']) ??
     currentSession().core
@@ -56,9 +69,16 @@ export function get<const T extends readonly ObjectRef<any>[]>(
  * @throws the error of the first ref that fails; GetTimeoutError after `timeoutMs` (0 asks once).
  */
 export async function get(what: unknown, options: { timeoutMs?: number } = {}): Promise<unknown> {
+  // The most common case makes nothing but the promise.
+  if (isObjectRef(what) && what.isHere) return what.value();
   const isList = Array.isArray(what);
   const refs = refsOf(isList ? what : [what], 'get()');
   if (refs.length === 0) return [];
+  const values = await valuesOf(refs, options.timeoutMs);
+  return isList ? values : values[0];
+}
+
+function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     const core = coreOf(refs);
     let missing = refs.length;
@@ -71,40 +91,62 @@ export async function get(what: unknown, options: { timeoutMs?: number } = {}): 
       core.callFinished();
       settle();
     };
+    const fail = (error: unknown): void => end(() => reject(error as Error));
     const waiter = {
       settled(ref: AnyObjectRef): void {
         if (ref.state === REF_STATE.failed) {
-          end(() => reject(ref.content as Error));
+          fail(ref.content);
           return;
         }
         missing -= 1;
-        if (missing === 0) end(() => resolveWithValues(refs, isList, resolve, reject));
+        if (missing === 0 && !over)
+          collectValues(refs, (values) => end(() => resolve(values)), fail);
       },
     };
     core.callStarted();
     for (const ref of refs) ref.addWaiter(waiter);
-    const { timeoutMs } = options;
     if (timeoutMs !== undefined && !over) {
       const timer = setTimeout(() => {
         for (const ref of refs) ref.removeWaiter(waiter);
-        end(() => reject(timeoutError(refs, missing, timeoutMs)));
+        fail(timeoutError(refs, missing, timeoutMs));
       }, timeoutMs);
       cancelTimer = () => clearTimeout(timer);
     }
   });
 }
 
-function resolveWithValues(
-  refs: AnyObjectRef[],
-  isList: boolean,
-  resolve: (value: unknown) => void,
-  reject: (error: Error) => void,
+/** Of refs that are ready: large values may have to be brought to this node. */
+function collectValues(
+  refs: readonly AnyObjectRef[],
+  done: (values: unknown[]) => void,
+  fail: (error: unknown) => void,
 ): void {
+  const values: unknown[] = [];
+  let missing = 1;
+  const one = (): void => {
+    missing -= 1;
+    if (missing === 0) done(values);
+  };
   try {
-    resolve(isList ? refs.map((ref) => ref.value()) : (refs[0] as AnyObjectRef).value());
+    refs.forEach((ref, index) => {
+      if (ref.isHere) {
+        values[index] = ref.value();
+        return;
+      }
+      missing += 1;
+      ref.deliver({
+        resolve: (value) => {
+          values[index] = value;
+          one();
+        },
+        reject: fail,
+      });
+    });
   } catch (error) {
-    reject(error as Error);
+    fail(error);
+    return;
   }
+  one();
 }
 
 function timeoutError(
@@ -122,77 +164,10 @@ function timeoutError(
   );
 }
 
-/**
- * Splits refs into at most `numReturns` (default 1) that are ready and the rest, in their order. A failed ref counts
- * as ready. Resolves when so many are ready, or after `timeoutMs`.
- * @throws InvalidArgumentError for duplicates, items that are no refs, or a numReturns that cannot be reached.
- */
-export async function wait<T>(
-  refs: readonly ObjectRef<T>[],
-  options: { numReturns?: number; timeoutMs?: number; fetchLocal?: boolean } = {},
-): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
-  const list = refsOf(refs, 'wait()');
-  if (list.length === 0) return { ready: [], pending: [] };
-  const numReturns = options.numReturns ?? 1;
-  if (new Set(list).size !== list.length)
-    throw new InvalidArgumentError('wait() was given the same ref twice.');
-  if (!Number.isInteger(numReturns) || numReturns < 1 || numReturns > list.length) {
-    throw new InvalidArgumentError(
-      `numReturns must be between 1 and the number of refs (${list.length}); got ${numReturns}.`,
-    );
-  }
-  return new Promise((resolve) => {
-    const core = coreOf(list);
-    let over = false;
-    let missing = numReturns;
-    let cancelTimer: (() => void) | undefined;
-    const end = (): void => {
-      if (over) return;
-      over = true;
-      cancelTimer?.();
-      for (const ref of list) ref.removeWaiter(waiter);
-      core.callFinished();
-      resolve(split(refs, list, numReturns));
-    };
-    const waiter = {
-      settled(): void {
-        missing -= 1;
-        if (missing === 0) end();
-      },
-    };
-    core.callStarted();
-    const readyNow = list.filter((ref) => ref.state !== REF_STATE.pending).length;
-    if (readyNow >= numReturns) {
-      end();
-      return;
-    }
-    missing -= readyNow;
-    for (const ref of list) if (ref.state === REF_STATE.pending) ref.addWaiter(waiter);
-    if (options.timeoutMs !== undefined && !over) {
-      const timer = setTimeout(end, options.timeoutMs);
-      cancelTimer = () => clearTimeout(timer);
-    }
-  });
-}
-
-function split<T>(
-  refs: readonly ObjectRef<T>[],
-  list: readonly AnyObjectRef[],
-  numReturns: number,
-): { ready: ObjectRef<T>[]; pending: ObjectRef<T>[] } {
-  const ready: ObjectRef<T>[] = [];
-  const pending: ObjectRef<T>[] = [];
-  refs.forEach((ref, index) => {
-    const isReady = list[index]?.state !== REF_STATE.pending && ready.length < numReturns;
-    (isReady ? ready : pending).push(ref);
-  });
-  return { ready, pending };
-}
-
 /** Drops the values now, whoever holds refs; later use of a ref gives ObjectFreedError. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
 export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
-  for (const ref of refsOf(refs, 'free()')) ref.runtime.dispose(ref);
+  for (const ref of refsOf(refs, 'free()')) ref.runtime.free(ref);
   return Promise.resolve();
 }
 

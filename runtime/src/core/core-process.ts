@@ -3,17 +3,25 @@ import { openChannel } from '../channel/open-channel.ts';
 import type { MantaError } from '../errors/errors.ts';
 import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
-import type { ActorId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
-import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
-import { isObjectRef } from '../objects/object-ref.ts';
-import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
+import type { ActorId, BlobId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
+import {
+  isObjectRef,
+  type AnyObjectRef,
+  type RefOwnerRuntime,
+} from '../objects/object-ref.ts';
+import type { Payload } from '../objects/payload.ts';
+import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
+import { callerRecord } from '../rpc/caller-record.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transferable, TransferKind } from '../serialization/transferable.ts';
-import { createValueCodec, type ValueCodec } from '../serialization/value-codec.ts';
-import { holdsTransferables } from '../serialization/value-format.ts';
+import {
+  createValueCodec,
+  type EncodedParts,
+  type ValueCodec,
+} from '../serialization/value-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
@@ -21,8 +29,12 @@ import { TaskWaits } from '../tasks/task-waits.ts';
 import { Acknowledgement, ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
+import { collectGarbage } from './garbage.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
+import { NodeStore } from './node-store.ts';
 import { ObjectExchange } from './object-exchange.ts';
+import { ObjectValues } from './object-values.ts';
+import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
 
 export interface CoreOptions {
   clusterId: ClusterId;
@@ -31,6 +43,8 @@ export interface CoreOptions {
   machineId: string;
   nodeId?: NodeId | undefined;
   token: string;
+  /** The agent of this process's node, whose object store it may use; `store.useAgent` says it later. */
+  agent?: ProcessAddress;
   clock: Clock;
   mintId: MintId;
   /** Connects to the control plane; called once, when it is first needed. */
@@ -56,14 +70,14 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly clock: Clock;
   readonly actors: ActorRegistry;
   readonly objects: ObjectExchange;
+  readonly store: NodeStore;
+  readonly values: ObjectValues;
+  readonly owned: OwnedObjects;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handleCounts = new Map<ActorCaller, number>();
-  readonly #keptPayloads = new FinalizationRegistry<readonly Transferable[]>((pins) =>
-    this.unpin(pins),
-  );
   #pendingWork = 0;
   #keepAlive: NodeJS.Timeout | undefined;
   #closed = false;
@@ -74,7 +88,26 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.codec = createValueCodec({ revive: (kind, data) => this.#revive(kind, data) });
     this.actors = new ActorRegistry(this);
     this.objects = new ObjectExchange(this);
+    this.store = this.#createStore(options);
+    this.values = new ObjectValues(this, this.store, this.objects.blobs);
+    this.owned = new OwnedObjects(this);
     this.tasks = new TaskSubmitter(this);
+  }
+
+  #createStore({ processId, clock, mintId, agent }: CoreOptions): NodeStore {
+    const store = new NodeStore({
+      processId,
+      clock,
+      mintBlobId: () => mintId('blob'),
+      connect: (address) => this.connect(address),
+      collectGarbage,
+      describe: () => this.codec.encode(this.owned.describe(), 'objects').bytes,
+      callStarted: () => this.callStarted(),
+      callFinished: () => this.callFinished(),
+      warn: (message, error) => this.warn(message, error),
+    });
+    store.useAgent(agent);
+    return store;
   }
 
   get runtime(): RefOwnerRuntime {
@@ -125,7 +158,13 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       if (this.#connections.get(address.processId) === opening)
         this.#connections.delete(address.processId);
     };
-    opening.then((connection) => connection.onLost(forget), forget);
+    opening.then((connection) => {
+      connection.onLost(() => {
+        forget();
+        this.objects.peerLost(address.processId);
+      });
+    }, forget);
+    this.objects.knowPeer(address);
     return opening;
   }
 
@@ -143,7 +182,17 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       },
     });
     channel.unref();
-    return new PeerConnection(channel);
+    const connection = new PeerConnection(channel);
+    connection.callerRecord = () => callerRecord({ address: this.address, takesStored: true });
+    connection.onUnclaimed = (value) => this.#takeUnclaimed(value, address.processId);
+    return connection;
+  }
+
+  /** Nobody waits for this value any more; the refs in it, and its place in the store, are given back. */
+  #takeUnclaimed(value: unknown, sender: ProcessId): void {
+    if (typeof value !== 'object' || value === null) return;
+    const content = this.receivePayload(value as Uint8Array | unknown[], sender);
+    if (content instanceof StoredValue) this.values.drop(content);
   }
 
   /** Takes the records of an incoming channel that are about objects; false: not one of them. */
@@ -160,11 +209,11 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     return this.objects.revive(id, owner);
   }
 
-  /** Refs inside a received value are borrowed at once, and as long as it lives. */
-  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload {
-    if (Array.isArray(received)) return rawPayloadOf(received);
-    const bytes = received;
-    if (!holdsTransferables(bytes)) return new Payload(bytes);
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue {
+    return this.values.receive(received, sender);
+  }
+
+  collect(bytes: Uint8Array, sender: ProcessId): Transferable[] {
     const found: Transferable[] = [];
     const collector = createValueCodec({
       revive: (kind, data) => {
@@ -174,18 +223,35 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       },
     });
     this.objects.receivingFrom(sender, () => collector.decode(bytes));
-    return new Payload(bytes, found);
-  }
-
-  /** A value kept here (put): the refs inside stay exported until it is collected. */
-  keepPayload(bytes: Uint8Array, transferables: readonly Transferable[]): Payload {
-    const payload = new Payload(bytes, transferables);
-    if (transferables.length > 0) this.#keptPayloads.register(payload, transferables);
-    return payload;
+    return found;
   }
 
   decode(payload: Payload): unknown {
-    return payload.form === 'value' ? this.codec.decode(payload.bytes) : rawValue(payload);
+    return this.values.decode(payload);
+  }
+
+  noteStored(ref: AnyObjectRef, stored: StoredValue): void {
+    this.objects.noteStored(ref, stored);
+  }
+
+  forgetStored(blobId: BlobId): void {
+    this.objects.forgetStored(blobId);
+  }
+
+  decodeStored(stored: StoredValue): { value: unknown } | undefined {
+    return this.values.decodeStored(stored);
+  }
+
+  bringLocal(ref: AnyObjectRef): Promise<void> {
+    return this.owned.bringLocal(ref);
+  }
+
+  describe(stored: StoredValue): StoredRecord {
+    return this.values.describe(stored);
+  }
+
+  keepArgument(encoded: EncodedParts): AnyObjectRef {
+    return this.owned.keep(new ArgumentRef(this), this.values.keepEncoded(encoded));
   }
 
   exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress } {
@@ -199,8 +265,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   unpin(pins: readonly Transferable[]): void {
-    for (const pin of pins)
-      if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
+    for (const pin of pins) {
+      if (pin instanceof ArgumentRef) this.owned.drop(pin);
+      else if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
+    }
   }
 
   mintActorId(): ActorId {
@@ -221,8 +289,11 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   dispose(ref: AnyObjectRef): void {
-    this.objects.table.free(ref);
-    ref.discard();
+    this.owned.dispose(ref);
+  }
+
+  free(ref: AnyObjectRef): void {
+    this.owned.free(ref);
   }
 
   // ── handles ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -282,19 +353,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     clearInterval(this.#keepAlive);
     this.tasks.close(new ClusterUnavailableError('This process has left the cluster (shutdown).'));
     this.actors.closeAll();
+    this.objects.close();
+    this.store.flushReleases();
     const connections = await Promise.allSettled(this.#connections.values());
     for (const result of connections)
       if (result.status === 'fulfilled') result.value.channel.close();
+    this.store.close();
     if (this.#control !== undefined) {
       const control = await this.#control.catch(() => undefined);
       await control?.transport.close();
     }
   }
-}
-
-function rawPayloadOf(list: unknown[]): Payload {
-  const payload = rawPayload(list);
-  if (payload === undefined)
-    throw new ProtocolError('A value that is neither a primitive nor encoded.');
-  return payload;
 }

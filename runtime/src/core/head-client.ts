@@ -1,4 +1,4 @@
-import type * as v from 'valibot';
+import * as v from 'valibot';
 import * as errors from '../errors/errors.ts';
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import type { ClusterId } from '../ids.ts';
@@ -14,8 +14,7 @@ const RETRY_DELAY_MAX_MS = 500;
 const REQUEST_TIMEOUT_MS = 60_000;
 
 /**
- * Requests to the head that outlast a restart of it: every operation is idempotent, so an attempt without an answer
- * is simply made again until the deadline.
+ * Requests to the head. Every operation is idempotent, so an attempt without an answer can simply be made again.
  */
 export class HeadClient {
   readonly #transport: Transport;
@@ -28,25 +27,24 @@ export class HeadClient {
     this.#clock = clock;
   }
 
-  /** @throws the head's error, or ClusterUnavailableError when no head answered before the deadline. */
+  /**
+   * Outlasts a restart of the head.
+   * @throws the head's error, or ClusterUnavailableError when no head answered before the deadline.
+   */
   async request<S extends v.GenericSchema>(
     operation: HeadOperation,
     message: unknown,
     replySchema: S,
     timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<v.InferOutput<S>> {
-    const payload = encodeControl(message);
     const deadline = this.#clock.now() + timeoutMs;
     for (let delayMs = RETRY_DELAY_MS; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)) {
-      const remainingMs = deadline - this.#clock.now();
+      const remainingMs = Math.max(1, deadline - this.#clock.now());
       try {
-        const reply = await this.#transport.request(this.#subjects.head(operation), payload, {
-          timeoutMs: Math.max(1, Math.min(ATTEMPT_TIMEOUT_MS, remainingMs)),
-        });
-        return decodeReply(reply, replySchema);
+        const attemptTimeoutMs = Math.min(ATTEMPT_TIMEOUT_MS, remainingMs);
+        return await this.requestOnce(operation, message, replySchema, attemptTimeoutMs);
       } catch (error) {
-        if (!MantaError.is(error, 'ClusterUnavailableError') || this.#transport.status === 'closed')
-          throw error;
+        if (!isUnavailable(error) || this.#transport.status === 'closed') throw error;
         if (this.#clock.now() + delayMs >= deadline) {
           throw new ClusterUnavailableError(
             `No head answered ${operation} within ${timeoutMs} ms.`,
@@ -57,20 +55,44 @@ export class HeadClient {
       }
     }
   }
+
+  /** A single attempt. @throws the head's error, or ClusterUnavailableError when no head answers in time. */
+  requestOnce<S extends v.GenericSchema>(
+    operation: HeadOperation,
+    message: unknown,
+    replySchema: S,
+    timeoutMs = ATTEMPT_TIMEOUT_MS,
+  ): Promise<v.InferOutput<S>> {
+    const subject = this.#subjects.head(operation);
+    return requestOver(this.#transport, { subject, message, replySchema, timeoutMs });
+  }
 }
 
-function decodeReply<S extends v.GenericSchema>(reply: Uint8Array, schema: S): v.InferOutput<S> {
-  try {
-    return decodeControl(schema, reply);
-  } catch (error) {
-    let refusal: v.InferOutput<typeof ErrorReply>;
-    try {
-      refusal = decodeControl(ErrorReply, reply);
-    } catch {
-      throw error;
-    }
-    throw errorFromReply(refusal.error);
-  }
+export interface ControlRequest<S extends v.GenericSchema> {
+  subject: string;
+  message: unknown;
+  replySchema: S;
+  /** Default 5 s. */
+  timeoutMs?: number;
+}
+
+/**
+ * One question on the control plane, to the head or to a node.
+ * @throws the error that came as the answer, or ClusterUnavailableError when none came in time.
+ */
+export async function requestOver<S extends v.GenericSchema>(
+  transport: Transport,
+  { subject, message, replySchema, timeoutMs = ATTEMPT_TIMEOUT_MS }: ControlRequest<S>,
+): Promise<v.InferOutput<S>> {
+  const bytes = await transport.request(subject, encodeControl(message), { timeoutMs });
+  const reply: unknown = decodeControl(v.union([ErrorReply, replySchema]), bytes);
+  if (v.is(ErrorReply, reply)) throw errorFromReply(reply.error);
+  return reply as v.InferOutput<S>;
+}
+
+/** True for errors that pass when a head is there again; false for what the head itself answered. */
+export function isUnavailable(error: unknown): boolean {
+  return MantaError.is(error, 'ClusterUnavailableError');
 }
 
 /** Builds the error class that a reply names. */
@@ -96,16 +118,14 @@ export async function discoverCluster(
   const deadline = clock.now() + timeoutMs;
   for (;;) {
     try {
-      const reply = await transport.request(DISCOVER_SUBJECT, encodeControl({}), {
+      return await requestOver(transport, {
+        subject: DISCOVER_SUBJECT,
+        message: {},
+        replySchema: DiscoverReply,
         timeoutMs: Math.max(1, Math.min(1_000, deadline - clock.now())),
       });
-      return decodeControl(DiscoverReply, reply);
     } catch (error) {
-      if (
-        !MantaError.is(error, 'ClusterUnavailableError') ||
-        clock.now() + RETRY_DELAY_MS >= deadline
-      )
-        throw error;
+      if (!isUnavailable(error) || clock.now() + RETRY_DELAY_MS >= deadline) throw error;
       await new Promise<void>((resolve) => clock.after(RETRY_DELAY_MS, resolve));
     }
   }

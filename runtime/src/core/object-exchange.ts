@@ -1,6 +1,7 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import { OwnerDiedError, ProtocolError, type MantaError } from '../errors/errors.ts';
-import { parseId, type ObjectId, type ProcessId } from '../ids.ts';
+import { ObjectLostError, OwnerDiedError, ProtocolError } from '../errors/errors.ts';
+import { parseId, type BlobId, type ObjectId, type ProcessId } from '../ids.ts';
+import { BlobOwner } from '../objects/blob-owner.ts';
 import {
   isObjectRef,
   ObjectRef,
@@ -9,220 +10,279 @@ import {
   type RefOwnerRuntime,
 } from '../objects/object-ref.ts';
 import { ObjectTable } from '../objects/object-table.ts';
-import { Payload, recordForm } from '../objects/payload.ts';
-import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
-import { RECORD, SEGMENT_THRESHOLD_BYTES } from '../rpc/records.ts';
+import type { Payload } from '../objects/payload.ts';
+import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
+import type { PeerConnection } from '../rpc/peer-connection.ts';
+import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
-import { decodeError, encodeError } from '../serialization/error-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import { BorrowedRefs } from './borrowed-refs.ts';
+import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
 
-interface ExchangeCore {
+export interface ExchangeCore {
   readonly runtime: RefOwnerRuntime;
   readonly clock: Clock;
   readonly address: ProcessAddress;
   connect(address: ProcessAddress): Promise<PeerConnection>;
-  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload;
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
+  describe(stored: StoredValue): StoredRecord;
+  /** Drops the value of a ref of ours, whoever holds refs. */
+  free(ref: AnyObjectRef): void;
   callStarted(): void;
   callFinished(): void;
 }
 
-/** A borrower that passed a ref on says goodbye only after the next one had time to say hello. */
-const RELEASE_DELAY_MS = 2_000;
+/** A process that lost its connection, and whose address nobody has told, has so long to show that it lives. */
+const UNKNOWN_PEER_GRACE_MS = 3_000;
+/** What a dead process had passed on in its last moment arrives within this time. */
+const LAST_WORDS_MS = 1_000;
 
 /**
- * How refs cross processes: the owner answers fetches and keeps what is borrowed, a borrower announces itself as soon
- * as it sees a ref, fetches once when somebody wants the value, and releases when the last ref is collected.
+ * How refs cross processes. The owner counts who borrows each object, by what it sends out itself and by what
+ * borrowers say that they pass on. So a borrower that lets go after passing a ref on has told the owner of the next
+ * one before, and nothing that somebody can still reach is ever freed, however slow the messages are.
  */
 export class ObjectExchange {
   readonly table = new ObjectTable();
+  readonly blobs: BlobOwner;
+  readonly borrowed: BorrowedRefs;
+  /**
+   * An object of ours whose value is gone for good. True: it is being made again (the ref then gets its new value by
+   * `resolve` or `reject`); false: it fails with ObjectLostError.
+   */
+  onLost: (ref: AnyObjectRef) => boolean = () => false;
   readonly #core: ExchangeCore;
-  /** Borrowed refs by id: one ref per object in this process, so that it is fetched once. */
-  readonly #borrowed = new Map<ObjectId, { ref: WeakRef<AnyObjectRef>; received: number }>();
+  readonly #fetcher: ObjectFetcher;
+  /** Refs of ours whose value is stored. */
+  readonly #stored = new Map<BlobId, WeakRef<AnyObjectRef>>();
   /** Who sent the value that is being decoded now. */
   #sender: ProcessId | undefined;
-  readonly #fetching = new Set<AnyObjectRef>();
-  readonly #releases = new Map<ProcessAddress, Set<ObjectId>>();
-  readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(
-    ({ id, owner }) => {
-      if (this.#borrowed.get(id)?.ref.deref() === undefined) this.#scheduleRelease(id, owner);
-    },
-  );
+  readonly #peers = new Map<ProcessId, ProcessAddress>();
+  readonly #verifying = new Set<ProcessId>();
+  #isClosed = false;
 
   constructor(core: ExchangeCore) {
     this.#core = core;
+    this.blobs = new BlobOwner({
+      connect: (agent) => core.connect(agent),
+      onLost: (blobId) => this.#blobLost(blobId),
+    });
+    this.borrowed = new BorrowedRefs(core.clock, (owner, record) => this.#tell(owner, record));
+    this.#fetcher = new ObjectFetcher({
+      connect: (owner) => core.connect(owner),
+      receive: (value, sender) => core.receivePayload(value, sender),
+      ownerDied: (owner, cause) => {
+        this.#processDied(owner.processId);
+        return ownerGone(owner, cause);
+      },
+      callStarted: () => core.callStarted(),
+      callFinished: () => core.callFinished(),
+    });
   }
 
   // ── borrower ─────────────────────────────────────────────────────────────────────────────────────────────
-  /** Decodes something that `sender` sent: what it lends us of its own needs no announcement. */
+  /** Decodes something that `sender` sent: the refs in it were counted by it. */
   receivingFrom<T>(sender: ProcessId, decode: () => T): T {
+    const outer = this.#sender;
     this.#sender = sender;
     try {
       return decode();
     } finally {
-      this.#sender = undefined;
+      this.#sender = outer;
     }
   }
 
   revive(id: ObjectId, owner: ProcessAddress): AnyObjectRef {
     if (owner.processId === this.#core.address.processId) return this.table.find(id);
-    const known = this.#borrowed.get(id);
-    const knownRef = known?.ref.deref();
-    const ref = knownRef ?? this.#newBorrowed(id, owner);
-    const isDelivery = this.#sender !== undefined || knownRef === undefined;
-    this.#borrowed.set(id, {
-      ref: new WeakRef(ref),
-      received: (known?.received ?? 0) + (isDelivery ? 1 : 0),
-    });
-    if (isDelivery && this.#sender !== owner.processId) this.#announce(ref, id, owner);
-    return ref;
-  }
-
-  #newBorrowed(id: ObjectId, owner: ProcessAddress): AnyObjectRef {
+    const known = this.borrowed.find(id);
+    if (known !== undefined) {
+      if (this.#sender !== undefined) this.borrowed.received(id);
+      return known;
+    }
     const ref: AnyObjectRef = new ObjectRef<unknown>(this.#core.runtime);
     ref.objectId = id;
-    ref.owner = owner;
-    this.#collected.register(ref, { id, owner });
+    ref.owner = this.borrowed.add(ref, id, owner);
+    // A third process has counted us at the owner, unless it died before its word got there: so we say so, too.
+    if (this.#sender !== owner.processId) this.borrowed.announce(id, ref.owner);
     return ref;
-  }
-
-  #announce(ref: AnyObjectRef, id: ObjectId, owner: ProcessAddress): void {
-    this.#core.connect(owner).then(
-      (connection) => connection.channel.send([RECORD.borrow, [id]]),
-      (error: unknown) => ref.reject(ownerGone(id, owner, error)),
-    );
   }
 
   fetch(ref: AnyObjectRef): void {
-    const { owner } = ref;
-    if (owner === undefined || this.#fetching.has(ref) || ref.state !== REF_STATE.pending) return;
-    this.#fetching.add(ref);
-    this.#core.callStarted();
-    const done = (): void => {
-      if (this.#fetching.delete(ref)) this.#core.callFinished();
-    };
-    const reply: PendingReply = {
-      onResult: (value) => {
-        done();
-        ref.resolve(
-          typeof value === 'object' && value !== null
-            ? this.#core.receivePayload(value as Uint8Array | unknown[], owner.processId)
-            : (value as string),
-        );
-      },
-      onFailure: (encodedError) => {
-        done();
-        ref.reject(decodeError(encodedError));
-      },
-      onStream: noStream,
-      onItem: noStream,
-      onEnd: noStream,
-      onLost: (reason) => {
-        done();
-        ref.reject(ownerGone(ref.id, owner, reason));
-      },
-    };
-    this.#core.connect(owner).then(
-      (connection) => connection.channel.send([RECORD.fetch, connection.expect(reply), ref.id]),
-      (error: unknown) => reply.onLost(error as MantaError),
-    );
+    if (ref.owner !== undefined) this.#fetcher.fetch(ref);
   }
 
-  #scheduleRelease(id: ObjectId, owner: ProcessAddress): void {
-    const batch = this.#releases.get(owner);
-    if (batch !== undefined) {
-      batch.add(id);
-      return;
-    }
-    this.#releases.set(owner, new Set([id]));
-    this.#core.clock.after(RELEASE_DELAY_MS, () => this.#sendReleases(owner), { unref: true });
+  /** A borrowed ref whose blob could not be found: its owner says what became of it. */
+  refetch(ref: AnyObjectRef): void {
+    ref.reopen();
+    this.fetch(ref);
   }
 
-  #sendReleases(owner: ProcessAddress): void {
-    const released: [ObjectId, number][] = [];
-    for (const id of this.#releases.get(owner) ?? []) {
-      const known = this.#borrowed.get(id);
-      if (known === undefined || known.ref.deref() !== undefined) continue;
-      this.#borrowed.delete(id);
-      released.push([id, known.received]);
-    }
-    this.#releases.delete(owner);
-    if (released.length === 0) return;
+  #tell(owner: ProcessAddress, record: ChannelRecord): void {
     this.#core.connect(owner).then(
-      (connection) => connection.channel.send([RECORD.release, released]),
-      () => undefined, // The owner is gone, and its objects with it.
+      ({ channel }) => channel.send(record),
+      () => this.#processDied(owner.processId),
     );
   }
 
   // ── owner ────────────────────────────────────────────────────────────────────────────────────────────────
   /** Handles the records of this part; false for those of others. */
   receive(channel: Channel, record: ChannelRecord): boolean {
+    const { processId } = channel.peer;
     switch (record[0]) {
       case RECORD.fetch:
-        this.#answerFetch(channel, record[1] as number, record[2]);
+        this.#answers(channel, record[1] as number).answer(idsOf(record[2]));
         return true;
       case RECORD.borrow:
-        for (const id of idsOf(record[1])) this.table.borrow(id, channel.peer.processId);
+        this.#noteBorrowed(idsOf(record[1]), processId, record[2]);
         return true;
       case RECORD.release:
-        for (const [id, times] of releasesOf(record[1]))
-          this.table.release(id, channel.peer.processId, times);
+        for (const [id, times] of releasesOf(record[1])) this.table.release(id, processId, times);
+        return true;
+      case RECORD.free:
+        for (const id of idsOf(record[1])) this.#free(id);
         return true;
       default:
-        return false;
+        return this.blobs.receive(channel, record);
     }
   }
 
-  /** The refs of ours in a value that goes to `borrower`. */
-  lendAll(transferables: readonly Transferable[], borrower: ProcessId): void {
-    for (const item of transferables)
-      if (isObjectRef(item) && item.owner === undefined) this.table.lend(item, borrower);
+  #noteBorrowed(ids: ObjectId[], sender: ProcessId, lentOnTo: unknown): void {
+    const borrower = lentOnTo == null ? undefined : parseId('process', lentOnTo);
+    if (lentOnTo == null) for (const id of ids) this.table.borrow(id, sender);
+    else if (borrower === undefined) throw new ProtocolError('A borrower without a process id.');
+    else for (const id of ids) this.table.lentOn(id, borrower);
   }
 
-  peerGone(processId: ProcessId): void {
-    this.table.releaseAllOf(processId);
-  }
-
-  #answerFetch(channel: Channel, call: number, id: unknown): void {
+  #free(id: ObjectId): void {
+    let ref: AnyObjectRef;
     try {
-      const ref = this.table.find(objectId(id));
-      ref.addWaiter({
-        settled: (settled) => {
-          if (settled.content instanceof Payload)
-            this.lendAll(settled.content.transferables, channel.peer.processId);
-          sendContent(channel, call, settled);
-        },
-      });
-    } catch (error) {
-      channel.send([RECORD.failure, call, encodeError(error)]);
+      ref = this.table.find(id);
+    } catch {
+      return; // It is gone already.
+    }
+    this.#core.free(ref);
+  }
+
+  #answers(channel: Channel, call: number): FetchAnswers {
+    return new FetchAnswers(
+      {
+        find: (id) => this.table.find(id),
+        describe: (stored) => this.#core.describe(stored),
+        lend: (pins, borrower) => this.lendAll(pins, borrower),
+      },
+      channel,
+      call,
+    );
+  }
+
+  /** The refs in a value that goes to `borrower` are counted before it has arrived. */
+  lendAll(transferables: readonly Transferable[], borrower: ProcessId): void {
+    if (borrower === this.#core.address.processId) return;
+    for (const item of transferables) {
+      if (!isObjectRef(item)) continue;
+      if (item.owner === undefined) this.table.lend(item, borrower);
+      else if (item.owner.processId !== borrower)
+        this.borrowed.lentOn(item.id as ObjectId, item.owner, borrower);
     }
   }
-}
 
-function sendContent(channel: Channel, call: number, ref: AnyObjectRef): void {
-  if (ref.state === REF_STATE.failed) {
-    channel.send([RECORD.failure, call, encodeError(ref.content)]);
-  } else if (
-    ref.content instanceof Payload &&
-    ref.content.bytes.byteLength >= SEGMENT_THRESHOLD_BYTES
-  ) {
-    channel.send([RECORD.resultSegment, call], [ref.content.bytes]);
-  } else {
-    channel.send([
-      RECORD.result,
-      call,
-      ref.content instanceof Payload ? recordForm(ref.content) : ref.content,
-    ]);
+  /** The user is done with a ref of ours that others borrow: the object goes on under another one. */
+  bequeath(ref: AnyObjectRef): void {
+    const heir: AnyObjectRef = new ObjectRef<unknown>(this.#core.runtime);
+    heir.objectId = ref.objectId;
+    this.table.replace(ref, heir);
+    ref.addWaiter({
+      settled: () => {
+        if (ref.state === REF_STATE.failed) heir.reject(ref.content);
+        else heir.resolve(ref.content as never);
+        ref.discard();
+      },
+    });
+  }
+
+  // ── loss ─────────────────────────────────────────────────────────────────────────────────────────────────
+  noteStored(ref: AnyObjectRef, { blob, owner }: StoredValue): void {
+    if (owner === undefined) this.#stored.set(blob.blobId, new WeakRef(ref));
+  }
+
+  forgetStored(blobId: BlobId): void {
+    this.#stored.delete(blobId);
+  }
+
+  /** The last copy of a blob of ours is gone. */
+  #blobLost(blobId: BlobId): void {
+    const ref = this.#stored.get(blobId)?.deref();
+    this.#stored.delete(blobId);
+    const { content } = ref ?? {};
+    if (ref === undefined || !(content instanceof StoredValue)) return;
+    if (content.blob.blobId !== blobId) return;
+    this.lose(ref, undefined);
+  }
+
+  lose(ref: AnyObjectRef, cause: unknown): void {
+    if (ref.state !== REF_STATE.ready) return;
+    if (ref.owner === undefined && this.onLost(ref)) {
+      ref.reopen();
+      return;
+    }
+    ref.lose(
+      new ObjectLostError(`Every copy of object ${ref.id} is lost.`, { cause: cause ?? undefined }),
+    );
+  }
+
+  // ── deaths ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** How that process is reached, for the case that it loses its connection. */
+  knowPeer(address: ProcessAddress): void {
+    this.#peers.set(address.processId, address);
+  }
+
+  /** A connection with that process, whoever opened it, has ended: either the process, or only the connection. */
+  peerLost(processId: ProcessId): void {
+    if (this.#isClosed || this.#verifying.has(processId)) return;
+    const address = this.borrowed.ownerOf(processId) ?? this.#peers.get(processId);
+    this.#peers.delete(processId);
+    const matters =
+      this.borrowed.ownerOf(processId) !== undefined || this.table.hasBorrower(processId);
+    this.blobs.peerGone(processId);
+    if (!matters) return;
+    this.#verifying.add(processId);
+    if (address === undefined) {
+      this.#core.clock.after(UNKNOWN_PEER_GRACE_MS, () => this.#processDied(processId), {
+        unref: true,
+      });
+      return;
+    }
+    this.#core.connect(address).then(
+      () => void this.#verifying.delete(processId),
+      () => this.#processDied(processId),
+    );
+  }
+
+  #processDied(processId: ProcessId): void {
+    if (this.#isClosed) return;
+    this.#verifying.delete(processId);
+    const owner = this.borrowed.ownerOf(processId);
+    if (owner !== undefined) {
+      const error = ownerGone(owner, undefined);
+      for (const ref of this.borrowed.ownerDied(processId)) {
+        if (ref.content instanceof StoredValue) ref.lose(error);
+        else ref.reject(error);
+      }
+    }
+    this.#core.clock.after(LAST_WORDS_MS, () => this.table.releaseAllOf(processId), {
+      unref: true,
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
   }
 }
 
-function ownerGone(id: string, owner: ProcessAddress, cause: unknown): OwnerDiedError {
-  return new OwnerDiedError(
-    `The owner of object ${id}, process ${owner.processId}, is gone or cannot be reached.`,
-    {
-      cause,
-    },
-  );
+function ownerGone(owner: ProcessAddress, cause: unknown): OwnerDiedError {
+  const message = `The owner of the object, process ${owner.processId}, is gone or cannot be reached.`;
+  return new OwnerDiedError(message, cause === undefined ? undefined : { cause });
 }
 
 function objectId(value: unknown): ObjectId {
@@ -244,8 +304,4 @@ function releasesOf(value: unknown): [ObjectId, number][] {
     if (typeof times !== 'number') throw new ProtocolError('A release without a count.');
     return [objectId(id), times];
   });
-}
-
-function noStream(): never {
-  throw new ProtocolError('A fetch was answered by a stream.');
 }

@@ -1,21 +1,45 @@
 import { inspect } from 'node:util';
-import { ObjectFreedError } from '../errors/errors.ts';
+import { ObjectFreedError, ObjectStoreFullError } from '../errors/errors.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
 import { TRANSFERABLE, type Transferable } from '../serialization/transferable.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { Payload, type Primitive } from './payload.ts';
+import { StoredValue } from './stored-value.ts';
+
+/** What a ready ref holds. */
+export type Content = Primitive | Payload | StoredValue;
 
 /** What a ref asks of the process it lives in (core/core-process.ts). */
 export interface RefOwnerRuntime {
   mintObjectId(): ObjectId;
   decode(payload: Payload): unknown;
+  /** The ref has got a value that lies in the store. */
+  noteStored(ref: AnyObjectRef, stored: StoredValue): void;
+  /** Undefined: its bytes must be brought into this process's reach first. */
+  decodeStored(stored: StoredValue): { value: unknown } | undefined;
+  /**
+   * Settles when another `decodeStored` is worth a try, or the ref is not ready any more (lost, or being made again).
+   * @throws ObjectStoreFullError, and what else says that the value is there but cannot be had now.
+   */
+  bringLocal(ref: AnyObjectRef): Promise<void>;
   /** The ref is about to leave this process inside a value: its owner must keep the object until it is taken over. */
   exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress };
   /** Somebody here wants the value of a borrowed ref. */
   fetch(ref: AnyObjectRef): void;
-  /** The user disposed of the ref. */
+  /** The user is done with this ref; others may still hold theirs. */
   dispose(ref: AnyObjectRef): void;
+  /** Drops the value, whoever holds refs. */
+  free(ref: AnyObjectRef): void;
 }
+
+/** Who wants the value of a ref. */
+export interface ValueReceiver {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** A value that is taken away between its arrival and its reading so often is not to be had. */
+const DELIVERY_ATTEMPTS = 10;
 
 /** Told once, when the ref is ready or has failed. */
 export interface RefWaiter {
@@ -36,12 +60,13 @@ export type AnyObjectRef = ObjectRef<unknown>;
 export class ObjectRef<T> implements PromiseLike<T> {
   /** @internal */ readonly runtime: RefOwnerRuntime;
   /** @internal */ state: RefState = REF_STATE.pending;
-  /** @internal Ready: a primitive or a Payload. Failed: the error. */
+  /** @internal Ready: a Content. Failed: the error. */
   content: unknown = undefined;
   /** @internal */ waiters: RefWaiter | RefWaiter[] | undefined = undefined;
   /** @internal Set for borrowed refs. */
   owner: ProcessAddress | undefined = undefined;
   /** @internal */ objectId: ObjectId | undefined = undefined;
+  /** @internal Number of the wait() that has seen it: tells duplicates. */ waitNumber = 0;
 
   /** @internal */
   constructor(runtime: RefOwnerRuntime) {
@@ -58,10 +83,12 @@ export class ObjectRef<T> implements PromiseLike<T> {
   }
 
   /** @internal */
-  resolve(content: Primitive | Payload): void {
+  resolve(content: Content): void {
     if (this.state !== REF_STATE.pending) return;
     this.state = REF_STATE.ready;
     this.content = content;
+    if (typeof content === 'object' && content instanceof StoredValue)
+      this.runtime.noteStored(this as AnyObjectRef, content);
     this.#notify();
   }
 
@@ -81,6 +108,20 @@ export class ObjectRef<T> implements PromiseLike<T> {
     }
     this.state = REF_STATE.failed;
     this.content = freedError(this);
+  }
+
+  /** @internal A value that was there is gone; who asks from now on gets the error. */
+  lose(error: unknown): void {
+    if (this.state !== REF_STATE.ready) return;
+    this.state = REF_STATE.failed;
+    this.content = error;
+  }
+
+  /** @internal A value that was there is gone and is made again: the ref will be resolved or rejected anew. */
+  reopen(): void {
+    if (this.state !== REF_STATE.ready) return;
+    this.state = REF_STATE.pending;
+    this.content = undefined;
   }
 
   #notify(): void {
@@ -110,7 +151,12 @@ export class ObjectRef<T> implements PromiseLike<T> {
       this.waiters = this.waiters.filter((other) => other !== waiter);
   }
 
-  /** @internal The decoded value of a ready ref; throws the error of a failed one. */
+  /** @internal Whether `value` gives the value, or the error, without waiting. */
+  get isHere(): boolean {
+    return this.state !== REF_STATE.pending && !(this.content instanceof StoredValue);
+  }
+
+  /** @internal The decoded value of a ref that `isHere`; throws the error of a failed one. */
   value(): T {
     if (this.state === REF_STATE.failed) throw this.content;
     return (
@@ -118,21 +164,47 @@ export class ObjectRef<T> implements PromiseLike<T> {
     ) as T;
   }
 
+  /** @internal Gives the value, or the error, to the receiver: within this call when it is here. */
+  deliver(receiver: ValueReceiver, attempts = DELIVERY_ATTEMPTS): void {
+    if (this.state === REF_STATE.pending) {
+      this.addWaiter({ settled: () => this.deliver(receiver, attempts) });
+      return;
+    }
+    try {
+      if (!(this.content instanceof StoredValue)) {
+        receiver.resolve(this.value());
+        return;
+      }
+      const decoded = this.runtime.decodeStored(this.content);
+      if (decoded !== undefined) {
+        receiver.resolve(decoded.value);
+        return;
+      }
+    } catch (error) {
+      receiver.reject(error);
+      return;
+    }
+    if (attempts === 0) {
+      receiver.reject(
+        new ObjectStoreFullError(
+          `The value of ${this.id} was moved out of memory again each time before it could be read.`,
+        ),
+      );
+      return;
+    }
+    this.runtime.bringLocal(this as AnyObjectRef).then(
+      () => this.deliver(receiver, attempts - 1),
+      (error: unknown) => receiver.reject(error),
+    );
+  }
+
   #promise(): Promise<T> {
     if (this.state === REF_STATE.failed) return Promise.reject(this.content as Error);
-    if (this.state === REF_STATE.ready && !(this.content instanceof Payload)) {
+    if (this.state === REF_STATE.ready && this.isHere && !(this.content instanceof Payload)) {
       return Promise.resolve(this.content as T);
     }
     return new Promise((resolve, reject) => {
-      this.addWaiter({
-        settled: (ref) => {
-          try {
-            resolve(ref.value() as T);
-          } catch (error) {
-            reject(error as Error);
-          }
-        },
-      });
+      this.deliver({ resolve: resolve as (value: unknown) => void, reject });
     });
   }
 

@@ -1,8 +1,6 @@
 import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
-import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
-import type { Payload } from '../objects/payload.ts';
-import { type Primitive } from '../objects/payload.ts';
+import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { MethodInfo } from './caller-core.ts';
@@ -62,7 +60,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
   onResult(value: unknown): void {
-    let content: Primitive | Payload;
+    let content: Content;
     try {
       content = this.#contentOf(value);
     } catch (error) {
@@ -106,8 +104,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     this.caller.onLost(this, reason);
   }
 
-  #contentOf(value: unknown): Primitive | Payload {
-    if (typeof value !== 'object' || value === null) return value as Primitive;
+  #contentOf(value: unknown): Content {
+    if (typeof value !== 'object' || value === null) return value as Content;
     return this.caller.core.receivePayload(
       value as Uint8Array | unknown[],
       this.connection?.channel.peer.processId as ProcessId,

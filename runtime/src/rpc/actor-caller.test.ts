@@ -48,6 +48,7 @@ class FakeChannel implements Channel {
   onClose(listener: (reason: MantaError) => void): void {
     this.#closeListeners.push(listener);
   }
+  onSegment(): void {}
   drained(): Promise<void> {
     return Promise.resolve();
   }

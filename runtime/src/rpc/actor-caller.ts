@@ -121,7 +121,7 @@ export class ActorCaller {
     options: CallOptions | undefined,
   ): ActorCall {
     const retries = options?.maxTaskRetries ?? this.settings.maxTaskRetries;
-    const prepared = prepareArguments(args, this.core.codec);
+    const prepared = prepareArguments(args, this.core);
     const call = new ActorCall(this, method, prepared.values, retries);
     call.options = options;
     if (prepared.pins.length > 0) call.pins = prepared.pins;

@@ -1,23 +1,40 @@
+import { STORED_BYTES_MIN } from '../objects/blob.ts';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import { isPrimitive, Payload, rawFormOf, recordForm } from '../objects/payload.ts';
+import { isPrimitive, joinParts, Payload, rawFormOf, recordForm } from '../objects/payload.ts';
+import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
+import type { ProcessId } from '../ids.ts';
 import type { Transferable } from '../serialization/transferable.ts';
-import type { ValueCodec } from '../serialization/value-codec.ts';
+import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { SEGMENT_THRESHOLD_BYTES } from './records.ts';
 
 /**
- * The arguments of a call, serialised at the moment of the call. Each is a primitive, a Payload, or a ref at the top
- * level, whose value takes its place when it is there (Ray: top-level refs are awaited, nested ones passed on).
+ * The arguments of a call, serialised at the moment of the call. Each is a primitive, a Payload, or a ref: one at the
+ * top level, whose value takes its place when it is there (Ray: top-level refs are awaited, nested ones passed on), or
+ * one of this call's own, for a value that is large.
  */
 export interface PreparedArguments {
   values: unknown[];
   /** Refs among `values` that are not ready. */
   dependencies: AnyObjectRef[];
-  /** Refs and handles inside the payloads: held until the call is over. */
+  /** Refs and handles inside the payloads, and refs of the call's own: held until the call is over (`unpin`). */
   pins: Transferable[];
 }
 
-/** @throws SerializationError naming the path of what cannot be sent, for example `args[0].socket`. */
-export function prepareArguments(args: readonly unknown[], codec: ValueCodec): PreparedArguments {
+/** What preparing asks of the process. */
+export interface ArgumentKeeper {
+  readonly codec: ValueCodec;
+  /** A large value, in the store of the node where there is one; freed by `unpin`. @throws ObjectStoreFullError */
+  keepArgument(encoded: EncodedParts): AnyObjectRef;
+}
+
+/**
+ * @throws SerializationError naming the path of what cannot be sent, for example `args[0].socket`.
+ * ObjectStoreFullError: too much waits for room in the store.
+ */
+export function prepareArguments(
+  args: readonly unknown[],
+  keeper: ArgumentKeeper,
+): PreparedArguments {
   const prepared: PreparedArguments = { values: [], dependencies: [], pins: [] };
   args.forEach((arg, index) => {
     if (isPrimitive(arg)) {
@@ -25,18 +42,32 @@ export function prepareArguments(args: readonly unknown[], codec: ValueCodec): P
     } else if (isObjectRef(arg)) {
       prepared.values.push(arg);
       if (arg.state === REF_STATE.pending) prepared.dependencies.push(arg);
-      else if (arg.content instanceof Payload) prepared.pins.push(...arg.content.transferables);
     } else if (rawFormOf(arg) !== undefined) {
       prepared.values.push(
         new Payload(new Uint8Array(arg as Uint8Array), undefined, rawFormOf(arg)),
       );
     } else {
-      const { bytes, transferables } = codec.encode(arg, `args[${index}]`);
-      prepared.values.push(new Payload(bytes, transferables));
-      if (transferables.length > 0) prepared.pins.push(...transferables);
+      prepareValue(keeper.codec.encodeParts(arg, `args[${index}]`), prepared, keeper);
     }
   });
   return prepared;
+}
+
+function prepareValue(
+  encoded: EncodedParts,
+  prepared: PreparedArguments,
+  keeper: ArgumentKeeper,
+): void {
+  const { parts, sizeBytes, transferables } = encoded;
+  if (sizeBytes < STORED_BYTES_MIN) {
+    prepared.values.push(new Payload(joinParts(parts), transferables));
+    if (transferables.length > 0) prepared.pins.push(...transferables);
+    return;
+  }
+  const ref = keeper.keepArgument(encoded);
+  prepared.values.push(ref);
+  prepared.pins.push(ref);
+  if (ref.state === REF_STATE.pending) prepared.dependencies.push(ref);
 }
 
 /** The form that goes into the call record. Every ref among the values must be ready. */
@@ -44,25 +75,56 @@ export interface WireArguments {
   args: unknown[];
   segments: Uint8Array[] | undefined;
   segmentArguments: [number, number][] | undefined;
+  /** Some values lie in a store: the call must hold them until it is over. */
+  hasStored: boolean;
 }
 
-export function wireArguments(values: readonly unknown[]): WireArguments {
-  const wire: WireArguments = { args: [], segments: undefined, segmentArguments: undefined };
+/** What sending asks of the process. */
+export interface ArgumentSender {
+  describe(stored: StoredValue): StoredRecord;
+  /** The refs of ours in a value that goes to `borrower`. */
+  lend(pins: readonly Transferable[], borrower: ProcessId): void;
+}
+
+/** Refs in the values of refs are lent here; those in `PreparedArguments.pins` are lent by the caller of this. */
+export function wireArguments(
+  values: readonly unknown[],
+  sender: ArgumentSender,
+  receiver: ProcessId,
+): WireArguments {
+  const wire: WireArguments = {
+    args: [],
+    segments: undefined,
+    segmentArguments: undefined,
+    hasStored: false,
+  };
   values.forEach((value, index) => {
-    const content = isObjectRef(value) ? value.content : value;
-    if (!(content instanceof Payload)) {
-      wire.args.push(content);
-    } else if (content.bytes.byteLength < SEGMENT_THRESHOLD_BYTES) {
-      wire.args.push(recordForm(content));
+    const isRef = isObjectRef(value);
+    const content = isRef ? value.content : value;
+    if (content instanceof Payload) {
+      if (isRef) sender.lend(content.transferables, receiver);
+      addPayload(wire, content, index);
+    } else if (content instanceof StoredValue) {
+      sender.lend(content.transferables, receiver);
+      wire.args.push(sender.describe(content));
+      wire.hasStored = true;
     } else {
-      wire.segments ??= [];
-      wire.segmentArguments ??= [];
-      wire.segmentArguments.push([index, wire.segments.length]);
-      wire.segments.push(content.bytes);
-      wire.args.push(null);
+      wire.args.push(content);
     }
   });
   return wire;
+}
+
+function addPayload(wire: WireArguments, payload: Payload, index: number): void {
+  if (payload.bytes.byteLength < SEGMENT_THRESHOLD_BYTES) {
+    wire.args.push(recordForm(payload));
+    return;
+  }
+  wire.segments ??= [];
+  wire.segmentArguments ??= [];
+  wire.segmentArguments.push([index, wire.segments.length]);
+  wire.segments.push(payload.bytes);
+  wire.args.push(null);
 }
 
 /** The error of the first dependency that failed: the call then fails with it and does not run. */

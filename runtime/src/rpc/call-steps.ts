@@ -56,9 +56,9 @@ export function sendCall(
   call.phase = 'sent';
   call.connection = connection;
   call.number = connection.expect(call);
-  if (call.retriesLeft === 0 && call.options?.retryExceptions === undefined)
-    call.values = undefined;
+  const isFinal = call.retriesLeft === 0 && call.options?.retryExceptions === undefined;
   if (call.plain) {
+    if (isFinal) call.values = undefined;
     connection.channel.send([RECORD.call, port, call.number, call.method.number, values]);
     return;
   }
@@ -68,8 +68,10 @@ export function sendCall(
     call.fail(failed.error);
     return;
   }
-  if (call.pins !== undefined) core.lend(call.pins, connection.channel.peer.processId);
-  const { args, segments, segmentArguments } = wireArguments(values);
+  const receiver = connection.channel.peer.processId;
+  if (call.pins !== undefined) core.lend(call.pins, receiver);
+  const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
+  if (isFinal && !hasStored) call.values = undefined;
   const options = recordOptions(call.options, segmentArguments);
   connection.channel.send(
     [RECORD.call, port, call.number, call.method.number, args, options],

@@ -1,10 +1,11 @@
 import type { ActorId, ProcessId } from '../ids.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
+import type { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
-import type { ValueCodec } from '../serialization/value-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import type { ArgumentKeeper, ArgumentSender } from './arguments.ts';
 import type { PeerConnection } from './peer-connection.ts';
 
 export interface MethodInfo {
@@ -15,16 +16,13 @@ export interface MethodInfo {
 }
 
 /** What callers share: the process they live in. */
-export interface CallerCore {
+export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   readonly runtime: RefOwnerRuntime;
-  readonly codec: ValueCodec;
   readonly clock: Clock;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
-  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload;
-  /** The refs of ours in a value that goes to `borrower`. */
-  lend(pins: readonly Transferable[], borrower: ProcessId): void;
+  receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
   unpin(pins: readonly Transferable[]): void;
   /** One more / one fewer call under way: keeps the process alive meanwhile. */
   callStarted(): void;

@@ -1,5 +1,4 @@
-import { ObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
-import type { Payload, Primitive } from '../objects/payload.ts';
+import { ObjectRef, type Content, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import { DEFAULT_BUFFERED_ITEMS } from './records.ts';
 
 /** What a stream asks of the call that feeds it. */
@@ -39,7 +38,7 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
   }
 
   /** @internal */
-  push(content: Primitive | Payload): void {
+  push(content: Content): void {
     const ref = new ObjectRef<unknown>(this.#runtime);
     ref.resolve(content);
     this.received += 1;
@@ -90,13 +89,13 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     return ref as ObjectRef<T>;
   }
 
-  #iterate<V>(pick: (ref: ObjectRef<T>) => V): AsyncIterableIterator<V> {
+  #iterate<V>(
+    resultOf: (ref: ObjectRef<T>) => IteratorYieldResult<V> | Promise<IteratorYieldResult<V>>,
+  ): AsyncIterableIterator<V> {
     return {
       next: async () => {
         const entry = await this.#next();
-        return entry === undefined
-          ? { done: true, value: undefined }
-          : { done: false, value: pick(entry.ref) };
+        return entry === undefined ? { done: true, value: undefined } : resultOf(entry.ref);
       },
       return: () => {
         this.cancel();
@@ -110,11 +109,16 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
 
   /** The items as refs, so that they can be passed on without being looked at. */
   refs(): AsyncIterable<ObjectRef<T>> {
-    return this.#iterate((ref) => ref);
+    return this.#iterate((ref) => ({ done: false, value: ref }));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T> {
-    return this.#iterate((ref) => ref.value());
+    return this.#iterate((ref) => {
+      if (ref.isHere) return { done: false, value: ref.value() };
+      return new Promise<T>((resolve, reject) => {
+        ref.deliver({ resolve: resolve as (value: unknown) => void, reject });
+      }).then((value) => ({ done: false, value }));
+    });
   }
 
   cancel(): void {

@@ -1,6 +1,18 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
+import type { SegmentSink } from '../channel/frame.ts';
 import { ProtocolError, type MantaError } from '../errors/errors.ts';
+import type { CallerRecord } from './caller-record.ts';
 import { RECORD } from './records.ts';
+
+/** Whether records of this kind are no answers to calls, but about objects and their storage (rpc/records.ts). */
+const isAboutObjects = (kind: number): boolean => kind >= RECORD.free && kind <= RECORD.storeDescribe;
+
+/** Takes a chunk as its bytes come. */
+export interface ChunkSink {
+  /** `piece` is only lent. */
+  write(piece: Uint8Array): void;
+  end(checksum: unknown): void;
+}
 
 /** What waits for the reply to one numbered record. */
 export interface PendingReply {
@@ -12,8 +24,12 @@ export interface PendingReply {
   onEnd(encodedError: Uint8Array | undefined): void;
   /** Only who asked for bytes of a blob is answered with them. */
   onChunk?(bytes: Uint8Array, checksum: unknown): void;
+  /** The same, piece by piece as they come: the bytes that `onChunk` would get go to a sink. */
+  chunkSink?(bytes: number): ChunkSink | undefined;
   /** A task worker gives the task back (`RETURNED`). */
   onReturned?(reason: number): void;
+  /** Only who fetched objects is answered with some of them. */
+  onFetched?(entries: unknown, segments: readonly Uint8Array[], firstSegment: number): void;
   /** The connection is gone; whether the call ran is not known. */
   onLost(reason: MantaError): void;
 }
@@ -25,11 +41,17 @@ export class PeerConnection {
   #nextCall = 1;
   #nextPort = 1;
   #closed: MantaError | undefined;
+  #onRequest: ((record: ChannelRecord) => void) | undefined;
+  /** Told of values that come for a call that nobody waits for any more: they may hold refs, or be stored. */
+  onUnclaimed: ((value: unknown) => void) | undefined;
+  /** What those whose actors are called learn of this process (rpc/caller-record.ts). */
+  callerRecord: (() => CallerRecord) | undefined;
   readonly #lostListeners = new Set<(reason: MantaError) => void>();
 
   constructor(channel: Channel) {
     this.channel = channel;
     channel.onRecord((record, segments) => this.#receive(record, segments));
+    channel.onSegment((record, bytes) => this.#sinkFor(record, bytes));
     channel.onClose((reason) => this.#lose(reason));
   }
 
@@ -52,9 +74,14 @@ export class PeerConnection {
     return () => this.#lostListeners.delete(listener);
   }
 
+  /** Takes what the agent of this node asks of a process that is attached to its store. */
+  onRequest(handler: (record: ChannelRecord) => void): void {
+    this.#onRequest = handler;
+  }
+
   openPort(actorId: string, incarnation: number): number {
     const port = this.#nextPort++;
-    this.channel.send([RECORD.open, port, actorId, incarnation]);
+    this.channel.send([RECORD.open, port, actorId, incarnation, this.callerRecord?.() ?? null]);
     return port;
   }
 
@@ -93,7 +120,10 @@ export class PeerConnection {
   #receive(record: ChannelRecord, segments: readonly Uint8Array[]): void {
     const call = record[1] as number;
     const reply = this.#pending.get(call);
-    if (reply === undefined) return;
+    if (reply === undefined || isAboutObjects(record[0] as number)) {
+      this.#receiveOther(record, segments, reply);
+      return;
+    }
     switch (record[0]) {
       case RECORD.result:
         this.#pending.delete(call);
@@ -102,11 +132,6 @@ export class PeerConnection {
       case RECORD.resultSegment:
         this.#pending.delete(call);
         reply.onResult(segmentOf(record[2], segments));
-        return;
-      case RECORD.blobChunk:
-        this.#pending.delete(call);
-        if (reply.onChunk === undefined) throw new ProtocolError('A chunk that nobody asked for.');
-        reply.onChunk(segmentOf(record[3], segments), record[2]);
         return;
       case RECORD.failure:
       case RECORD.refused:
@@ -133,6 +158,54 @@ export class PeerConnection {
       default:
         throw new ProtocolError(`Channel record of unknown kind ${String(record[0])}.`);
     }
+  }
+
+  /** Records that are no replies to calls, and replies that nobody waits for any more. */
+  #receiveOther(
+    record: ChannelRecord,
+    segments: readonly Uint8Array[],
+    reply: PendingReply | undefined,
+  ): void {
+    switch (record[0]) {
+      case RECORD.storeRelease:
+      case RECORD.storeReclaim:
+      case RECORD.storeCandidates:
+      case RECORD.storeEvict:
+      case RECORD.storeDescribe:
+        this.#onRequest?.(record);
+        return;
+      case RECORD.fetched:
+        reply?.onFetched?.(record[2], segments, Number(record[3] ?? 0));
+        return;
+      case RECORD.blobChunk:
+        if (reply === undefined) return;
+        this.#pending.delete(record[1] as number);
+        if (reply.onChunk === undefined) throw new ProtocolError('A chunk that nobody asked for.');
+        reply.onChunk(segmentOf(record[3], segments), record[2]);
+        return;
+      case RECORD.result:
+      case RECORD.item:
+        this.onUnclaimed?.(record[2]);
+        return;
+      case RECORD.resultSegment:
+      case RECORD.itemSegment:
+        this.onUnclaimed?.(segmentOf(record[2], segments));
+        return;
+    }
+  }
+
+  #sinkFor(record: ChannelRecord, bytes: number): SegmentSink | undefined {
+    const [kind, call, checksum] = record;
+    const sink =
+      kind === RECORD.blobChunk ? this.#pending.get(call as number)?.chunkSink?.(bytes) : undefined;
+    if (sink === undefined) return undefined;
+    return {
+      write: (piece) => sink.write(piece),
+      end: () => {
+        this.#pending.delete(call as number);
+        sink.end(checksum);
+      },
+    };
   }
 
   #lose(reason: MantaError): void {

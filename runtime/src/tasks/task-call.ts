@@ -1,7 +1,6 @@
 import type { MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
-import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
-import type { Payload, Primitive } from '../objects/payload.ts';
+import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import type { CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
@@ -12,7 +11,7 @@ import type { TaskLease } from './task-lease.ts';
 
 /** Where a task is; numbers, because there may be a million of them. */
 export const TASK_PHASE = {
-  /** A ref among its arguments is not there. */
+  /** Not in a queue yet: a ref among its arguments is not there. */
   waiting: 0,
   /** It waits here for a worker. */
   queued: 1,
@@ -52,7 +51,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   readonly task: TaskFunction;
   /** Prepared arguments. */
   values: unknown[] | undefined;
-  phase: TaskPhase = TASK_PHASE.queued;
+  phase: TaskPhase = TASK_PHASE.waiting;
   /** Its number among the tasks of this process, the same in every attempt. */
   readonly number: number;
   retriesLeft: number;
@@ -108,7 +107,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     const lease = this.lease as TaskLease;
     lease.answered(this);
     if (this.phase === TASK_PHASE.done) return;
-    let content: Primitive | Payload;
+    let content: Content;
     try {
       content = this.#contentOf(value, lease);
     } catch (error) {
@@ -162,8 +161,8 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     this.lease?.lost(this, reason);
   }
 
-  #contentOf(value: unknown, lease: TaskLease): Primitive | Payload {
-    if (typeof value !== 'object' || value === null) return value as Primitive;
+  #contentOf(value: unknown, lease: TaskLease): Content {
+    if (typeof value !== 'object' || value === null) return value as Content;
     return this.task.submitter.core.receivePayload(
       value as Uint8Array | unknown[],
       lease.connection?.channel.peer.processId as ProcessId,

@@ -189,6 +189,7 @@ export class TaskLease {
     const connection = this.connection as PeerConnection;
     const values = call.values as unknown[];
     const { task } = call;
+    call.phase = TASK_PHASE.sent;
     let record: unknown[];
     let segments: Uint8Array[] | undefined;
     if (call.extras === undefined && !values.some(isStructured)) {
@@ -200,9 +201,9 @@ export class TaskLease {
         return;
       }
       const core = this.caller.core;
-      if (call.extras?.pins !== undefined)
-        core.lend(call.extras.pins, connection.channel.peer.processId);
-      const wire = wireArguments(values);
+      const receiver = connection.channel.peer.processId;
+      if (call.extras?.pins !== undefined) core.lend(call.extras.pins, receiver);
+      const wire = wireArguments(values, core, receiver);
       segments = wire.segments;
       const options = recordOptions(call.extras?.options, wire.segmentArguments);
       record = [RECORD.call, this.#port, call.number, task.number, wire.args, options];
@@ -229,7 +230,6 @@ export class TaskLease {
 
   #count(call: TaskCall, now: number): void {
     const { task } = call;
-    call.phase = TASK_PHASE.sent;
     call.lease = this;
     if (this.unanswered === 0) {
       this.#measuredAt = now;

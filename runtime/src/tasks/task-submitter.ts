@@ -120,7 +120,7 @@ export class TaskSubmitter implements ShapeOwner {
 
   /** @throws SerializationError naming the path of what cannot be sent. */
   submitWith(task: TaskFunction, args: unknown[], options: CallOptions | undefined): TaskCall {
-    const prepared = prepareArguments(args, this.core.codec);
+    const prepared = prepareArguments(args, this.core);
     const call = new TaskCall(task, prepared.values, this.#mintNumber());
     if (prepared.pins.length > 0) call.extra().pins = prepared.pins;
     if (options !== undefined) {

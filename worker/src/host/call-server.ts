@@ -5,16 +5,19 @@ import {
   InvalidArgumentError,
   ProtocolError,
 } from '@manta/runtime/errors/errors';
-import { rawPayload, rawValue } from '@manta/runtime/objects/payload';
+import { callerFrom, type Caller } from '@manta/runtime/rpc/caller-record';
 import { RECORD, RETURNED, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
-import type { ValueCodec } from '@manta/runtime/serialization/value-codec';
 import { LIMITS } from '@manta/runtime/wire/limits';
+import { Arrivals } from './arrivals.ts';
+import { decodeArguments, takeLent, type ReceivedArguments } from './call-arguments.ts';
 import type { CallHost } from './call-host.ts';
 import { IncomingCall } from './incoming-call.ts';
 
 /** A port leads to one life of one actor, or to the reason why it does not. */
-type Port = { instance: CallHost } | { refusal: Uint8Array };
+type Port =
+  | { instance: CallHost; arrivals: Arrivals; caller: Caller | undefined }
+  | { refusal: Uint8Array };
 
 export interface ActorDirectory {
   find(actorId: string, incarnation: number): CallHost | undefined;
@@ -90,7 +93,7 @@ export class CallServer {
     if (port !== undefined && 'instance' in port) port.instance.defineFunction?.(record);
   }
 
-  #openPort([, port, actorId, incarnation]: ChannelRecord): void {
+  #openPort([, port, actorId, incarnation, from]: ChannelRecord): void {
     if (
       typeof port !== 'number' ||
       typeof actorId !== 'string' ||
@@ -98,13 +101,21 @@ export class CallServer {
     ) {
       throw new ProtocolError('A malformed open record.');
     }
+    const caller = callerFrom(from);
+    if (caller !== undefined) this.#knowCaller(caller);
     const instance = this.#directory.find(actorId, incarnation);
     if (instance !== undefined) {
-      this.#ports.set(port, { instance });
+      this.#ports.set(port, { instance, arrivals: new Arrivals(instance), caller });
       return;
     }
     const why = `Life ${incarnation} of actor ${actorId} is not, or no longer, in this process.`;
     this.#ports.set(port, { refusal: encodeError(new ActorUnavailableError(why)) });
+  }
+
+  #knowCaller({ address }: Caller): void {
+    if (address.processId !== this.#channel.peer.processId)
+      throw new ProtocolError('A process opened a port in the name of another one.');
+    this.#core.objects.knowPeer(address);
   }
 
   #call(record: ChannelRecord, segments: readonly Uint8Array[]): void {
@@ -114,49 +125,43 @@ export class CallServer {
       throw new ProtocolError('A malformed call record.');
     const port = this.#ports.get(record[1] as number);
     if (port === undefined) throw new ProtocolError('A call on a port that was not opened.');
+    const options = record[5] as CallRecordOptions | null | undefined;
+    const received: ReceivedArguments = { args, options, firstSegment: record[6], segments };
     if ('refusal' in port) {
-      this.#channel.send([RECORD.refused, number, port.refusal]);
+      this.#refuse(number, port.refusal, received);
       return;
     }
-    const { instance } = port;
+    const { instance, arrivals } = port;
     const method = instance.methodName(record[3] as number);
     if (method === undefined) {
       const why = `${instance.spec.className} has no method number ${String(record[3])}.`;
-      this.#channel.send([RECORD.refused, number, encodeError(new InvalidArgumentError(why))]);
+      this.#refuse(number, encodeError(new InvalidArgumentError(why)), received);
       return;
     }
-    const options = record[5] as CallRecordOptions | null | undefined;
+    let missing: Promise<void> | undefined;
     try {
-      this.#decode(args, options, record[6], segments);
+      missing = decodeArguments(this.#core, this.#channel.peer.processId, received);
     } catch (error) {
       this.#channel.send([RECORD.refused, number, encodeError(error)]);
       return;
     }
     const call = new IncomingCall(instance, this.#channel, number, method, args);
     call.methodNumber = record[3] as number;
+    call.caller = port.caller;
     call.group = instance.groupOf(method, options?.[1]);
     if (options != null) {
       call.idempotencyKey = options[2] ?? undefined;
       call.maxBufferedItems = options[3] ?? undefined;
     }
-    instance.receive(call);
+    if (missing === undefined && arrivals.isEmpty) instance.receive(call);
+    else arrivals.add(call, missing);
     if (!call.answered) this.#track(call);
   }
 
-  #decode(
-    args: unknown[],
-    options: CallRecordOptions | null | undefined,
-    firstSegment: unknown,
-    segments: readonly Uint8Array[],
-  ): void {
-    for (const arg of args) {
-      if (typeof arg !== 'object' || (arg === null && options == null)) continue;
-      const { codec, objects } = this.#core;
-      objects.receivingFrom(this.#channel.peer.processId, () =>
-        decodeArguments(args, options, firstSegment, segments, codec),
-      );
-      return;
-    }
+  /** The call does not run; what its arguments lend is taken all the same, and so given back. */
+  #refuse(number: number, encodedError: Uint8Array, received: ReceivedArguments): void {
+    this.#channel.send([RECORD.refused, number, encodedError]);
+    takeLent(this.#core, this.#channel.peer.processId, received);
   }
 
   /** Most calls are answered within the turn they came in; only the others are worth a place in the table. */
@@ -203,34 +208,6 @@ export class CallServer {
     for (const call of this.#open.values())
       call.cancel(new ActorUnavailableError('The caller is gone.'));
     this.#open.clear();
-    this.#core.objects.peerGone(this.#channel.peer.processId);
+    this.#core.objects.peerLost(this.#channel.peer.processId);
   }
-}
-
-/** Decodes in place: the record's array becomes the arguments. */
-function decodeArguments(
-  args: unknown[],
-  options: CallRecordOptions | null | undefined,
-  firstSegment: unknown,
-  segments: readonly Uint8Array[],
-  codec: ValueCodec,
-): void {
-  for (const [index, segment] of options?.[4] ?? []) {
-    args[index] = segments[(firstSegment as number) + segment];
-    if (args[index] === undefined)
-      throw new ProtocolError('A call names a segment its frame does not have.');
-  }
-  for (let index = 0; index < args.length; index += 1) {
-    const arg = args[index];
-    if (typeof arg === 'object' && arg !== null) {
-      args[index] = decodeArgument(arg, codec);
-    }
-  }
-}
-
-function decodeArgument(arg: object, codec: ValueCodec): unknown {
-  if (arg instanceof Uint8Array) return codec.decode(arg);
-  const raw = Array.isArray(arg) ? rawPayload(arg) : undefined;
-  if (raw === undefined) throw new ProtocolError('A call with an argument that is not encoded.');
-  return rawValue(raw);
 }

@@ -1,8 +1,10 @@
 import type { RunningCall } from '@manta/runtime/actor/host-context';
 import type { Channel } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
+import type { OutgoingValue } from '@manta/runtime/core/object-values';
 import { isPrimitive, rawFormOf, rawRecord } from '@manta/runtime/objects/payload';
 import { taskIdOf } from '@manta/runtime/tasks/task-id';
+import type { Caller } from '@manta/runtime/rpc/caller-record';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
@@ -19,6 +21,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   readonly instance: CallHost;
   /** Task workers: the number of the function. */
   methodNumber = 0;
+  /** Who will own the result, where it said so. */
+  caller: Caller | undefined = undefined;
   idempotencyKey: string | undefined = undefined;
   maxBufferedItems: number | undefined = undefined;
   cancelled = false;
@@ -111,10 +115,22 @@ export class IncomingCall implements MailboxEntry, RunningCall {
       this.#answer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
       return;
     }
-    const bytes = this.#encode(value, core, 'result');
-    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES)
-      this.#answer([RECORD.result, this.number, bytes]);
-    else this.#answer([RECORD.resultSegment, this.number], [bytes]);
+    const outgoing = this.#handOver(value, core, 'result');
+    if (!(outgoing instanceof Promise)) {
+      this.#sendResult(outgoing);
+      return;
+    }
+    outgoing.then(
+      (stored) => this.#sendResult(stored),
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  #sendResult(value: OutgoingValue): void {
+    if (this.answered) return;
+    if (Array.isArray(value) || value.byteLength < SEGMENT_THRESHOLD_BYTES)
+      this.#answer([RECORD.result, this.number, value]);
+    else this.#answer([RECORD.resultSegment, this.number], [value]);
   }
 
   fail(error: unknown): void {
@@ -142,25 +158,32 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.channel.send([RECORD.stream, this.number]);
   }
 
-  /** Refs of ours in the value are lent to the caller as they leave. */
-  #encode(value: unknown, core: CoreProcess, path: string): Uint8Array {
-    const { bytes, transferables } = core.codec.encode(value, path);
-    if (transferables.length > 0) {
-      core.lend(transferables, this.channel.peer.processId);
-      core.unpin(transferables);
-    }
-    return bytes;
+  /** An answer that is kept for repeated calls cannot be one caller's own blob. */
+  #handOver(
+    value: unknown,
+    core: CoreProcess,
+    path: string,
+  ): OutgoingValue | Promise<OutgoingValue> {
+    const owner = this.idempotencyKey === undefined ? this.caller : undefined;
+    return core.values.handOver(value, path, this.channel.peer.processId, owner);
   }
 
-  sendItem(value: unknown, core: CoreProcess): void {
+  /** A promise: the item is sent once the store has room for it. */
+  sendItem(value: unknown, core: CoreProcess): Promise<void> | undefined {
     if (isPrimitive(value)) {
       this.channel.send([RECORD.item, this.number, value]);
-      return;
+      return undefined;
     }
-    const bytes = this.#encode(value, core, 'item');
-    if (bytes.byteLength < SEGMENT_THRESHOLD_BYTES)
-      this.channel.send([RECORD.item, this.number, bytes]);
-    else this.channel.send([RECORD.itemSegment, this.number], [bytes]);
+    const outgoing = this.#handOver(value, core, 'item');
+    if (outgoing instanceof Promise) return outgoing.then((stored) => this.#sendItem(stored));
+    this.#sendItem(outgoing);
+    return undefined;
+  }
+
+  #sendItem(value: OutgoingValue): void {
+    if (Array.isArray(value) || value.byteLength < SEGMENT_THRESHOLD_BYTES)
+      this.channel.send([RECORD.item, this.number, value]);
+    else this.channel.send([RECORD.itemSegment, this.number], [value]);
   }
 
   endStream(error?: unknown): void {

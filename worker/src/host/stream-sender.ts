@@ -30,7 +30,8 @@ export async function runStream(
   call.startStream();
   for await (const item of stream) {
     if (call.cancelled) break;
-    call.sendItem(item, core);
+    const sent = call.sendItem(item, core);
+    if (sent !== undefined) await sent;
     credit -= 1;
     while (credit <= 0 && !call.cancelled) {
       await new Promise<void>((resolve) => {

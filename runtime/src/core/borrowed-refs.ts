@@ -1,0 +1,190 @@
+import type { ChannelRecord } from '../channel/channel.ts';
+import type { ObjectId, ProcessId } from '../ids.ts';
+import type { AnyObjectRef } from '../objects/object-ref.ts';
+import { RECORD } from '../rpc/records.ts';
+import type { Clock } from '../time/clock.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+
+interface Borrowed {
+  readonly ref: WeakRef<AnyObjectRef>;
+  /** How often this process was given it. */
+  received: number;
+}
+
+interface Lender {
+  readonly address: ProcessAddress;
+  readonly ids: Set<ObjectId>;
+  releases: Set<ObjectId>;
+  announced: ObjectId[];
+  /** Passed on by this process: to whom. */
+  lentOn: Map<ProcessId, ObjectId[]>;
+  isTelling: boolean;
+}
+
+/** Refs that were collected are given back in batches. */
+const RELEASE_DELAY_MS = 100;
+
+/**
+ * The refs of others that this process holds: one per object, so that its value is fetched once. What owners must know
+ * (whom a ref was passed on to, what was let go) is told in batches and in this order.
+ */
+export class BorrowedRefs {
+  readonly #clock: Clock;
+  readonly #tell: (owner: ProcessAddress, record: ChannelRecord) => void;
+  readonly #refs = new Map<ObjectId, Borrowed>();
+  readonly #lenders = new Map<ProcessId, Lender>();
+  readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(
+    ({ id, owner }) => {
+      if (this.find(id) === undefined) this.#scheduleRelease(id, owner);
+    },
+  );
+
+  constructor(clock: Clock, tell: (owner: ProcessAddress, record: ChannelRecord) => void) {
+    this.#clock = clock;
+    this.#tell = tell;
+  }
+
+  get size(): number {
+    return this.#refs.size;
+  }
+
+  find(id: ObjectId): AnyObjectRef | undefined {
+    return this.#refs.get(id)?.ref.deref();
+  }
+
+  received(id: ObjectId): void {
+    const known = this.#refs.get(id);
+    if (known !== undefined) known.received += 1;
+  }
+
+  /** A ref that was just given to this process. The result is the owner's address, one object for all its refs. */
+  add(ref: AnyObjectRef, id: ObjectId, owner: ProcessAddress): ProcessAddress {
+    const lender = this.#lenderOf(owner);
+    const { address } = lender;
+    lender.ids.add(id);
+    // Collected but not given back yet: what was received then counts still.
+    const received = (this.#refs.get(id)?.received ?? 0) + 1;
+    this.#refs.set(id, { ref: new WeakRef(ref), received });
+    this.#collected.register(ref, { id, owner: address }, ref);
+    return address;
+  }
+
+  #lenderOf(owner: ProcessAddress): Lender {
+    let lender = this.#lenders.get(owner.processId);
+    if (lender === undefined) {
+      lender = {
+        address: owner,
+        ids: new Set(),
+        releases: new Set(),
+        announced: [],
+        lentOn: new Map(),
+        isTelling: false,
+      };
+      this.#lenders.set(owner.processId, lender);
+    }
+    return lender;
+  }
+
+  /** The address of a process that owns refs that are here. */
+  ownerOf(processId: ProcessId): ProcessAddress | undefined {
+    return this.#lenders.get(processId)?.address;
+  }
+
+  announce(id: ObjectId, owner: ProcessAddress): void {
+    const lender = this.#lenderOf(owner);
+    lender.announced.push(id);
+    this.#tellSoon(lender);
+  }
+
+  /** The ref is about to be sent to `borrower`. */
+  lentOn(id: ObjectId, owner: ProcessAddress, borrower: ProcessId): void {
+    const lender = this.#lenderOf(owner);
+    const ids = lender.lentOn.get(borrower);
+    if (ids === undefined) lender.lentOn.set(borrower, [id]);
+    else ids.push(id);
+    this.#tellSoon(lender);
+  }
+
+  #tellSoon(lender: Lender): void {
+    if (lender.isTelling) return;
+    lender.isTelling = true;
+    queueMicrotask(() => {
+      lender.isTelling = false;
+      this.#tellNow(lender);
+    });
+  }
+
+  #tellNow(lender: Lender): void {
+    if (lender.announced.length > 0) {
+      this.#tell(lender.address, [RECORD.borrow, lender.announced]);
+      lender.announced = [];
+    }
+    for (const [borrower, ids] of lender.lentOn)
+      this.#tell(lender.address, [RECORD.borrow, ids, borrower]);
+    lender.lentOn.clear();
+  }
+
+  /** The user is done with the ref before the garbage collector finds out. */
+  dispose(ref: AnyObjectRef): void {
+    const id = ref.objectId;
+    if (id === undefined || ref.owner === undefined || !this.#collected.unregister(ref)) return;
+    const known = this.#refs.get(id);
+    if (known?.ref.deref() !== ref) return;
+    this.#refs.delete(id);
+    const lender = this.#lenderOf(ref.owner);
+    lender.ids.delete(id);
+    this.#tellNow(lender);
+    this.#tell(lender.address, [RECORD.release, [[id, known.received]]]);
+    this.#dropUnused(lender);
+  }
+
+  #scheduleRelease(id: ObjectId, owner: ProcessAddress): void {
+    const lender = this.#lenders.get(owner.processId);
+    if (lender === undefined) return;
+    lender.releases.add(id);
+    if (lender.releases.size === 1)
+      this.#clock.after(RELEASE_DELAY_MS, () => this.#release(lender), { unref: true });
+  }
+
+  #release(lender: Lender): void {
+    const released: [ObjectId, number][] = [];
+    for (const id of lender.releases) {
+      const known = this.#refs.get(id);
+      if (known === undefined || known.ref.deref() !== undefined) continue;
+      this.#refs.delete(id);
+      lender.ids.delete(id);
+      released.push([id, known.received]);
+    }
+    lender.releases.clear();
+    this.#tellNow(lender);
+    if (released.length > 0) this.#tell(lender.address, [RECORD.release, released]);
+    this.#dropUnused(lender);
+  }
+
+  #dropUnused(lender: Lender): void {
+    if (lender.ids.size === 0 && this.#lenders.get(lender.address.processId) === lender)
+      this.#lenders.delete(lender.address.processId);
+  }
+
+  /** Forgets the owner; the refs of it that are still held. */
+  ownerDied(processId: ProcessId): AnyObjectRef[] {
+    const lender = this.#lenders.get(processId);
+    this.#lenders.delete(processId);
+    const held: AnyObjectRef[] = [];
+    for (const id of lender?.ids ?? []) {
+      const ref = this.find(id);
+      this.#refs.delete(id);
+      if (ref !== undefined) held.push(ref);
+    }
+    return held;
+  }
+
+  entries(): { id: ObjectId; owner: ProcessId; ref: AnyObjectRef }[] {
+    return [...this.#lenders.values()].flatMap(({ address, ids }) =>
+      [...ids].flatMap((id) => {
+        const ref = this.find(id);
+        return ref === undefined ? [] : [{ id, owner: address.processId, ref }];
+      }),
+    );
+  }
+}

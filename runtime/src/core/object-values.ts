@@ -1,0 +1,233 @@
+import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
+import type { BlobId, ProcessId } from '../ids.ts';
+import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
+import type { BlobOwner } from '../objects/blob-owner.ts';
+import { joinParts, Payload, rawPayload, rawValue } from '../objects/payload.ts';
+import {
+  isStoredRecord,
+  StoredValue,
+  storedFrom,
+  storedRecord,
+  type StoredRecord,
+} from '../objects/stored-value.ts';
+import type { Caller } from '../rpc/caller-record.ts';
+import type { Transferable } from '../serialization/transferable.ts';
+import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
+import { holdsTransferables } from '../serialization/value-format.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import type { NodeStore } from './node-store.ts';
+
+export interface ValuesCore {
+  readonly address: ProcessAddress;
+  readonly codec: ValueCodec;
+  /** Decodes and says which refs and handles it brought to life. */
+  collect(bytes: Uint8Array, sender: ProcessId): Transferable[];
+  lend(pins: readonly Transferable[], borrower: ProcessId): void;
+  unpin(pins: readonly Transferable[]): void;
+  /** The blob is being let go: nothing is to be told about it any more. */
+  forgetStored(blobId: BlobId): void;
+}
+
+/** What is left to do when nobody needs a kept value any more. */
+interface Remains {
+  readonly transferables: readonly Transferable[];
+  readonly blob: BlobDescriptor | undefined;
+}
+
+/** A value as it goes into a record. */
+export type OutgoingValue = Uint8Array | StoredRecord;
+
+/** A value that is taken away between its arrival and its reading so often is not to be had. */
+const LOAD_ATTEMPTS = 10;
+
+const NONE: readonly Transferable[] = [];
+
+/**
+ * The ways of a value into and out of this process: in the heap and inside messages when it is small, in the store of
+ * the node when it is large.
+ */
+export class ObjectValues {
+  readonly #core: ValuesCore;
+  readonly #store: NodeStore;
+  readonly #owner: BlobOwner;
+  readonly #collected = new FinalizationRegistry<Remains>((remains) => this.#letGo(remains));
+
+  constructor(core: ValuesCore, store: NodeStore, owner: BlobOwner) {
+    this.#core = core;
+    this.#store = store;
+    this.#owner = owner;
+  }
+
+  // ── keeping ──────────────────────────────────────────────────────────────────────────────────────────────
+  /**
+   * Encodes a value that this process will own. The refs inside stay exported until it is collected. A promise: there
+   * is no room for it in the store yet.
+   * @throws SerializationError naming the path of what cannot be kept. ObjectStoreFullError: too much waits for room.
+   */
+  keep(value: unknown, path: string): Payload | StoredValue | Promise<StoredValue> {
+    return this.keepEncoded(this.#core.codec.encodeParts(value, path));
+  }
+
+  keepEncoded(encoded: EncodedParts): Payload | StoredValue | Promise<StoredValue> {
+    const { parts, sizeBytes, transferables } = encoded;
+    if (sizeBytes < STORED_BYTES_MIN || !this.#store.isAvailable) {
+      const payload = new Payload(joinParts(parts), transferables);
+      if (transferables.length > 0)
+        this.#collected.register(payload, { transferables, blob: undefined });
+      return payload;
+    }
+    const blob = this.#store.write(parts, sizeBytes);
+    if (blob !== undefined) return this.#own(blob, transferables);
+    return this.#store
+      .writeLater(joinParts(parts))
+      .then((stored) => this.#own(stored, transferables));
+  }
+
+  #own(blob: BlobDescriptor, transferables: readonly Transferable[]): StoredValue {
+    const stored = new StoredValue(blob, undefined, transferables, this.#store.slotHint(blob));
+    this.#collected.register(stored, { transferables, blob }, stored);
+    return stored;
+  }
+
+  /** The value is not needed any more, before the garbage collector finds out. */
+  drop(stored: StoredValue): void {
+    if (stored.owner !== undefined || !this.#collected.unregister(stored)) return;
+    this.#letGo({ transferables: stored.transferables, blob: stored.blob });
+  }
+
+  #letGo({ transferables, blob }: Remains): void {
+    this.#core.unpin(transferables);
+    if (blob === undefined) return;
+    this.#core.forgetStored(blob.blobId);
+    this.#store.release(blob, this.#owner.sources.remove(blob.blobId));
+  }
+
+  // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────
+  /**
+   * Encodes a value for its new owner, who called. A promise: there is no room for it in the store yet.
+   * @throws SerializationError, ObjectStoreFullError
+   */
+  handOver(
+    value: unknown,
+    path: string,
+    receiver: ProcessId,
+    caller: Caller | undefined,
+  ): OutgoingValue | Promise<OutgoingValue> {
+    const { parts, sizeBytes, transferables } = this.#core.codec.encodeParts(value, path);
+    if (sizeBytes < STORED_BYTES_MIN || caller?.takesStored !== true || !this.#store.isAvailable) {
+      this.#handTransferables(transferables, receiver);
+      return joinParts(parts);
+    }
+    const blob = this.#store.write(parts, sizeBytes, caller.address);
+    const describe = (stored: BlobDescriptor): StoredRecord => {
+      const encoded = this.#encodeTransferables(transferables);
+      this.#handTransferables(transferables, receiver);
+      return storedRecord(stored, undefined, encoded);
+    };
+    if (blob !== undefined) return describe(blob);
+    return this.#store.writeLater(joinParts(parts), caller.address).then(describe);
+  }
+
+  /** Refs of ours in the value are lent to the receiver as they leave. */
+  #handTransferables(transferables: readonly Transferable[], receiver: ProcessId): void {
+    if (transferables.length === 0) return;
+    this.#core.lend(transferables, receiver);
+    this.#core.unpin(transferables);
+  }
+
+  #encodeTransferables(transferables: readonly Transferable[]): Uint8Array | undefined {
+    if (transferables.length === 0) return undefined;
+    const encoded = this.#core.codec.encode(transferables, 'refs');
+    // They are held by who holds the value.
+    this.#core.unpin(encoded.transferables);
+    return encoded.bytes;
+  }
+
+  /** A stored value in a record; the refs inside must be lent by whoever sends it. */
+  describe(stored: StoredValue): StoredRecord {
+    const { blob, owner, slot, transferables } = stored;
+    stored.encodedTransferables ??= this.#encodeTransferables(transferables);
+    if (owner === undefined) this.#noteCopies(blob);
+    const isHere = this.#store.agent?.nodeId === blob.agent.nodeId;
+    return storedRecord(
+      isHere ? { ...blob, slot } : blob,
+      owner ?? this.#core.address,
+      stored.encodedTransferables,
+    );
+  }
+
+  /** From now on others may ask this process, its owner, for copies of it. */
+  #noteCopies(blob: BlobDescriptor): void {
+    if (!this.#owner.sources.has(blob.blobId)) this.#owner.sources.add(blob);
+  }
+
+  // ── receiving ────────────────────────────────────────────────────────────────────────────────────────────
+  /** What stands for a value in a record: the refs inside are borrowed at once, and as long as it lives. @throws ProtocolError */
+  receive(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue {
+    if (!Array.isArray(received)) {
+      const found = holdsTransferables(received) ? this.#core.collect(received, sender) : NONE;
+      return new Payload(received, found);
+    }
+    if (isStoredRecord(received)) return this.#receiveStored(received, sender);
+    const payload = rawPayload(received);
+    if (payload === undefined)
+      throw new ProtocolError('A value that is neither a primitive nor encoded.');
+    return payload;
+  }
+
+  #receiveStored(list: unknown[], sender: ProcessId): StoredValue {
+    const { blob, owner, encodedTransferables } = storedFrom(list);
+    const found =
+      encodedTransferables === undefined ? NONE : this.#core.collect(encodedTransferables, sender);
+    if (owner !== undefined)
+      return new StoredValue(blob, owner, found, this.#store.slotHint(blob));
+    const stored = this.#own(blob, found);
+    this.#noteCopies(blob);
+    return stored;
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
+  /** Each time anew: what a reader does to its value, others and later readers do not see. */
+  decode(payload: Payload): unknown {
+    if (payload.form !== 'value') return rawValue(payload);
+    return this.#core.codec.decode(payload.bytes, new PrivateCopies(payload.bytes));
+  }
+
+  /** Undefined: `bringLocal` first. */
+  decodeStored(stored: StoredValue): { value: unknown } | undefined {
+    const opened = this.#store.open(stored);
+    if (opened === undefined) return undefined;
+    return { value: this.#core.codec.decode(opened.bytes, opened) };
+  }
+
+  /** @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError */
+  async load(stored: StoredValue): Promise<unknown> {
+    for (let attempt = 0; attempt < LOAD_ATTEMPTS; attempt += 1) {
+      const decoded = this.decodeStored(stored);
+      if (decoded !== undefined) return decoded.value;
+      await this.bringLocal(stored);
+    }
+    throw new ObjectStoreFullError(
+      'A stored value was moved out of memory again each time before it could be read.',
+    );
+  }
+
+  /** @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError */
+  async bringLocal(stored: StoredValue): Promise<void> {
+    if (stored.owner === undefined) this.#noteCopies(stored.blob);
+    await this.#store.locate(stored, stored.owner ?? this.#core.address);
+  }
+}
+
+/** Gives each reader of a payload its own copy of the binary data in it. */
+class PrivateCopies {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  bufferOf(offset: number, length: number): ArrayBuffer {
+    return new Uint8Array(this.#bytes.subarray(offset, offset + length)).buffer;
+  }
+}

@@ -1,0 +1,165 @@
+import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
+import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
+import { joinParts, Payload } from '../objects/payload.ts';
+import { StoredValue } from '../objects/stored-value.ts';
+import { RECORD } from '../rpc/records.ts';
+import type { PeerConnection } from '../rpc/peer-connection.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import type { Transferable } from '../serialization/transferable.ts';
+import type { ValueCodec } from '../serialization/value-codec.ts';
+import type { NodeStore } from './node-store.ts';
+import type { ObjectExchange } from './object-exchange.ts';
+import type { ObjectValues } from './object-values.ts';
+
+interface OwnedCore extends RefOwnerRuntime {
+  readonly objects: ObjectExchange;
+  readonly values: ObjectValues;
+  readonly store: NodeStore;
+  readonly codec: ValueCodec;
+  unpin(pins: readonly Transferable[]): void;
+  connect(address: ProcessAddress): Promise<PeerConnection>;
+}
+
+/** A large argument of one call: nobody else has this ref, so its value goes with the call. */
+export class ArgumentRef extends ObjectRef<unknown> {}
+
+/** An object as `manta memory` and listObjects show it. */
+export interface ObjectDescription {
+  objectId: string;
+  ownerId: string;
+  state: 'pending' | 'ready' | 'failed';
+  /** Of the encoded value; absent while there is none, and for primitives. */
+  sizeBytes?: number;
+  /** 'heap': of this process. 'store': shared memory of the node, or its disk. */
+  where?: 'heap' | 'store';
+  /** Values under way, or kept here, that contain the ref. */
+  pins: number;
+  /** Processes that hold the ref; known to the owner. */
+  borrowers: string[];
+}
+
+/** What happens to objects beside being made and sent: they are kept, dropped, freed, lost. */
+export class OwnedObjects {
+  readonly #core: OwnedCore;
+
+  constructor(core: OwnedCore) {
+    this.#core = core;
+  }
+
+  /** The ref stands for a value that was kept, or that waits for room. */
+  keep<T>(
+    ref: ObjectRef<T>,
+    kept: Payload | StoredValue | Promise<StoredValue>,
+  ): ObjectRef<T> {
+    if (!(kept instanceof Promise)) {
+      ref.resolve(kept);
+      return ref;
+    }
+    kept.then(
+      (stored) => {
+        if (ref.state === REF_STATE.pending) ref.resolve(stored);
+        else this.#core.values.drop(stored);
+      },
+      (error: unknown) => ref.reject(error),
+    );
+    return ref;
+  }
+
+  /** A ref whose owner is the agent of this node, which keeps the value on its disk. @throws SerializationError */
+  putDurable<T>(value: T): ObjectRef<T> {
+    const { store, codec } = this.#core;
+    const { agent } = store;
+    if (agent === undefined) {
+      throw new InvalidArgumentError(
+        'A durable object is kept by a node, and there is none on the machine of this process.',
+      );
+    }
+    const { parts, transferables } = codec.encodeParts(value, 'value');
+    this.#core.unpin(transferables);
+    if (transferables.some(isObjectRef)) {
+      throw new InvalidArgumentError(
+        'A durable object cannot hold refs: their objects end with their owners.',
+      );
+    }
+    const ref = new ObjectRef<T>(this.#core);
+    const id = this.#core.mintObjectId();
+    ref.objectId = id;
+    ref.owner = this.#core.objects.borrowed.add(ref as AnyObjectRef, id, agent);
+    store.keepDurable(id, joinParts(parts)).catch((error: unknown) => ref.reject(error));
+    return ref;
+  }
+
+  /** Settles when reading the ref is worth another try. */
+  async bringLocal(ref: AnyObjectRef): Promise<void> {
+    const { content } = ref;
+    if (!(content instanceof StoredValue)) return;
+    try {
+      await this.#core.values.bringLocal(content);
+    } catch (error) {
+      if (ref.content !== content) return;
+      if (MantaError.is(error, 'OwnerDiedError') || MantaError.is(error, 'ObjectFreedError'))
+        ref.lose(error);
+      else if (!MantaError.is(error, 'ObjectLostError')) throw error;
+      else if (ref.owner === undefined) this.#core.objects.lose(ref, error);
+      else this.#core.objects.refetch(ref);
+    }
+  }
+
+  /** The last holder of this ref is done with it. */
+  drop(ref: AnyObjectRef): void {
+    const { content } = ref;
+    ref.discard();
+    if (content instanceof StoredValue) this.#core.values.drop(content);
+  }
+
+  dispose(ref: AnyObjectRef): void {
+    if (ref.owner !== undefined) {
+      this.#core.objects.borrowed.dispose(ref);
+      ref.discard();
+    } else if (this.#core.objects.table.isExported(ref)) {
+      this.#core.objects.bequeath(ref);
+    } else {
+      this.drop(ref);
+    }
+  }
+
+  free(ref: AnyObjectRef): void {
+    if (ref.owner !== undefined) {
+      const record = [RECORD.free, [ref.id]];
+      this.#core.connect(ref.owner).then(
+        ({ channel }) => channel.send(record),
+        () => undefined, // The owner is gone, and the object with it.
+      );
+      ref.discard();
+      return;
+    }
+    this.#core.objects.table.free(ref);
+    this.drop(ref);
+  }
+
+  describe(): ObjectDescription[] {
+    const { table, borrowed } = this.#core.objects;
+    return [
+      ...table
+        .entries()
+        .map(({ id, pins, borrowers, ref }) => ({ ...this.#of(ref, id), pins, borrowers })),
+      ...borrowed.entries().map(({ id, ref }) => ({ ...this.#of(ref, id), pins: 0, borrowers: [] })),
+    ];
+  }
+
+  #of(ref: AnyObjectRef, objectId: string): Omit<ObjectDescription, 'pins' | 'borrowers'> {
+    const { content } = ref;
+    return {
+      objectId,
+      ownerId: ref.ownerId ?? '',
+      state: (['pending', 'ready', 'failed'] as const)[ref.state],
+      ...(content instanceof Payload
+        ? { sizeBytes: content.bytes.byteLength, where: 'heap' as const }
+        : {}),
+      ...(content instanceof StoredValue
+        ? { sizeBytes: content.blob.sizeBytes, where: 'store' as const }
+        : {}),
+    };
+  }
+}

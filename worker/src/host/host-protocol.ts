@@ -16,6 +16,8 @@ export interface HostConfiguration {
   processId: ProcessId;
   machineId: string;
   isolation: Isolation;
+  /** The agent, whose store of objects the host attaches to when it first needs it. */
+  agent: ProcessAddress;
   /** Directory for this host's Unix socket. */
   socketDirectory: string;
   /** Where compiled TypeScript modules are kept, by content. */

@@ -68,7 +68,8 @@ export class HostRuntime {
   }
 
   #createCore(): CoreProcess {
-    const { clusterId, processId, machineId, nodeId, token, brokerAddress } = this.#configuration;
+    const { clusterId, processId, machineId, nodeId, token, brokerAddress, agent } =
+      this.#configuration;
     const core: CoreProcess = new CoreProcess({
       clusterId,
       processId,
@@ -76,6 +77,7 @@ export class HostRuntime {
       machineId,
       nodeId,
       token,
+      agent,
       clock: systemClock,
       mintId: createIdMint((bytes) => randomFillSync(bytes)),
       connectTransport: async (): Promise<Transport> => {

@@ -1,12 +1,11 @@
-import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
+import { HeadClient, requestOver } from '@manta/runtime/core/head-client';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
-import type { NodeId } from '@manta/runtime/ids';
+import type { ClusterId, NodeId } from '@manta/runtime/ids';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
-import type { Clock } from '@manta/runtime/time/clock';
+import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
 import {
   DiscoverReply,
-  ErrorReply,
   Explanation,
   NodeLogsReply,
   type ActorExplain,
@@ -23,33 +22,29 @@ import {
   type NodeInfo,
   type StateActors,
 } from '@manta/runtime/wire/state-messages';
-import {
-  DISCOVER_SUBJECT,
-  subjectsOf,
-  type HeadOperation,
-  type Subjects,
-} from '@manta/runtime/wire/subjects';
-import * as v from 'valibot';
+import { DISCOVER_SUBJECT, subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
+import type * as v from 'valibot';
 import type { Connection } from './connection.ts';
-import { errorOfName } from './roles/role-errors.ts';
 
 type In<S extends v.GenericSchema> = v.InferInput<S>;
 type Out<S extends v.GenericSchema> = v.InferOutput<S>;
 
-const REQUEST_TIMEOUT_MS = 5_000;
 const PAGE_SIZE = 1_000;
+const DISCOVER = { subject: DISCOVER_SUBJECT, message: {}, replySchema: DiscoverReply };
 
 /**
  * Asks the head and the nodes of one cluster, by the wire protocol alone: it starts no job, owns nothing and so
  * changes nothing in what it looks at.
  */
 export class ControlClient {
-  readonly clusterId: string;
+  readonly clusterId: ClusterId;
   readonly #transport: Transport;
+  readonly #head: HeadClient;
   readonly #subjects: Subjects;
 
-  private constructor(transport: Transport, clusterId: string) {
+  private constructor(transport: Transport, clusterId: ClusterId) {
     this.#transport = transport;
+    this.#head = new HeadClient(transport, clusterId, systemClock);
     this.clusterId = clusterId;
     this.#subjects = subjectsOf(clusterId);
   }
@@ -66,10 +61,8 @@ export class ControlClient {
       reconnect: false,
     });
     try {
-      const reply = await transport.request(DISCOVER_SUBJECT, encodeControl({}), {
-        timeoutMs: REQUEST_TIMEOUT_MS,
-      });
-      return new ControlClient(transport, decodeReply(DiscoverReply, reply).clusterId);
+      const { clusterId } = await requestOver(transport, DISCOVER);
+      return new ControlClient(transport, clusterId);
     } catch (error) {
       await transport.close();
       if (!(error instanceof ClusterUnavailableError)) throw error;
@@ -81,7 +74,7 @@ export class ControlClient {
   }
 
   async nodes(): Promise<NodeInfo[]> {
-    return (await this.#head('state.nodes', {}, StateNodesReply)).nodes;
+    return (await this.#head.requestOnce('state.nodes', {}, StateNodesReply)).nodes;
   }
 
   /** All that match, page by page. */
@@ -89,7 +82,7 @@ export class ControlClient {
     let after: string | undefined;
     do {
       const query = { ...filter, limit: PAGE_SIZE, ...(after === undefined ? {} : { after }) };
-      const page = await this.#head('state.actors', query, StateActorsReply);
+      const page = await this.#head.requestOnce('state.actors', query, StateActorsReply);
       yield* page.actors;
       after = page.next;
     } while (after !== undefined);
@@ -102,62 +95,45 @@ export class ControlClient {
   }
 
   async jobs(): Promise<JobInfo[]> {
-    return (await this.#head('state.jobs', {}, StateJobsReply)).jobs;
+    return (await this.#head.requestOnce('state.jobs', {}, StateJobsReply)).jobs;
   }
 
   resources(): Promise<Out<typeof StateResourcesReply>> {
-    return this.#head('state.resources', {}, StateResourcesReply);
+    return this.#head.requestOnce('state.resources', {}, StateResourcesReply);
   }
 
   tasks(jobId?: string): Promise<Out<typeof StateTasksReply>> {
-    return this.#head('state.tasks', jobId === undefined ? {} : { jobId }, StateTasksReply);
+    return this.#head.requestOnce(
+      'state.tasks',
+      jobId === undefined ? {} : { jobId },
+      StateTasksReply,
+    );
   }
 
   explain(request: In<typeof ActorExplain>): Promise<Explanation> {
-    return this.#head('actor.explain', request, Explanation);
+    return this.#head.requestOnce('actor.explain', request, Explanation);
   }
 
   async logs(nodeId: string, request: In<typeof NodeLogs>): Promise<Out<typeof NodeLogsReply>> {
     // Only the head makes node ids, so one that it told us is well formed.
     const subject = this.#subjects.node(nodeId as NodeId, 'logs');
-    return this.#request(subject, request, NodeLogsReply);
+    return requestOver(this.#transport, {
+      subject,
+      message: request,
+      replySchema: NodeLogsReply,
+    });
   }
 
   /** How far the head's clock is ahead of this machine's; undefined when the head does not say. */
   async clockSkewMs(clock: Clock): Promise<number | undefined> {
     const sentAt = clock.now();
-    const { now } = await this.#request(DISCOVER_SUBJECT, {}, DiscoverReply);
+    const { now } = await requestOver(this.#transport, DISCOVER);
     return now === undefined ? undefined : now - (sentAt + clock.now()) / 2;
   }
 
   close(): Promise<void> {
     return this.#transport.close();
   }
-
-  #head<S extends v.GenericSchema>(
-    operation: HeadOperation,
-    message: unknown,
-    schema: S,
-  ): Promise<Out<S>> {
-    return this.#request(this.#subjects.head(operation), message, schema);
-  }
-
-  async #request<S extends v.GenericSchema>(
-    subject: string,
-    message: unknown,
-    schema: S,
-  ): Promise<Out<S>> {
-    const reply = await this.#transport.request(subject, encodeControl(message), {
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
-    return decodeReply(schema, reply);
-  }
-}
-
-function decodeReply<S extends v.GenericSchema>(schema: S, bytes: Uint8Array): Out<S> {
-  const reply = decodeControl(v.union([ErrorReply, schema]), bytes);
-  if (v.is(ErrorReply, reply)) throw errorOfName(reply.error.name, reply.error.message);
-  return reply as Out<S>;
 }
 
 /** Runs with a client that is closed on every way out. */

@@ -3,12 +3,12 @@ import { mkdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { discoverCluster } from '@manta/runtime/core/head-client';
 import { createIdMint, type NodeId } from '@manta/runtime/ids';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { silentLogger, type AgentLogger } from './agent/agent-logger.ts';
 import { GatedTransport } from './agent/gated-transport.ts';
-import { discoverCluster } from './agent/head-client.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeFolders } from './agent/node-agent.ts';
 import { newIdentity } from './agent/node-identity.ts';
 import { fileSpillStorage, type SpillStorage } from './objects/spill-storage.ts';
@@ -88,7 +88,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const transport = new GatedTransport(connection);
   try {
     const [{ clusterId }, { capacity, problem }] = await Promise.all([
-      discoverCluster(transport, systemClock, deadlineMs),
+      discoverCluster(transport, deadlineMs - systemClock.now(), systemClock),
       resources,
     ]);
     const logger = options.logger ?? silentLogger;

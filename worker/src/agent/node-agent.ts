@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { machineId } from '@manta/runtime/channel/machine-id';
+import { HeadClient } from '@manta/runtime/core/head-client';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
@@ -22,7 +23,6 @@ import { ActorSupervisor } from './actor-supervisor.ts';
 import type { AgentLogger } from './agent-logger.ts';
 import { AgentConnections } from './agent-connections.ts';
 import type { GatedTransport } from './gated-transport.ts';
-import { HeadClient } from './head-client.ts';
 import { HeartbeatThread } from './heartbeat.ts';
 import type { HeartbeatIdentity, HeartbeatToAgent } from './heartbeat-protocol.ts';
 import { JobLogPublisher } from './job-log-publisher.ts';
@@ -95,7 +95,7 @@ export class NodeAgent {
     this.options = options;
     this.identity = options.identity;
     this.subjects = subjectsOf(options.clusterId);
-    this.head = new HeadClient(transport, this.subjects);
+    this.head = new HeadClient(transport, options.clusterId, options.clock);
     this.reporter = new Reporter({
       clock,
       send: (firstSequence, events) => this.sendReport(firstSequence, events),
@@ -107,7 +107,7 @@ export class NodeAgent {
     this.registration = new Registration({
       clock,
       describe: () => this.describe(),
-      send: (message) => this.head.request('node.register', message, NodeRegisterReply),
+      send: (message) => this.head.requestOnce('node.register', message, NodeRegisterReply),
       onAccepted: (reply) => this.accepted(reply),
       onRefused: (nodeId, reason) => this.refused(nodeId, reason),
       onFailed: (error) => logger.warn({ error: String(error) }, 'cannot register; trying again'),
@@ -178,7 +178,7 @@ export class NodeAgent {
   /** @throws MantaError when the head cannot be asked. Resolves when no actor is left, or at the deadline. */
   async drain(deadlineMs?: number): Promise<void> {
     const request = { nodeId: this.nodeId, deadlineMs, reason: 'drain was asked for' };
-    await this.head.request('node.drain', request, Acknowledgement);
+    await this.head.requestOnce('node.drain', request, Acknowledgement);
     let cancel: (() => void) | undefined;
     const deadline = new Promise<void>((resolve) => {
       if (deadlineMs !== undefined) cancel = this.options.clock.after(deadlineMs, resolve);
@@ -217,7 +217,7 @@ export class NodeAgent {
   private async deregister(reason: string): Promise<void> {
     try {
       const message = { ...this.identity, reason };
-      await this.head.request('node.deregister', message, Acknowledgement);
+      await this.head.requestOnce('node.deregister', message, Acknowledgement);
     } catch (error) {
       // The head finds out by itself: there are no heartbeats any more.
       this.options.logger.debug({ error: String(error) }, 'could not say goodbye to the head');
@@ -338,7 +338,7 @@ export class NodeAgent {
 
   private async sendReport(firstSequence: number, events: NodeEvent[]): Promise<void> {
     const report = { ...this.identity, firstSequence, events };
-    await this.head.request('node.report', report, Acknowledgement);
+    await this.head.requestOnce('node.report', report, Acknowledgement);
   }
 
   private fromHeartbeat(message: HeartbeatToAgent): void {

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { EmbeddingModelDescriptor } from '../catalog.ts';
+import { EngineModel, whenLoaded } from '../engine/engine-model.ts';
 import { TensorEngine } from '../engine/tensor-engine.ts';
 import { ModelEngineError, ModelInputError } from '../errors.ts';
 import { validateTensors } from '../tensors/validate-tensors.ts';
-import type { EmbeddingResult, LocalEmbeddingModel, ModelMetadata, NamedTensor } from '../types.ts';
+import type { EmbeddingResult, LocalEmbeddingModel, NamedTensor } from '../types.ts';
 import {
   EmbeddingBatcher,
   type EmbeddingBatchLimits,
@@ -17,42 +18,28 @@ const BATCH_LIMITS: EmbeddingBatchLimits = { rowsMax: 32, tokensMax: 512, waitin
 const PADDING_ID = 0n;
 
 /** Sentence embeddings of an ONNX model with a SentencePiece unigram vocabulary. */
-export class OnnxEmbeddingModel implements LocalEmbeddingModel {
-  readonly #descriptor: EmbeddingModelDescriptor;
+export class OnnxEmbeddingModel
+  extends EngineModel<EmbeddingModelDescriptor, TensorEngine>
+  implements LocalEmbeddingModel
+{
   readonly #tokenizer: UnigramTokenizer;
-  readonly #engine: TensorEngine;
   readonly #batcher: EmbeddingBatcher;
 
   private constructor(descriptor: EmbeddingModelDescriptor, vocabulary: UnigramVocabulary) {
-    this.#descriptor = descriptor;
+    const { metadata, modelFile } = descriptor;
+    super(descriptor, new TensorEngine(metadata.name, { modelFile }));
     this.#tokenizer = new UnigramTokenizer(vocabulary);
-    this.#engine = new TensorEngine(descriptor.metadata.name, { modelFile: descriptor.modelFile });
     this.#batcher = new EmbeddingBatcher((sequences) => this.#runBatch(sequences), BATCH_LIMITS);
   }
 
   /** @throws ModelEngineError when the model cannot be loaded. */
   static async load(descriptor: EmbeddingModelDescriptor): Promise<OnnxEmbeddingModel> {
     const vocabulary: unknown = JSON.parse(await readFile(descriptor.vocabularyFile, 'utf8'));
-    const model = new OnnxEmbeddingModel(descriptor, vocabulary as UnigramVocabulary);
-    await model.checkHealth();
-    return model;
-  }
-
-  /** Resolves with the reason when the engine has died and the model can serve no more. */
-  get failed(): Promise<Error> {
-    return this.#engine.failed;
-  }
-
-  async metadata(): Promise<ModelMetadata> {
-    return this.#descriptor.metadata;
-  }
-
-  async checkHealth(): Promise<void> {
-    await this.#engine.ping();
+    return whenLoaded(new OnnxEmbeddingModel(descriptor, vocabulary as UnigramVocabulary));
   }
 
   async embed(inputs: string[], signal?: AbortSignal): Promise<EmbeddingResult> {
-    const { contextTokens, dimensions } = this.#descriptor.metadata;
+    const { contextTokens, dimensions } = this.descriptor.metadata;
     this.#validateTexts(inputs);
     const sequences = inputs.map((text) => this.#tokenizer.encode(text, contextTokens));
     const rows = await this.#batcher.embed(sequences, signal);
@@ -62,7 +49,7 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
   }
 
   async infer(inputs: NamedTensor[], signal?: AbortSignal): Promise<NamedTensor[]> {
-    const { metadata, batchSizeMax } = this.#descriptor;
+    const { metadata, batchSizeMax } = this.descriptor;
     const text = validateTensors(inputs, metadata.inputs, batchSizeMax).get('text');
     if (text?.datatype !== 'BYTES') throw new ModelInputError('Input "text" is missing', 'inputs');
     const { vectors, dimensions } = await this.embed(text.data, signal);
@@ -70,12 +57,8 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
     return [{ name: 'sentence_embedding', datatype: 'FP32', shape, data: vectors }];
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#engine[Symbol.asyncDispose]();
-  }
-
   #validateTexts(inputs: readonly string[]): void {
-    const { batchSizeMax } = this.#descriptor;
+    const { batchSizeMax } = this.descriptor;
     if (inputs.length === 0) throw new ModelInputError('There is no text to embed', 'input');
     if (inputs.length > batchSizeMax) {
       throw new ModelInputError(
@@ -98,7 +81,7 @@ export class OnnxEmbeddingModel implements LocalEmbeddingModel {
       for (const [column, id] of sequence.entries()) inputIds[row * width + column] = BigInt(id);
     }
     const shape = [sequences.length, width];
-    const [output] = await this.#engine.run(
+    const [output] = await this.engine.run(
       [{ name: 'input_ids', datatype: 'INT64', shape, data: inputIds }],
       { transfer: [inputIds.buffer] },
     );

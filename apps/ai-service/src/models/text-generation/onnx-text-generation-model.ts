@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { TextGenerationModelDescriptor } from '../catalog.ts';
+import { EngineModel, whenLoaded } from '../engine/engine-model.ts';
 import { ModelInputError } from '../errors.ts';
 import { validateTensors } from '../tensors/validate-tensors.ts';
 import type {
@@ -7,7 +8,6 @@ import type {
   GenerationPrompt,
   GenerationRequest,
   LocalTextGenerationModel,
-  ModelMetadata,
   NamedTensor,
 } from '../types.ts';
 import { GenerationEngine } from './generation-engine.ts';
@@ -19,62 +19,41 @@ const WAITING_MAX = 256;
 const SEED_RANGE = 2 ** 32;
 
 /** Text generation by an ONNX decoder with a key-value cache. */
-export class OnnxTextGenerationModel implements LocalTextGenerationModel {
-  readonly #descriptor: TextGenerationModelDescriptor;
-  readonly #engine: GenerationEngine;
-
+export class OnnxTextGenerationModel
+  extends EngineModel<TextGenerationModelDescriptor, GenerationEngine>
+  implements LocalTextGenerationModel
+{
   private constructor(descriptor: TextGenerationModelDescriptor) {
-    this.#descriptor = descriptor;
-    this.#engine = new GenerationEngine(descriptor.metadata.name, {
-      modelFolder: descriptor.modelFolder,
-      limits: { runningMax: RUNNING_MAX, waitingMax: WAITING_MAX },
-    });
+    const { metadata, modelFolder } = descriptor;
+    const limits = { runningMax: RUNNING_MAX, waitingMax: WAITING_MAX };
+    super(descriptor, new GenerationEngine(metadata.name, { modelFolder, limits }));
   }
 
   /** @throws ModelEngineError when the model cannot be loaded. */
   static async load(descriptor: TextGenerationModelDescriptor): Promise<OnnxTextGenerationModel> {
-    const model = new OnnxTextGenerationModel(descriptor);
-    await model.checkHealth();
-    return model;
-  }
-
-  /** Resolves with the reason when the engine has died and the model can serve no more. */
-  get failed(): Promise<Error> {
-    return this.#engine.failed;
-  }
-
-  async metadata(): Promise<ModelMetadata> {
-    return this.#descriptor.metadata;
-  }
-
-  async checkHealth(): Promise<void> {
-    await this.#engine.ping();
+    return whenLoaded(new OnnxTextGenerationModel(descriptor));
   }
 
   async *generate(
     request: GenerationRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerationChunk, void, undefined> {
-    yield* this.#engine.generate(
+    yield* this.engine.generate(
       compileGenerationRequest(request, () => randomInt(SEED_RANGE)),
       signal,
     );
   }
 
   async countTokens(prompt: GenerationPrompt): Promise<number> {
-    return this.#engine.countTokens(compilePrompt(prompt));
+    return this.engine.countTokens(compilePrompt(prompt));
   }
 
   async infer(inputs: NamedTensor[], signal?: AbortSignal): Promise<NamedTensor[]> {
-    const { metadata, batchSizeMax } = this.#descriptor;
+    const { metadata, batchSizeMax } = this.descriptor;
     const request = requestOf(validateTensors(inputs, metadata.inputs, batchSizeMax));
     let text = '';
     for await (const chunk of this.generate(request, signal)) text += chunk.text;
     return [{ name: 'text_output', datatype: 'BYTES', shape: [1], data: [text] }];
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#engine[Symbol.asyncDispose]();
   }
 }
 

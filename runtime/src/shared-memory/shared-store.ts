@@ -183,8 +183,8 @@ export class SharedStore {
   }
 
   /**
-   * Pins the slot and gives its bytes; undefined: it is not that generation any more. The pin ends when every
-   * ArrayBuffer given out was collected.
+   * Pins the slot and gives its bytes; undefined: it is not that generation any more (a released slot that is still
+   * pinned here is given). The pin ends when every ArrayBuffer given out was collected.
    * @throws ProtocolError when the address cannot be one of this store.
    */
   open(slot: SlotAddress, sizeBytes: number): StoredBytes | undefined {

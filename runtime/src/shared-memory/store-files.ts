@@ -98,15 +98,19 @@ export class WordFile {
     memory: NativeMemory | undefined,
     mode: 'read' | 'write',
   ) {
-    if (memory === undefined) {
-      this.fd = fd;
-      this.words = new FileWords(fd, length);
-      return;
-    }
+    let isTaken = false;
     try {
-      this.words = new MappedWords(memory, fd, length, mode === 'read' ? 'readOnly' : 'shared');
+      // Touching a mapping beyond the end of its file would kill the process.
+      if (fstatSync(fd).size < length * 4)
+        throw new MantaError('A file of the object store is shorter than it should be.');
+      isTaken = memory === undefined;
+      this.words =
+        memory === undefined
+          ? new FileWords(fd, length)
+          : new MappedWords(memory, fd, length, mode === 'read' ? 'readOnly' : 'shared');
+      if (isTaken) this.fd = fd;
     } finally {
-      closeSync(fd);
+      if (!isTaken) closeSync(fd);
     }
   }
 

@@ -155,10 +155,10 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
     else channel.receive(frame);
   }, LIMITS.handshakeFrameBytes);
   let refused = false;
-  pipe.onData((chunk) => {
+  pipe.onData((chunk, isLent) => {
     if (refused) return;
     try {
-      reader.push(chunk);
+      reader.push(chunk, isLent);
     } catch (error) {
       refused = true;
       refuse(error);

@@ -2,6 +2,7 @@ import type { MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import type { SegmentSink } from './frame.ts';
 
 /** Who is at the other end, as it said in the authenticated handshake. */
 export interface ChannelPeer {
@@ -19,6 +20,11 @@ export interface Channel {
   send(record: ChannelRecord, segments?: Uint8Array[]): void;
   /** One handler per channel; called once per record, in order. */
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void;
+  /**
+   * Asked when a record comes alone in its frame, with one large segment: the segment may be taken as its bytes come,
+   * and the record's handler is then not called.
+   */
+  onSegment(handler: (record: ChannelRecord, bytes: number) => SegmentSink | undefined): void;
   /** Called exactly once, also when `close` was called here. */
   onClose(listener: (reason: MantaError) => void): void;
   /** Resolves when less than `limitBytes` of what was sent are still in this process, or the channel is closed. */

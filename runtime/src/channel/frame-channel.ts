@@ -9,6 +9,7 @@ import {
   refusalFrom,
   type Frame,
   type FrameReader,
+  type SegmentSink,
 } from './frame.ts';
 import type { Pipe } from './pipe.ts';
 import { RecordWriter } from './record-writer.ts';
@@ -22,6 +23,7 @@ export class FrameChannel implements Channel {
   readonly peer: ChannelPeer;
   readonly #pipe: Pipe;
   readonly #closeListeners: ((reason: MantaError) => void)[] = [];
+  readonly #reader: FrameReader;
   readonly #writer = new RecordWriter(FRAME_HEADER_BYTES);
   #segments: Uint8Array[] = [];
   #segmentBytes = 0;
@@ -39,6 +41,7 @@ export class FrameChannel implements Channel {
   constructor(pipe: Pipe, peer: ChannelPeer, reader: FrameReader) {
     this.#pipe = pipe;
     this.peer = peer;
+    this.#reader = reader;
     reader.maxFrameBytes = LIMITS.frameBytes;
     pipe.onProgress(() => this.#tellDrained());
     pipe.onClose((error) => {
@@ -113,6 +116,15 @@ export class FrameChannel implements Channel {
           : new ProtocolError(String(error), { cause: error }),
       );
     }
+  }
+
+  onSegment(handler: (record: ChannelRecord, bytes: number) => SegmentSink | undefined): void {
+    this.#reader.onSegment = (body, bytes) => {
+      const [record, ...others] = Array.isArray(body) ? (body as unknown[]) : [];
+      if (this.#closed !== undefined || !Array.isArray(record) || others.length > 0)
+        return undefined;
+      return handler(record, bytes);
+    };
   }
 
   onClose(listener: (reason: MantaError) => void): void {

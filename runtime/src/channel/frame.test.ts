@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../wire/limits.ts';
@@ -198,5 +199,84 @@ describe('hostile bytes', () => {
       ),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('chunks that are only lent', () => {
+  const frames = fc.array(
+    fc.record({
+      text: fc.string({ maxLength: 40 }),
+      segments: fc.array(fc.integer({ min: 0, max: 70_000 }), { maxLength: 2 }),
+    }),
+    { minLength: 1, maxLength: 6 },
+  );
+
+  const readable = (parts: readonly unknown[]): unknown[] =>
+    parts.map((part) =>
+      part instanceof Uint8Array ? createHash('sha1').update(part).digest('hex') : part,
+    );
+
+  /** Reads with one buffer that is overwritten after every push, as a socket does. */
+  function readLent(bytes: Buffer, sizes: Iterator<number>, withSinks: boolean): unknown[] {
+    const seen: unknown[] = [];
+    const reader = new FrameReader(({ body, segments }) => {
+      // Decoded strings are kept; segments are looked at only after later pushes.
+      seen.push([body, ...segments]);
+    }, LIMITS.frameBytes);
+    if (withSinks)
+      reader.onSegment = (body, size) => {
+        const pieces: Buffer[] = [];
+        return {
+          write: (piece) => void pieces.push(Buffer.from(piece)),
+          end() {
+            const whole = Buffer.concat(pieces);
+            expect(whole.length).toBe(size);
+            seen.push([body, whole]);
+          },
+        };
+      };
+    const shared = Buffer.alloc(70_000);
+    for (let at = 0; at < bytes.length;) {
+      const taken = bytes.copy(shared, 0, at, at + (sizes.next().value as number));
+      reader.push(shared.subarray(0, taken), true);
+      shared.fill(0xee, 0, taken);
+      at += taken;
+    }
+    return seen.map((entry) => readable(entry as unknown[]));
+  }
+
+  it.each([false, true])('are read as others are (with sinks: %s)', (withSinks) => {
+    const sizes = fc.infiniteStream(
+      fc.oneof(fc.integer({ min: 1, max: 70_000 }), fc.integer({ min: 1, max: 500 })),
+    );
+    fc.assert(
+      fc.property(frames, sizes, (list, chunkSizes) => {
+        const expected = list.map(({ text, segments }) => [
+          [[1, text]],
+          ...segments.map((size, index) => Buffer.alloc(size, index + 1)),
+        ]);
+        const bytes = Buffer.concat(
+          expected.map(([body, ...segments]) => encoded(body, segments as Buffer[])),
+        );
+        expect(readLent(bytes, chunkSizes, withSinks)).toEqual(expected.map(readable));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('go into a sink, and what is malformed is refused as elsewhere', () => {
+    const sound = encoded([[32]], [Buffer.alloc(100_000)]);
+    const withSink = (bytes: Buffer): (() => void) => {
+      const reader = new FrameReader(() => undefined, LIMITS.frameBytes);
+      reader.onSegment = () => ({ write: () => undefined, end: () => undefined });
+      return () => reader.push(bytes.subarray(0, 1000), true);
+    };
+    expect(withSink(sound)).not.toThrow();
+    const wrongBody = Buffer.from(sound);
+    wrongBody.writeUInt32LE(2 ** 30, 8);
+    expect(withSink(wrongBody)).toThrow('body length');
+    const wrongSegment = Buffer.from(sound);
+    wrongSegment.writeUInt32LE(99_999, 12);
+    expect(withSink(wrongSegment)).toThrow('segment length');
   });
 });

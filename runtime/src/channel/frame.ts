@@ -126,6 +126,15 @@ function unpack(bytes: Buffer): unknown {
 const malformed = (what: string): ProtocolError =>
   new ProtocolError(`Channel frame with a wrong ${what}.`);
 
+/** Where the segment begins, but for padding, when the frame has one and its body is there; else 0. */
+function sinkPrefixBytes(start: Buffer, length: number): number {
+  const tableBytes = FRAME_HEADER_BYTES + 8;
+  if (start.length < tableBytes || start.readUInt16LE(6) !== 1) return 0;
+  const prefixBytes = tableBytes + start.readUInt32LE(FRAME_HEADER_BYTES);
+  if (prefixBytes > length) throw malformed('body length');
+  return prefixBytes <= start.length ? prefixBytes : 0;
+}
+
 /** The error that the body of a refusal frame tells of. */
 export function refusalFrom(body: unknown): MantaError {
   const { name, message } = (body ?? {}) as { name?: unknown; message?: unknown };
@@ -133,13 +142,34 @@ export function refusalFrom(body: unknown): MantaError {
   return name === 'AuthenticationError' ? new AuthenticationError(text) : new ProtocolError(text);
 }
 
+/** Takes the bytes of one attached segment as they come. */
+export interface SegmentSink {
+  /** `piece` is only lent. */
+  write(piece: Uint8Array): void;
+  end(): void;
+}
+
+/** A frame whose segment goes into a sink. */
+interface SunkFrame {
+  readonly sink: SegmentSink;
+  padding: number;
+  remaining: number;
+}
+
+/** With less than this attached, a sink costs more than it saves. */
+const SINK_THRESHOLD_BYTES = 32 * 1024;
+
 /**
  * Cuts a byte stream into frames. A frame that lies in one chunk is decoded in place; one that spans chunks is
- * collected into a buffer of exactly its length, so every byte is copied at most once.
+ * collected into a buffer of exactly its length, so every byte is copied at most once. A large segment that stands
+ * alone in its frame can go into a sink instead, piece by piece.
  */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void;
   #maxFrameBytes: number;
+  /** Asked for a sink when a frame with one large segment begins; undefined: the frame is collected. */
+  onSegment: ((body: unknown, bytes: number) => SegmentSink | undefined) | undefined;
+  #sunk: SunkFrame | undefined;
   /** Start of a frame whose header is not complete yet. */
   #partialHeader: Buffer | undefined;
   #collecting: Buffer | undefined;
@@ -154,27 +184,76 @@ export class FrameReader {
     this.#maxFrameBytes = limit;
   }
 
-  /** @throws ProtocolError when the stream is not one of frames; the connection must then be closed. */
-  push(chunk: Buffer): void {
+  /**
+   * `isLent`: the chunk's memory is used anew after the call; whole frames in it are decoded from a copy.
+   * @throws ProtocolError when the stream is not one of frames; the connection must then be closed.
+   */
+  push(chunk: Buffer, isLent = false): void {
     let rest = chunk;
-    if (this.#collecting !== undefined) {
+    let mustCopy = isLent;
+    if (this.#sunk !== undefined) {
+      rest = this.#sink(this.#sunk, rest);
+    } else if (this.#collecting !== undefined) {
       rest = this.#collect(this.#collecting, rest);
     } else if (this.#partialHeader !== undefined) {
       rest = Buffer.concat([this.#partialHeader, rest]);
       this.#partialHeader = undefined;
+      mustCopy = false;
     }
     while (rest.length >= FRAME_HEADER_BYTES) {
       const length = this.#checkedLength(rest);
       if (length > rest.length) {
-        this.#collecting = Buffer.allocUnsafeSlow(length);
-        this.#collected = 0;
-        this.#collect(this.#collecting, rest);
+        this.#begin(length, rest);
         return;
+      }
+      if (mustCopy) {
+        rest = Buffer.from(rest);
+        mustCopy = false;
       }
       this.#onFrame(decodeFrame(rest.subarray(0, length)));
       rest = rest.subarray(length);
     }
-    if (rest.length > 0) this.#partialHeader = rest;
+    if (rest.length > 0) this.#partialHeader = mustCopy ? Buffer.from(rest) : rest;
+  }
+
+  /** A frame that does not end in this chunk. */
+  #begin(length: number, start: Buffer): void {
+    if (length >= SINK_THRESHOLD_BYTES && this.onSegment !== undefined) {
+      const prefixBytes = sinkPrefixBytes(start, length);
+      const sunk = prefixBytes > 0 ? this.#openSink(start, prefixBytes, length) : undefined;
+      if (sunk !== undefined) {
+        this.#sunk = sunk;
+        this.#sink(sunk, start.subarray(prefixBytes));
+        return;
+      }
+    }
+    this.#collecting = Buffer.allocUnsafeSlow(length);
+    this.#collected = 0;
+    this.#collect(this.#collecting, start);
+  }
+
+  #openSink(start: Buffer, prefixBytes: number, length: number): SunkFrame | undefined {
+    const padding = paddingAt(prefixBytes);
+    const remaining = start.readUInt32LE(FRAME_HEADER_BYTES + 4);
+    if (prefixBytes + padding + remaining !== length) throw malformed('segment length');
+    if (start[5] !== FRAME_KIND.records) return undefined;
+    // The body may hold bytes: those must not lie in a chunk that is only lent.
+    const body = unpack(Buffer.from(start.subarray(FRAME_HEADER_BYTES + 8, prefixBytes)));
+    const sink = this.onSegment?.(body, remaining);
+    return sink === undefined ? undefined : { sink, padding, remaining };
+  }
+
+  #sink(sunk: SunkFrame, chunk: Buffer): Buffer {
+    const skipped = Math.min(sunk.padding, chunk.length);
+    sunk.padding -= skipped;
+    const end = skipped + Math.min(sunk.remaining, chunk.length - skipped);
+    sunk.remaining -= end - skipped;
+    if (end > skipped) sunk.sink.write(chunk.subarray(skipped, end));
+    if (sunk.remaining === 0 && sunk.padding === 0) {
+      this.#sunk = undefined;
+      sunk.sink.end();
+    }
+    return chunk.subarray(end);
   }
 
   #collect(target: Buffer, chunk: Buffer): Buffer {

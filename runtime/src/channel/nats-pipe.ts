@@ -46,7 +46,7 @@ class NatsPipe implements Pipe {
   #peerEnded = false;
   #ended = false;
   #closed = false;
-  #data: ((chunk: Buffer) => void) | undefined;
+  #data: ((chunk: Buffer, isLent: boolean) => void) | undefined;
   #progressed: () => void = () => undefined;
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
 
@@ -154,10 +154,10 @@ class NatsPipe implements Pipe {
     if (this.#heldBytes > WINDOW_BYTES + CHUNK_BYTES) this.#refuse('beyond the window');
   }
 
-  #deliver(chunk: Buffer, handler: (chunk: Buffer) => void): void {
+  #deliver(chunk: Buffer, handler: (chunk: Buffer, isLent: boolean) => void): void {
     this.#owedBytes += chunk.length;
     if (this.#owedBytes >= WINDOW_BYTES / 8) this.#acknowledge();
-    handler(chunk);
+    handler(chunk, false);
   }
 
   #acknowledge(): void {
@@ -191,7 +191,7 @@ class NatsPipe implements Pipe {
     for (const listener of this.#closeListeners) listener(error);
   }
 
-  onData(handler: (chunk: Buffer) => void): void {
+  onData(handler: (chunk: Buffer, isLent: boolean) => void): void {
     this.#data = handler;
     this.#deliverHeld();
   }

@@ -8,7 +8,7 @@ import { encodeFrame, FRAME_KIND, FrameReader, refusalFrom, type Frame } from '.
 import { FrameChannel } from './frame-channel.ts';
 import { answerFor, createHello } from './handshake.ts';
 import { openNatsPipe } from './nats-pipe.ts';
-import { socketPipe, type Pipe } from './pipe.ts';
+import { lentReads, socketPipe, type Pipe } from './pipe.ts';
 
 /**
  * A kernel takes TCP connections even for a process that is busy, so whoever has not answered until then, one lost
@@ -81,7 +81,8 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
 
 function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
   return new Promise((resolve, reject) => {
-    const socket = connect(where);
+    const { onread, receiver } = lentReads();
+    const socket = connect({ ...where, onread });
     const timer = setTimeout(
       () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)),
       timeoutMs,
@@ -93,7 +94,7 @@ function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
     socket.once('connect', () => {
       clearTimeout(timer);
       socket.removeAllListeners('error');
-      resolve(socketPipe(socket));
+      resolve(socketPipe(socket, receiver));
     });
   });
 }
@@ -144,10 +145,10 @@ function introduce(
       else channel.receive(frame);
     }, LIMITS.handshakeFrameBytes);
     let failed = false;
-    pipe.onData((chunk) => {
+    pipe.onData((chunk, isLent) => {
       if (failed) return;
       try {
-        reader.push(chunk);
+        reader.push(chunk, isLent);
       } catch (error) {
         failed = true;
         fail(error instanceof Error ? error : new ProtocolError(String(error)));

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 
 /** What carries a channel's bytes: a Unix socket, a TCP connection, or a conversation over NATS. */
 export interface Pipe {
@@ -7,7 +7,8 @@ export interface Pipe {
   readonly queuedBytes: number;
   /** Called when `queuedBytes` has become less after a `write` of several buffers. */
   onProgress(listener: () => void): void;
-  onData(handler: (chunk: Buffer) => void): void;
+  /** `isLent`: the chunk's memory is used anew after the call. */
+  onData(handler: (chunk: Buffer, isLent: boolean) => void): void;
   /** Called once, with the error that ended it, if any. */
   onClose(listener: (error: Error | undefined) => void): void;
   pause(): void;
@@ -22,7 +23,29 @@ export interface Pipe {
 /** The kernel answers these probes, so a peer with a busy event loop is never taken for a dead one. */
 const TCP_KEEP_ALIVE_MS = 10_000;
 
-export function socketPipe(socket: Socket): Pipe {
+/** Reads need no memory of their own where each is handled before the next begins, in all sockets of the thread. */
+const READ_BUFFER_BYTES = 64 * 1024;
+const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+/** Windows fills a buffer while others are read. */
+const canShareReadBuffer = process.platform !== 'win32';
+
+/** What `net.connect` needs for a socket that reads into the shared buffer; `receiver` is for `socketPipe`. */
+export function lentReads(): { onread: OnReadOpts; receiver: ReadReceiver } {
+  const receiver: ReadReceiver = { receive: () => undefined };
+  const buffer = canShareReadBuffer ? sharedReadBuffer : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  const callback = (bytes: number): boolean => {
+    receiver.receive(buffer.subarray(0, bytes));
+    return true;
+  };
+  return { onread: { buffer, callback }, receiver };
+}
+
+export interface ReadReceiver {
+  receive(chunk: Buffer): void;
+}
+
+/** `receiver`: of a socket made with `lentReads`. */
+export function socketPipe(socket: Socket, receiver?: ReadReceiver): Pipe {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
   let failure: Error | undefined;
@@ -50,7 +73,10 @@ export function socketPipe(socket: Socket): Pipe {
     get queuedBytes() {
       return socket.writableLength;
     },
-    onData: (handler) => void socket.on('data', handler),
+    onData(handler) {
+      if (receiver === undefined) socket.on('data', (chunk: Buffer) => handler(chunk, false));
+      else receiver.receive = (chunk) => handler(chunk, true);
+    },
     onClose: (listener) => void socket.once('close', () => listener(failure)),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
-import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
+import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
@@ -72,6 +72,10 @@ class BlobPull {
   #connection: Promise<PeerConnection> | undefined;
   /** Requests that the source has got and not answered. */
   #sent = 0;
+  /** When bytes last came, or were first asked for after a pause. */
+  #heardAtMs = 0;
+  /** The attempt whose stalls are looked for. */
+  #watched = 0;
   #cancelStall = (): void => undefined;
 
   constructor(options: BlobPullOptions, resolve: () => void, reject: (error: MantaError) => void) {
@@ -151,8 +155,9 @@ class BlobPull {
         connection.forget(call);
         budget.release(chunk.bytes);
       };
+      if (this.#sent === 0) this.#heardAtMs = this.#options.clock.now();
       this.#sent += 1;
-      if (this.#sent === 1) this.#watchStall(attempt);
+      if (this.#watched !== attempt) this.#watchStall(attempt);
       // Only the node that made the descriptor can use its slot.
       const isMaker = agent.nodeId === blob.agent.nodeId && blob.slot !== undefined;
       const slot = isMaker ? slotRecord(blob.slot) : null;
@@ -167,7 +172,12 @@ class BlobPull {
     const fail = (failure: 'missing' | 'unreachable') => () =>
       this.#apply({ type: 'source-failed', attempt, failure });
     return {
-      onChunk: (bytes, checksum) => this.#take(attempt, request, bytes, checksum),
+      onChunk: (bytes, checksum) => {
+        const sink = this.#sinkOf(attempt, request, bytes.byteLength);
+        sink.write(bytes);
+        sink.end(checksum);
+      },
+      chunkSink: (bytes) => this.#sinkOf(attempt, request, bytes),
       onFailure: fail('missing'),
       onLost: fail('unreachable'),
       onResult: notAChunk,
@@ -177,40 +187,59 @@ class BlobPull {
     };
   }
 
-  #take(attempt: number, request: Request, bytes: Uint8Array, checksum: unknown): void {
+  /** Bytes go to their place at once, and count when their checksum is right; an abandoned request writes no more. */
+  #sinkOf(attempt: number, request: Request, bytes: number): ChunkSink {
     const { chunk } = request;
-    const isSound = bytes.byteLength === chunk.bytes && crc32(bytes) === checksum;
-    this.#options.onChunk?.(bytes.byteLength, isSound);
+    const isWanted = (): boolean => this.#requests.get(chunk.index) === request;
+    const fits = bytes === chunk.bytes;
+    let at = 0;
+    let checksum = 0;
+    return {
+      write: (piece) => {
+        this.#heardAtMs = this.#options.clock.now();
+        if (!fits || !isWanted()) return;
+        checksum = crc32(piece, checksum);
+        this.#write(chunk.offset + at, piece);
+        at += piece.byteLength;
+      },
+      end: (expected) => {
+        if (isWanted()) this.#came(attempt, request, fits && checksum === expected);
+      },
+    };
+  }
+
+  #came(attempt: number, { chunk }: Request, isSound: boolean): void {
     this.#requests.delete(chunk.index);
     this.#sent -= 1;
     this.#options.budget.release(chunk.bytes);
-    if (isSound && !this.#write(chunk.offset, bytes)) return;
-    this.#watchStall(attempt);
+    this.#options.onChunk?.(chunk.bytes, isSound);
     this.#apply({ type: 'chunk', attempt, index: chunk.index, isSound });
   }
 
-  #write(offset: number, bytes: Uint8Array): boolean {
+  #write(offset: number, bytes: Uint8Array): void {
     try {
       this.#options.sink.write(offset, bytes);
-      return true;
     } catch (error) {
       const reason = MantaError.is(error)
         ? (error as MantaError)
         : new MantaError(`A pulled value could not be written: ${String(error)}`, { cause: error });
       this.#apply({ type: 'refused', error: reason });
-      return false;
     }
   }
 
-  /** Only while bytes were asked for: to wait for the budget is no fault of the source. */
+  /** From the first request to a source on. Only while bytes were asked for: waiting for the budget is no fault of it. */
   #watchStall(attempt: number): void {
     this.#cancelStall();
-    if (this.#sent === 0) return;
-    this.#cancelStall = this.#options.clock.after(
-      this.#limits.stallTimeoutMs,
-      () => this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' }),
-      { unref: true },
-    );
+    this.#watched = attempt;
+    const { clock } = this.#options;
+    const { stallTimeoutMs } = this.#limits;
+    const check = (): void => {
+      const silentMs = this.#sent === 0 ? 0 : clock.now() - this.#heardAtMs;
+      if (silentMs >= stallTimeoutMs)
+        this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' });
+      else this.#cancelStall = clock.after(stallTimeoutMs - silentMs, check, { unref: true });
+    };
+    check();
   }
 
   #dropSource(): void {

@@ -5,6 +5,7 @@ import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { REF_STATE } from '../objects/object-ref.ts';
+import { TaskWaits } from '../tasks/task-waits.ts';
 import { createValueCodec } from '../serialization/value-codec.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
@@ -71,6 +72,7 @@ class World {
 
   constructor() {
     const runtime = {
+      waits: new TaskWaits(),
       mintObjectId: () => 'o_0000000000000000',
       fetch: () => undefined,
       dispose: () => undefined,

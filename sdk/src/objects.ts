@@ -51,11 +51,10 @@ export function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
   return refs as AnyObjectRef[];
 }
 
-export function coreOf(refs: readonly AnyObjectRef[]): { callStarted(): void; callFinished(): void } {
-  return (
-    (refs[0]?.runtime as unknown as ReturnType<typeof currentSession>['core']) ??
-    currentSession().core
-  );
+type Core = ReturnType<typeof currentSession>['core'];
+
+export function coreOf(refs: readonly AnyObjectRef[]): Pick<Core, 'callStarted' | 'callFinished' | 'waits'> {
+  return (refs[0]?.runtime as unknown as Core) ?? currentSession().core;
 }
 
 export function get<T>(ref: ObjectRef<T>, options?: { timeoutMs?: number }): Promise<T>;
@@ -89,6 +88,7 @@ function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<
       over = true;
       cancelTimer?.();
       core.callFinished();
+      core.waits.end(wait);
       settle();
     };
     const fail = (error: unknown): void => end(() => reject(error as Error));
@@ -103,6 +103,7 @@ function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<
           collectValues(refs, (values) => end(() => resolve(values)), fail);
       },
     };
+    const wait = core.waits.begin();
     core.callStarted();
     for (const ref of refs) ref.addWaiter(waiter);
     if (timeoutMs !== undefined && !over) {

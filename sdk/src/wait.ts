@@ -78,6 +78,7 @@ function untilReady(
       cancelTimer?.();
       for (const ref of refs) ref.removeWaiter(waiter);
       core.callFinished();
+      core.waits.end(wait);
       resolve(unreadable);
     };
     const count = (): void => {
@@ -100,6 +101,7 @@ function untilReady(
         }
       },
     };
+    const wait = core.waits.begin();
     core.callStarted();
     for (let index = 0; index < refs.length && !isOver; index += 1)
       (refs[index] as AnyObjectRef).addWaiter(waiter);

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { ObjectFreedError, ObjectStoreFullError } from '../errors/errors.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
 import { TRANSFERABLE, type Transferable } from '../serialization/transferable.ts';
+import type { TaskWaits } from '../tasks/task-waits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { Payload, type Primitive } from './payload.ts';
 import { StoredValue } from './stored-value.ts';
@@ -11,6 +12,8 @@ export type Content = Primitive | Payload | StoredValue;
 
 /** What a ref asks of the process it lives in (core/core-process.ts). */
 export interface RefOwnerRuntime {
+  /** Told when code here waits for a ref: a task that does gives up its CPUs meanwhile. */
+  readonly waits: TaskWaits;
   mintObjectId(): ObjectId;
   decode(payload: Payload): unknown;
   /** The ref has got a value that lies in the store. */
@@ -167,7 +170,14 @@ export class ObjectRef<T> implements PromiseLike<T> {
   /** @internal Gives the value, or the error, to the receiver: within this call when it is here. */
   deliver(receiver: ValueReceiver, attempts = DELIVERY_ATTEMPTS): void {
     if (this.state === REF_STATE.pending) {
-      this.addWaiter({ settled: () => this.deliver(receiver, attempts) });
+      const { waits } = this.runtime;
+      const wait = waits.begin();
+      this.addWaiter({
+        settled: () => {
+          waits.end(wait);
+          this.deliver(receiver, attempts);
+        },
+      });
       return;
     }
     try {

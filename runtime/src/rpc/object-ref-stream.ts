@@ -63,9 +63,12 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
   /** Wrapped, because a ref is a thenable and would be awaited on its way out of an async function. */
   async #next(): Promise<{ ref: ObjectRef<T> } | undefined> {
     while (this.#read === this.#buffer.length && !this.#ended) {
+      const { waits } = this.#runtime;
+      const wait = waits.begin();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      waits.end(wait);
     }
     if (this.#read < this.#buffer.length) return { ref: this.#take() };
     const failure = this.#error;

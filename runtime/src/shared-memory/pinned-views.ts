@@ -15,6 +15,16 @@ interface Pin {
   buffers: number;
 }
 
+/** One opening of a slot: what its reader writes is shown by no other. */
+interface Opening {
+  readonly pin: Pin;
+  /** Of the slot's first byte. */
+  readonly address: number;
+  /** Of a mapping of its own; 0: it is shown by that of the segment. */
+  readonly mappedBytes: number;
+  buffers: number;
+}
+
 interface OpenSegment {
   readonly reader: SegmentReader;
   readonly pins: Map<number, Pin>;
@@ -27,7 +37,7 @@ export class PinnedViews {
   private readonly memory: NativeMemory | undefined;
   private readonly pinFile: PinFile;
   private readonly segments = new Map<number, OpenSegment>();
-  private readonly collected = new FinalizationRegistry<Pin>((pin) => this.letGo(pin));
+  private readonly collected = new FinalizationRegistry<Opening>((opening) => this.letGo(opening));
   private bufferCount = 0;
   private isClosed = false;
 
@@ -48,15 +58,41 @@ export class PinnedViews {
     if (segment === undefined) return undefined;
     segment.reader.checkAddress(slot, sizeBytes);
     if (this.memory === undefined) return this.copy(segment.reader, slot, sizeBytes);
+    const held = segment.pins.get(slot.offset / SLOT_PAGE_BYTES);
     const pin = this.pinOf(segment, slot, sizeBytes);
-    return pin === undefined ? undefined : new PinnedBytes(this, pin, slot.offset, sizeBytes);
+    if (pin === undefined) return undefined;
+    if (pin !== held) {
+      const address = segment.reader.addressOf(slot.offset);
+      return new PinnedBytes(this, { pin, address, mappedBytes: 0, buffers: 0 }, sizeBytes);
+    }
+    return this.openAgain(pin, slot, sizeBytes, this.memory);
   }
 
-  viewOf(pin: Pin, offset: number, length: number): ArrayBuffer {
-    const buffer = pin.segment.reader.view(offset, length);
-    pin.buffers++;
+  /** Others look at the slot through the mapping of the segment, and may have written there. */
+  private openAgain(
+    pin: Pin,
+    slot: SlotAddress,
+    sizeBytes: number,
+    memory: NativeMemory,
+  ): StoredBytes | undefined {
+    const { reader } = pin.segment;
+    const mappedBytes = roundToPages(sizeBytes) * SLOT_PAGE_BYTES;
+    let address: number;
+    try {
+      address = reader.mapAgain(slot.offset, mappedBytes, memory);
+    } catch {
+      // The kernel limits the mappings of a process.
+      return this.copy(reader, slot, sizeBytes);
+    }
+    return new PinnedBytes(this, { pin, address, mappedBytes, buffers: 0 }, sizeBytes);
+  }
+
+  viewOf(opening: Opening, offset: number, length: number): ArrayBuffer {
+    const buffer = opening.pin.segment.reader.view(opening.address + offset, length);
+    opening.buffers++;
+    opening.pin.buffers++;
     this.bufferCount++;
-    this.collected.register(buffer, pin);
+    this.collected.register(buffer, opening);
     return buffer;
   }
 
@@ -112,14 +148,16 @@ export class PinnedViews {
       this.pinFile.unpin(index);
       throw error;
     }
-    reader.show(page, pages, generation);
+    reader.show(page, pages);
     const pin: Pin = { segment, page, generation, index, buffers: 0 };
     pins.set(page, pin);
     return pin;
   }
 
-  private letGo(pin: Pin): void {
+  private letGo(opening: Opening): void {
+    const { pin, address, mappedBytes } = opening;
     this.bufferCount--;
+    if (--opening.buffers === 0 && mappedBytes > 0) this.memory?.unmap(address, mappedBytes);
     if (--pin.buffers > 0 || this.isClosed) return;
     const { reader, pins } = pin.segment;
     pins.delete(pin.page);
@@ -146,22 +184,20 @@ export class PinnedViews {
 class PinnedBytes implements StoredBytes {
   readonly bytes: Uint8Array;
   private readonly views: PinnedViews;
-  private readonly pin: Pin;
-  private readonly offset: number;
+  private readonly opening: Opening;
   readonly sizeBytes: number;
 
-  constructor(views: PinnedViews, pin: Pin, offset: number, sizeBytes: number) {
+  constructor(views: PinnedViews, opening: Opening, sizeBytes: number) {
     this.views = views;
-    this.pin = pin;
-    this.offset = offset;
+    this.opening = opening;
     this.sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(views.viewOf(pin, offset, Math.min(sizeBytes, BYTES_MAX)));
+    this.bytes = new Uint8Array(views.viewOf(opening, 0, Math.min(sizeBytes, BYTES_MAX)));
   }
 
   bufferOf(offset: number, length: number): ArrayBuffer {
     checkRange(offset, length, this.sizeBytes);
     if (length === 0) return new ArrayBuffer(0);
-    return this.views.viewOf(this.pin, this.offset + offset, length);
+    return this.views.viewOf(this.opening, offset, length);
   }
 }
 

@@ -26,10 +26,10 @@ export class SegmentReader {
   readonly pages: number;
   private readonly tables: WordFile;
   private readonly memory: NativeMemory | undefined;
-  private readonly fd: number | undefined;
+  private readonly fd: number;
   private readonly mapping: PrivateMapping | undefined;
-  /** Per page the generation of the slot that was shown there: only then can a page of one's own be left. */
-  private shown: Int32Array | undefined;
+  /** Pages that were shown before: whoever looked at them may have left pages of his own. */
+  private shown: Uint8Array | undefined;
 
   private constructor(
     segmentId: number,
@@ -44,8 +44,7 @@ export class SegmentReader {
     const fileOffset = segmentDataOffset(pages);
     const address = memory?.map(files.data, fileOffset, pages * SLOT_PAGE_BYTES, 'private');
     if (address !== undefined) this.mapping = { fd: files.data, fileOffset, address };
-    if (memory?.renewal === 'advice') closeSync(files.data);
-    else this.fd = files.data;
+    this.fd = files.data;
   }
 
   /** Undefined when there is no such segment (any more). */
@@ -95,30 +94,35 @@ export class SegmentReader {
       throw new ProtocolError(`A slot of ${slotBytes} bytes is said to hold ${sizeBytes}.`);
   }
 
-  /** Makes the pages of a pinned slot show what its producer wrote. */
-  show(page: number, pages: number, generation: number): void {
+  /** Makes the pages of a slot that nobody here looks at show what its producer wrote. */
+  show(page: number, pages: number): void {
     const { memory, mapping } = this;
     assert(memory !== undefined && mapping !== undefined, 'the segment is mapped');
-    this.shown ??= new Int32Array(this.pages);
+    this.shown ??= new Uint8Array(this.pages);
     const shown = this.shown.subarray(page, page + pages);
-    const isNew = shown[0] !== generation;
-    let isStale = false;
-    for (let index = 0; index < pages && !isStale; index++)
-      isStale = shown[index] !== 0 && shown[index] !== generation;
-    if (isStale || (isNew && memory.renewal === 'remap'))
+    if (memory.renewal === 'remap' || shown.includes(1))
       memory.renew(mapping, page * SLOT_PAGE_BYTES, pages * SLOT_PAGE_BYTES);
-    if (isStale || isNew) shown.fill(generation);
+    shown.fill(1);
   }
 
-  view(offset: number, length: number): ArrayBuffer {
-    const { memory, mapping } = this;
-    assert(memory !== undefined && mapping !== undefined, 'the segment is mapped');
-    return memory.view(mapping.address + offset, length);
+  addressOf(offset: number): number {
+    assert(this.mapping !== undefined, 'the segment is mapped');
+    return this.mapping.address + offset;
+  }
+
+  /** A second mapping of a part, which the caller unmaps. @throws MantaError when the kernel refuses. */
+  mapAgain(offset: number, lengthBytes: number, memory: NativeMemory): number {
+    const fileOffset = segmentDataOffset(this.pages) + offset;
+    return memory.map(this.fd, fileOffset, lengthBytes, 'private');
+  }
+
+  view(address: number, length: number): ArrayBuffer {
+    assert(this.memory !== undefined, 'the segment is mapped');
+    return this.memory.view(address, length);
   }
 
   /** A copy; short when the file was given back meanwhile. */
   copy(offset: number, length: number): ArrayBuffer {
-    assert(this.fd !== undefined, 'the segment is read through its file');
     const buffer = new ArrayBuffer(length);
     const start = segmentDataOffset(this.pages) + offset;
     for (let done = 0; done < length;) {
@@ -135,6 +139,6 @@ export class SegmentReader {
     const { mapping } = this;
     if (mapping !== undefined) this.memory?.unmap(mapping.address, this.pages * SLOT_PAGE_BYTES);
     this.tables.close();
-    if (this.fd !== undefined) closeSync(this.fd);
+    closeSync(this.fd);
   }
 }

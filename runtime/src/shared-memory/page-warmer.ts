@@ -2,7 +2,7 @@ import type { NativeMemory } from './native-memory.ts';
 import { SLOT_PAGE_BYTES } from './store-layout.ts';
 
 /** So short that neither the end of the process nor a new mapping waits for long. */
-const SLICE_BYTES = 4 * 1024 * 1024;
+const SLICE_BYTES = 16 * 1024 * 1024;
 
 interface ColdRange {
   address: number;

@@ -1,0 +1,53 @@
+import { randomFillSync } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
+import { nativeMemory } from '@manta/runtime/shared-memory/native-memory';
+import { type Contender, contenderOf } from '../harness/timeit.ts';
+
+/** Ray counts 0.8 GB for 100 Mi numbers of eight bytes. */
+const GIGABYTE = 1_000 * 1024 * 1024;
+/** Larger than any cache. */
+const PATTERN_BYTES = 64 * 1024 * 1024;
+
+export interface Memcpy extends AsyncDisposable {
+  /** Gigabytes per second, counted as Ray does. */
+  contender: Contender;
+}
+
+/**
+ * The limit of `put`: a plain copy of the same number of bytes into warm shared memory, `Uint8Array.set` into a mapping
+ * whose pages were touched. The bytes are real data: untouched zeros would all be one page of memory, read from the cache.
+ * @param directory where the file of the mapping is made (it has no name for long). Default /dev/shm.
+ * @throws Error where memory cannot be mapped
+ */
+export function startMemcpy(sizeBytes: number, directory = '/dev/shm'): Memcpy {
+  const memory = nativeMemory();
+  if (memory === undefined) throw new Error('koffi is missing: shared memory cannot be mapped');
+  const path = `${directory}/manta-memcpy-${process.pid}`;
+  const fd = openSync(path, 'wx+', 0o600);
+  try {
+    unlinkSync(path);
+    ftruncateSync(fd, sizeBytes);
+    const address = memory.map(fd, 0, sizeBytes, 'shared');
+    const target = new Uint8Array(memory.view(address, sizeBytes));
+    const source = realData(sizeBytes);
+    const copy = (): void => target.set(source);
+    copy();
+    return {
+      contender: contenderOf({ multiplier: sizeBytes / GIGABYTE, run: copy }),
+      [Symbol.asyncDispose]() {
+        memory.unmap(address, sizeBytes);
+        return Promise.resolve();
+      },
+    };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function realData(sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(sizeBytes);
+  const pattern = randomFillSync(new Uint8Array(Math.min(PATTERN_BYTES, sizeBytes)));
+  for (let offset = 0; offset < sizeBytes; offset += pattern.length)
+    data.set(pattern.subarray(0, sizeBytes - offset), offset);
+  return data;
+}

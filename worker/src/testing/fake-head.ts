@@ -170,8 +170,17 @@ export function startCommand(spec: ActorSpec, incarnation = 0): NodeCommand {
   return { type: 'start-actor', spec, incarnation, gpuIndexes: [] };
 }
 
-export function endCommand(spec: ActorSpec, how: 'kill' | 'stop', incarnation = 0): NodeCommand {
-  const kind = how === 'kill' ? 'killed' : 'stopped';
+/** A lease: a task worker whose fake host behaves as `className` says. */
+export function testLease(className: string, jobId?: JobId): ActorSpec {
+  return { ...testSpec(className, 'process', jobId), kind: 'task-worker' };
+}
+
+export function endCommand(
+  spec: ActorSpec,
+  how: 'kill' | 'stop' | 'return',
+  incarnation = 0,
+): NodeCommand {
+  const kind = { kill: 'killed', stop: 'stopped', return: 'returned' }[how];
   const cause = { kind, message: `the test asked for it` };
   return { type: 'end-actor', actorId: spec.actorId, incarnation, how, cause };
 }

@@ -13,6 +13,7 @@ import type {
 let configuration: HostConfiguration | undefined;
 const actors = new Map<string, StartActor>();
 const hoard: unknown[] = [];
+let wasRetained = false;
 
 const send = (message: HostToAgent): void => {
   process.send?.(message);
@@ -38,6 +39,13 @@ const behaviours: Record<string, (start: StartActor) => void> = {
     console.log('first line\nsecond line');
     console.error('a complaint');
     process.stdout.write('no line break');
+  },
+  /** A task that waits for others, and goes on. */
+  Waits: ({ spec, incarnation }) => {
+    const { actorId } = spec;
+    send({ type: 'blocked', actorId, incarnation });
+    send({ type: 'unblocked', actorId, incarnation });
+    send({ type: 'blocked', actorId, incarnation });
   },
   Exit: (start) => finish(start, { kind: 'exited', message: 'exitActor() was called' }),
 };
@@ -74,6 +82,12 @@ function finish(
   if (spec.isolation === 'process') process.disconnect();
 }
 
+function giveBack({ spec, incarnation }: StartActor): void {
+  const { actorId } = spec;
+  actors.delete(actorId);
+  send({ type: 'returned', actorId, incarnation });
+}
+
 function addressOf(from: HostConfiguration | undefined) {
   if (from === undefined) throw new Error('a host is configured before it starts actors');
   return { processId: from.processId, nodeId: from.nodeId, machineId: from.machineId };
@@ -90,10 +104,20 @@ process.on('message', (message: AgentToHost) => {
       break;
     case 'end': {
       const actor = actors.get(message.actorId);
+      if (actor !== undefined && message.how === 'return') {
+        giveBack(actor);
+        return;
+      }
       if (actor?.spec.className === 'Stubborn') return;
       if (actor?.incarnation === message.incarnation) finish(actor, message.cause);
       break;
     }
+    case 'retire':
+      // Sure to be needed once: the second time it goes.
+      if (wasRetained) process.exit(0);
+      wasRetained = true;
+      send({ type: 'retained' });
+      break;
     case 'partition':
       break;
   }

@@ -6,7 +6,7 @@ import { resolveConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { withClient } from '../control-client.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
-import { formatAmount, renderTable } from '../output.ts';
+import { formatAmount, formatBytes, renderTable } from '../output.ts';
 import { taskTable, taskWorkerTable } from './task-tables.ts';
 
 interface ListOptions extends CommonOptions {
@@ -76,15 +76,24 @@ export function nodeTable(nodes: readonly NodeInfo[]): string {
     node.state,
     usage(node, 'cpus'),
     usage(node, 'memoryBytes'),
+    objectStore(node),
     node.gpus.length === 0 ? '-' : `${usedShares(node)}/${node.gpus.length}`,
     Object.entries(node.labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
   ]);
   return renderTable(
-    ['NODE', 'NAME', 'STATE', 'CPUS USED', 'MEMORY USED', 'GPUS USED', 'LABELS'],
+    ['NODE', 'NAME', 'STATE', 'CPUS USED', 'MEMORY USED', 'OBJECTS', 'GPUS USED', 'LABELS'],
     rows,
   );
+}
+
+/** Of the node's object store: in memory, beyond it on disk, and whether its memory is really files. */
+function objectStore({ objectStore: store }: NodeInfo): string {
+  if (store === undefined) return '-';
+  const used = `${formatBytes(store.usedBytes)}/${formatBytes(store.limitBytes)}`;
+  const disk = store.diskBytes === 0 ? '' : ` + ${formatBytes(store.diskBytes)} on disk`;
+  return `${used}${disk}${store.kind === 'files' ? ' (in files)' : ''}`;
 }
 
 function usage(node: NodeInfo, resource: string): string {

@@ -58,7 +58,7 @@ export function actorInfoOf(record: ActorRecord): ActorInfo {
 }
 
 export function nodeInfoOf(node: NodeEntry): NodeInfo {
-  const { reason, resources } = node;
+  const { reason, resources, objectStore } = node;
   const isDead = node.state === 'dead';
   const total = resources.plainTotal();
   return {
@@ -78,6 +78,7 @@ export function nodeInfoOf(node: NodeEntry): NodeInfo {
       memoryBytes: device.memoryBytes,
       freeShare: isDead ? 0 : fromFixedPoint(freeShare),
     })),
+    ...(objectStore === undefined || isDead ? {} : { objectStore }),
   };
 }
 

@@ -197,15 +197,9 @@ export class HeadServer {
   #onHeartbeat(payload: Uint8Array, reply: ((payload: Uint8Array) => void) | undefined): void {
     this.counters.heartbeats++;
     try {
-      const { nodeId, sessionId } = decodeControl(Heartbeat, payload);
-      const node = this.cluster.nodes.get(nodeId);
-      if (
-        node?.isRegistered &&
-        node.record.registration.sessionId === sessionId &&
-        node.state !== 'dead'
-      ) {
-        this.#heard(nodeId);
-      } else this.#askToRegister();
+      const heartbeat = decodeControl(Heartbeat, payload);
+      if (this.cluster.nodes.beats(heartbeat)) this.#heard(heartbeat.nodeId);
+      else this.#askToRegister();
     } catch (error) {
       if (!MantaError.is(error)) throw error;
       this.#countInvalid('heartbeat', (error as MantaError).message);

@@ -41,6 +41,31 @@ export function createHeadMetrics(head: HeadServer): Metrics {
     () => cluster.actors.actors(),
     ({ record }) => record.state,
   );
+  metrics.gauge({
+    name: 'object_store_bytes',
+    help: 'Object stores of the nodes: limit, used in memory, on disk now, and written to and read from disk so far.',
+    labels: ['node', 'kind'],
+    collect: (gauge) => {
+      gauge.reset();
+      for (const { nodeId, objectStore } of cluster.nodes.living()) {
+        if (objectStore === undefined) continue;
+        const { limitBytes, usedBytes, diskBytes, spilledBytes, restoredBytes } = objectStore;
+        const kinds = { limit: limitBytes, used: usedBytes, disk: diskBytes };
+        const all = { ...kinds, spilled: spilledBytes, restored: restoredBytes };
+        for (const [kind, bytes] of Object.entries(all)) gauge.set({ node: nodeId, kind }, bytes);
+      }
+    },
+  });
+  metrics.gauge({
+    name: 'object_store_evictions_total',
+    help: 'Objects that left the memory of a node for its disk.',
+    labels: ['node'],
+    collect: (gauge) => {
+      gauge.reset();
+      for (const { nodeId, objectStore } of cluster.nodes.living())
+        if (objectStore !== undefined) gauge.set({ node: nodeId }, objectStore.evictions);
+    },
+  });
   return metrics;
 }
 

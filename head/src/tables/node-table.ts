@@ -1,5 +1,7 @@
 import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { NodeResources, type Reservation } from '@manta/runtime/resources/node-resources';
+import type { Heartbeat } from '@manta/runtime/wire/messages';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { NodeView } from '../scheduling/node-view.ts';
 import type { NodeRecord } from './node-machine.ts';
 
@@ -16,6 +18,8 @@ export class NodeEntry implements NodeView {
   isRegistered: boolean;
   /** Number of the last event taken from the current session. */
   lastSequence = -1;
+  /** As the last heartbeat said. */
+  objectStore: ObjectStoreState | undefined;
 
   constructor(record: NodeRecord, isRegistered: boolean) {
     this.nodeId = record.registration.nodeId;
@@ -63,6 +67,15 @@ export class NodeTable {
   *all(): IterableIterator<NodeEntry> {
     yield* this.#living.values();
     yield* this.#dead.values();
+  }
+
+  /** Takes a heartbeat; false when it is of a node or session that is not known, or was given up. */
+  beats({ nodeId, sessionId, objectStore }: Heartbeat): boolean {
+    const node = this.get(nodeId);
+    if (node?.record.registration.sessionId !== sessionId) return false;
+    if (!node.isRegistered || node.state === 'dead') return false;
+    node.objectStore = objectStore;
+    return true;
   }
 
   add(entry: NodeEntry): void {

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { LIMITS } from './limits.ts';
+import { ObjectStoreState } from './object-store-state.ts';
 import { amount, bytes, count, id, name, smallRecord } from './schema-parts.ts';
 
 /**
@@ -242,7 +243,12 @@ export const NodeRegisterReply = v.object({
 });
 export type NodeRegisterReply = v.InferOutput<typeof NodeRegisterReply>;
 
-export const Heartbeat = v.object({ nodeId: id('node'), sessionId: v.string(), sequence: count });
+export const Heartbeat = v.object({
+  nodeId: id('node'),
+  sessionId: v.string(),
+  sequence: count,
+  objectStore: v.exactOptional(ObjectStoreState),
+});
 export type Heartbeat = v.InferOutput<typeof Heartbeat>;
 
 /** What happened on a node; sent in order, again until acknowledged, so the head must tolerate repeats. */

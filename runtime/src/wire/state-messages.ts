@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { TaskCounts } from './job-messages.ts';
 import { ActorState, DeathCauseSchema, Demand } from './messages.ts';
+import { ObjectStoreState } from './object-store-state.ts';
 import { count, id } from './schema-parts.ts';
 
 /** What the head answers to questions about the state of the cluster. */
@@ -21,6 +22,7 @@ export const NodeInfo = v.object({
       freeShare: v.number(),
     }),
   ),
+  objectStore: v.exactOptional(ObjectStoreState),
 });
 export type NodeInfo = v.InferOutput<typeof NodeInfo>;
 export const ActorInfo = v.object({

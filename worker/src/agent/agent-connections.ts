@@ -8,6 +8,7 @@ import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
 import { RECORD } from '@manta/runtime/rpc/records';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { NodeEvent, ProcessAddress } from '@manta/runtime/wire/messages';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { Subjects } from '@manta/runtime/wire/subjects';
 import { NodeObjectStore, type ObjectStoreSettings } from '../objects/node-object-store.ts';
 import type { AgentLogger } from './agent-logger.ts';
@@ -97,6 +98,10 @@ export class AgentConnections {
   /** What must be removed when the agent cannot do it itself. */
   get directories(): readonly string[] {
     return this.store?.directories ?? [];
+  }
+
+  get objectStore(): ObjectStoreState | undefined {
+    return this.store?.state();
   }
 
   /** What the process stored is freed, or kept for others. */

@@ -3,6 +3,7 @@ import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
 import type { Heartbeat, NodePingReply } from '@manta/runtime/wire/messages';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { ProcessGroups } from '../pool/process-groups.ts';
@@ -44,6 +45,7 @@ export class HeartbeatLoop {
   private pings: Subscription | undefined;
   private beatTimer: NodeJS.Timeout | undefined;
   private checkTimer: NodeJS.Timeout | undefined;
+  private objectStore: ObjectStoreState | undefined;
   private sequence = 0;
   private partitioned = false;
   private stopped = false;
@@ -71,6 +73,9 @@ export class HeartbeatLoop {
     switch (message.type) {
       case 'registered':
         this.adopt(message.identity);
+        break;
+      case 'object-store':
+        this.objectStore = message.state;
         break;
       case 'partition':
         this.partitioned = message.on;
@@ -148,7 +153,13 @@ export class HeartbeatLoop {
   private publishHeartbeat(): void {
     const { nodeId, sessionId } = this.identity;
     this.sequence += 1;
-    const heartbeat: Heartbeat = { nodeId, sessionId, sequence: this.sequence };
+    const { sequence, objectStore } = this;
+    const heartbeat: Heartbeat = {
+      nodeId,
+      sessionId,
+      sequence,
+      ...(objectStore === undefined ? {} : { objectStore }),
+    };
     this.transport?.publish(this.subjects.heartbeat, encodeControl(heartbeat));
   }
 

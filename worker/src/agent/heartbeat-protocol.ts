@@ -1,4 +1,5 @@
 import type { ClusterId, NodeId } from '@manta/runtime/ids';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 
 /** What the heartbeat thread needs from the start. */
 export interface HeartbeatConfiguration {
@@ -21,6 +22,8 @@ export interface HeartbeatIdentity {
 export type AgentToHeartbeat =
   /** The head has just accepted this node. */
   | { type: 'registered'; identity: HeartbeatIdentity }
+  /** For the next heartbeats. */
+  | { type: 'object-store'; state: ObjectStoreState }
   /** Say and hear nothing (test clusters only). */
   | { type: 'partition'; on: boolean }
   | { type: 'stop' };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type {
   AgentToHeartbeat,
   HeartbeatConfiguration,
@@ -33,6 +34,10 @@ export class HeartbeatThread {
   registered(identity: HeartbeatIdentity): void {
     this.identity = identity;
     this.post({ type: 'registered', identity });
+  }
+
+  objectStore(state: ObjectStoreState): void {
+    this.post({ type: 'object-store', state });
   }
 
   setPartitioned(on: boolean): void {

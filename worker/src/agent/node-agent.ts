@@ -68,6 +68,9 @@ export interface NodePrograms {
   heartbeatThread: URL;
 }
 
+/** How often the head hears what the object store holds. */
+const STORE_INTERVAL_MS = 1_000;
+
 /** One node's standing with the head: registered, reporting what happens, and doing what it is told. */
 export class NodeAgent {
   private readonly options: NodeAgentOptions;
@@ -171,6 +174,14 @@ export class NodeAgent {
     if (this.heartbeatIdentity === undefined || this.closing) return;
     this.heartbeat = this.makeHeartbeat(this.heartbeatIdentity);
     if (this.partitioned) this.heartbeat.setPartitioned(true);
+    const tellStore = (): void => {
+      const { objectStore } = this.connections;
+      if (objectStore !== undefined) this.heartbeat?.objectStore(objectStore);
+    };
+    tellStore();
+    this.stopListening.push(
+      this.options.clock.every(STORE_INTERVAL_MS, tellStore, { unref: true }),
+    );
     this.startGuardian();
     this.supervisor.open();
   }

@@ -14,13 +14,13 @@ import {
 import { writeStoreOwner } from '@manta/runtime/shared-memory/store-owner';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
+import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { AgentLogger } from '../agent/agent-logger.ts';
 import { BlobServer } from '../transfer/blob-server.ts';
 import { PullManager } from '../transfer/pull-manager.ts';
 import { ObjectStore } from './object-store.ts';
 import { SlotCopier } from './slot-copier.ts';
 import type { SpillStorage } from './spill-storage.ts';
-import type { StoreUsage } from './store-usage.ts';
 
 export interface ObjectStoreSettings {
   /** Default: 30 % of the node's memory, as far as the file system of the store has so much free. */
@@ -122,8 +122,9 @@ export class NodeObjectStore {
     this.store.processEnded(processId);
   }
 
-  usage(): StoreUsage {
-    return this.store.usage();
+  state(): ObjectStoreState {
+    const { liveBytes: _liveBytes, ...bytes } = this.store.usage();
+    return { kind: this.place.kind, ...bytes };
   }
 
   /** Nothing of it is left afterwards. */

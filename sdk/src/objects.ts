@@ -53,7 +53,9 @@ export function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
 
 type Core = ReturnType<typeof currentSession>['core'];
 
-export function coreOf(refs: readonly AnyObjectRef[]): Pick<Core, 'callStarted' | 'callFinished' | 'waits'> {
+export function coreOf(
+  refs: readonly AnyObjectRef[],
+): Pick<Core, 'callStarted' | 'callFinished' | 'waits'> {
   return (refs[0]?.runtime as unknown as Core) ?? currentSession().core;
 }
 

@@ -3,6 +3,9 @@ import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { explainCall, unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
+import { TASK_PHASE_NAMES, TaskCall } from '@manta/runtime/tasks/task-call';
+import { explainTask } from '@manta/runtime/tasks/task-explanation';
+import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import { Explanation } from '@manta/runtime/wire/messages';
 import {
   StateActorsReply,
@@ -65,12 +68,19 @@ export async function listJobs(): Promise<unknown[]> {
   return (await head.request('state.jobs', {}, StateJobsReply)).jobs;
 }
 
-/** The unfinished actor calls of this process; those of others are known to them alone. */
+/** The unfinished actor calls and tasks of this process; those of others are known to them alone. */
 export function listTasks(): Promise<unknown[]> {
   const { core } = currentSession();
   const calls = core.actors.callers().flatMap(unfinishedCallsOf);
-  return Promise.resolve(
-    calls.map((call) => ({
+  return Promise.resolve([
+    ...core.tasks.unfinished().map((call) => ({
+      objectId: call.id,
+      taskId: taskIdOf(core.processId, call.number),
+      name: call.task.name,
+      state: TASK_PHASE_NAMES[call.phase],
+      retriesLeft: call.retriesLeft,
+    })),
+    ...calls.map((call) => ({
       objectId: call.id,
       actorId: call.caller.actorId,
       className: call.caller.className,
@@ -78,7 +88,7 @@ export function listTasks(): Promise<unknown[]> {
       state: call.phase,
       retriesLeft: call.retriesLeft,
     })),
-  );
+  ]);
 }
 
 /** The objects of this process that others may ask for, and who keeps them. */
@@ -115,6 +125,10 @@ async function explainRef(what: AnyObjectRef): Promise<Answer> {
   if (what.state === REF_STATE.failed) {
     return { state: 'failed', since: now, reason: `It failed: ${String(what.content)}` };
   }
+  if (what instanceof TaskCall) {
+    const { lease, ...task } = await explainTask(what);
+    return lease === undefined ? task : withReasonOf(lease, task);
+  }
   if (!(what instanceof ActorCall)) {
     const owner = what.ownerId ?? 'this process';
     return {
@@ -125,11 +139,16 @@ async function explainRef(what: AnyObjectRef): Promise<Answer> {
   }
   const call = await explainCall(what);
   if (what.phase !== 'queued') return call;
-  const actor = await explainCaller(what.caller);
+  return withReasonOf(what.caller, call);
+}
+
+/** What waits for an actor, or a worker, waits for what that waits for. */
+async function withReasonOf(caller: ActorCall['caller'], answer: Answer): Promise<Answer> {
+  const { reason, perNode } = await explainCaller(caller);
   return {
-    ...call,
-    reason: `${call.reason} ${actor.reason}`,
-    ...(actor.perNode === undefined ? {} : { perNode: actor.perNode }),
+    ...answer,
+    reason: `${answer.reason} ${reason}`,
+    ...(perNode === undefined ? {} : { perNode }),
   };
 }
 

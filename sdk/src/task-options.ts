@@ -1,6 +1,17 @@
-import { TASK_WORKER, type LeaseTemplate, type TaskDefinition } from '@manta/runtime/tasks/task-function';
+import {
+  TASK_WORKER,
+  type LeaseTemplate,
+  type TaskDefinition,
+} from '@manta/runtime/tasks/task-function';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { checkOptions, demandFrom, isLimit, isWhole, SCHEDULING_RULES, type Rules } from './actor-options.ts';
+import {
+  checkOptions,
+  demandFrom,
+  isLimit,
+  isWhole,
+  SCHEDULING_RULES,
+  type Rules,
+} from './actor-options.ts';
 import type { SdkSession } from './session.ts';
 import type { TaskOptions } from './types.ts';
 
@@ -21,7 +32,12 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
 
 /** The complete internal form: every default is set here and nowhere else. */
 export function definitionFrom(
-  { name, moduleUrl, exportKey, stream }: { name: string; moduleUrl: string; exportKey: string; stream: boolean },
+  {
+    name,
+    moduleUrl,
+    exportKey,
+    stream,
+  }: { name: string; moduleUrl: string; exportKey: string; stream: boolean },
   options: TaskOptions,
 ): TaskDefinition {
   const usesGpu = (options.gpus ?? 0) > 0 || options.gpuMemoryBytes !== undefined;

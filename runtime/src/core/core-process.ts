@@ -3,12 +3,17 @@ import { openChannel } from '../channel/open-channel.ts';
 import type { MantaError } from '../errors/errors.ts';
 import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
-import type { ActorId, BlobId, ClusterId, MintId, NodeId, ObjectId, ProcessId } from '../ids.ts';
-import {
-  isObjectRef,
-  type AnyObjectRef,
-  type RefOwnerRuntime,
-} from '../objects/object-ref.ts';
+import type {
+  ActorId,
+  BlobId,
+  ClusterId,
+  JobId,
+  MintId,
+  NodeId,
+  ObjectId,
+  ProcessId,
+} from '../ids.ts';
+import { isObjectRef, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
@@ -26,6 +31,7 @@ import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
+import type { TaskCounts } from '../wire/job-messages.ts';
 import { Acknowledgement, ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
@@ -141,7 +147,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       for (const update of decodeControl(ActorUpdates, payload).updates)
         this.actors.applyUpdate(update);
     });
-    transport.subscribe(subjects.headStarted, () => this.actors.holdAllAgain());
+    transport.subscribe(subjects.headStarted, () => {
+      this.actors.holdAllAgain();
+      this.tasks.reportAgain();
+    });
     transport.onStatus((status) => {
       if (status === 'connected') this.actors.holdAllAgain();
     });
@@ -278,6 +287,14 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   async endLease(actorId: ActorId, returned: boolean): Promise<void> {
     const head = await this.head();
     await head.request('actor.kill', { actorId, returned }, Acknowledgement);
+  }
+
+  /** A report that is lost is made good by the next one. */
+  reportProgress(jobId: JobId, tasks: TaskCounts[]): void {
+    const message = { jobId, processId: this.processId, tasks };
+    this.head()
+      .then((head) => head.request('job.progress', message, Acknowledgement))
+      .catch((error: unknown) => this.warn('the progress of tasks could not be reported', error));
   }
 
   mintObjectId(): ObjectId {

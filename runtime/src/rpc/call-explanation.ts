@@ -1,4 +1,5 @@
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
+import { TaskCall } from '../tasks/task-call.ts';
 import { ActorCall } from './actor-call.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -77,7 +78,9 @@ export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExpl
   };
 }
 
-function describeRef(ref: AnyObjectRef): string {
+/** A ref in words: which call or task makes its value. */
+export function describeRef(ref: AnyObjectRef): string {
+  if (ref instanceof TaskCall) return `ref ${ref.id} (task ${ref.task.name})`;
   if (!(ref instanceof ActorCall)) return `ref ${ref.id}`;
   return `ref ${ref.id} (${ref.caller.className}.${ref.method.name} of actor ${ref.caller.actorId})`;
 }

@@ -92,9 +92,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       extras.options?.maxBufferedItems,
     );
     if (this.phase === TASK_PHASE.done)
-      extras.stream.finish(
-        this.state === REF_STATE.failed ? { error: this.content } : undefined,
-      );
+      extras.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return extras.stream;
   }
 

@@ -1,6 +1,6 @@
 import { registered } from '../rpc/caller-questions.ts';
 import { MantaError, TaskError } from '../errors/errors.ts';
-import type { ActorId, ProcessId } from '../ids.ts';
+import type { ActorId, JobId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
 import { failedDependency, prepareArguments } from '../rpc/arguments.ts';
@@ -9,11 +9,13 @@ import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { watchCall } from '../rpc/call-steps.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
 import { decodeError } from '../serialization/error-codec.ts';
+import type { TaskCounts } from '../wire/job-messages.ts';
 import type { ActorSpec } from '../wire/messages.ts';
 import { TASK_PHASE, TaskCall } from './task-call.ts';
 import { cancelledError, crashError, deathOf, timeoutError } from './task-errors.ts';
 import { TaskFunction, type LeaseTemplate, type TaskDefinition } from './task-function.ts';
 import { TaskLease } from './task-lease.ts';
+import { TaskProgress } from './task-progress.ts';
 import { TaskShape, type ShapeOwner } from './task-shape.ts';
 
 /** What a submitter needs of the process it lives in. */
@@ -28,6 +30,7 @@ export interface SubmitterCore extends CallerCore {
   mintActorId(): ActorId;
   /** Tells the head; a lease that it does not know (any more) is no error. */
   endLease(actorId: ActorId, returned: boolean): Promise<void>;
+  reportProgress(jobId: JobId, tasks: TaskCounts[]): void;
   warn(message: string, error: unknown): void;
 }
 
@@ -62,11 +65,15 @@ export class TaskSubmitter implements ShapeOwner {
   #unfinished = 0;
   #scheduled: TaskShape[] = [];
   #stopSweep: (() => void) | undefined;
+  readonly #progress: TaskProgress;
   #closed: MantaError | undefined;
 
   constructor(core: SubmitterCore, now: () => number = () => performance.now()) {
     this.core = core;
     this.now = now;
+    this.#progress = new TaskProgress(this, core.clock, (jobId, tasks) =>
+      core.reportProgress(jobId, tasks),
+    );
   }
 
   get runtime(): RefOwnerRuntime {
@@ -86,8 +93,15 @@ export class TaskSubmitter implements ShapeOwner {
     return this.#functions.values();
   }
 
-  shapes(): Iterable<TaskShape> {
-    return this.#shapes.values();
+  /** What runs now, one entry per worker that has a task. */
+  running(): TaskFunction[] {
+    const leases = [...this.#shapes.values()].flatMap((shape) => shape.leases);
+    return leases.flatMap((lease) => lease.first()?.task ?? []);
+  }
+
+  /** A head has started: it knows nothing of what was reported. */
+  reportAgain(): void {
+    if (this.#functions.size > 0) this.#progress.changed();
   }
 
   /** Equal definitions of one shape are one function. */
@@ -144,6 +158,7 @@ export class TaskSubmitter implements ShapeOwner {
     this.#unfinished += 1;
     if (this.#unfinished === 1) this.core.callStarted();
     call.task.submitted += 1;
+    this.#progress.changed();
     if (this.#closed !== undefined) {
       call.fail(this.#closed);
     } else if (call.extras?.options?.signal?.aborted === true) {
@@ -301,7 +316,8 @@ export class TaskSubmitter implements ShapeOwner {
       isOver = true;
       stopWatching();
       cancelTimer();
-      if (call.phase === TASK_PHASE.lost) this.#decide(call, caller.deathError ?? lease.unreachable());
+      if (call.phase === TASK_PHASE.lost)
+        this.#decide(call, caller.deathError ?? lease.unreachable());
     };
     const cancelTimer = this.core.clock.after(
       mayRepeat ? RETRY_VERDICT_MS : FAIL_VERDICT_MS,
@@ -368,6 +384,7 @@ export class TaskSubmitter implements ShapeOwner {
     else task.finished += 1;
     if (phase === TASK_PHASE.queued) task.shape.queue.ended();
     else if (phase === TASK_PHASE.waiting) this.#waiting.delete(call);
+    this.#progress.changed();
     this.#unfinished -= 1;
     if (this.#unfinished === 0) this.core.callFinished();
   }
@@ -377,6 +394,7 @@ export class TaskSubmitter implements ShapeOwner {
     const calls = this.unfinished();
     this.#closed = reason;
     this.#stopSweep?.();
+    this.#progress.close();
     for (const call of calls) call.fail(reason);
   }
 }

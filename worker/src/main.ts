@@ -113,6 +113,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         limitBytes: options.objectStoreBytes,
         spillDirectories: options.spillDirectories ?? [join(options.directory, 'spill')],
         spillStorage: options.spillStorage ?? fileSpillStorage,
+        fileDirectory: join(options.directory, 'store'),
       },
       programs: {
         host: options.programs?.host ?? fileURLToPath(new URL(HOST_PROGRAM, import.meta.url)),

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
@@ -27,6 +27,8 @@ interface StartOptions extends CommonOptions {
   cpus?: string;
   gpus?: string;
   memory?: string;
+  objectStoreMemory?: string;
+  spill?: string;
   resources?: string;
   labels?: string;
 }
@@ -69,6 +71,14 @@ export function addStart(program: Command, context: Context): void {
     .option('--cpus <amount>', 'CPUs the node offers (default: detected)')
     .option('--gpus <amount>', 'GPUs the node offers (default: detected)')
     .option('--memory <bytes>', 'memory the node offers, for example 8GiB (default: detected)')
+    .option(
+      '--object-store-memory <bytes>',
+      'memory for objects, for example 4GiB (default: 30 % of the machine, as far as /dev/shm has room)',
+    )
+    .option(
+      '--spill <directories>',
+      'where objects go that this memory has no room for, separated by commas (default: in the home folder)',
+    )
     .option('--resources <json>', 'custom resources, for example \'{"licence":2}\'')
     .option('--labels <k=v,…>', 'labels to place by, for example region=eu,disk=ssd')
     .option('--block', 'stay in the foreground until interrupted');
@@ -105,12 +115,18 @@ async function start(context: Context, options: StartOptions): Promise<void> {
 type NodeAmounts = Omit<NodeRole, 'role' | 'natsUrl' | 'token' | 'directory' | 'tcpHost'>;
 
 function nodeAmounts(options: StartOptions): NodeAmounts {
-  const { name, cpus, gpus, memory, resources, labels } = options;
+  const { name, cpus, gpus, memory, objectStoreMemory, spill, resources, labels } = options;
   return {
     ...(name !== undefined && { name }),
     ...(cpus !== undefined && { cpus: parseAmount('--cpus', cpus) }),
     ...(gpus !== undefined && { gpus: parseAmount('--gpus', gpus) }),
     ...(memory !== undefined && { memoryBytes: parseBytes('--memory', memory) }),
+    ...(objectStoreMemory !== undefined && {
+      objectStoreBytes: parseBytes('--object-store-memory', objectStoreMemory),
+    }),
+    ...(spill !== undefined && {
+      spillDirectories: spill.split(',').map((directory) => resolve(directory)),
+    }),
     ...(resources !== undefined && { resources: parseResources('--resources', resources) }),
     ...(labels !== undefined && { labels: parseLabels('--labels', labels) }),
   };

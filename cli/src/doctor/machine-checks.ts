@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { access, constants, mkdir, readFile, stat, statfs } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import { VERSION } from '../version.ts';
 import { formatBytes } from '../output.ts';
@@ -9,7 +10,11 @@ const run = promisify(execFile);
 const NODE_MINIMUM = [20, 19] as const;
 const FILES_WANTED = 65_536;
 const FILES_NEEDED = 4_096;
-const SHARED_MEMORY_WANTED_BYTES = 1024 ** 3;
+const SHARED_MEMORY = '/dev/shm';
+/** As nodes decide it, of the memory of the machine (worker/src/objects). */
+const OBJECT_STORE_SHARE = 0.3;
+/** With less, a node's objects go to files. */
+const SHARED_MEMORY_NEEDED_BYTES = 512 * 1024 ** 2;
 const COMMAND_TIMEOUT_MS = 10_000;
 
 export const checkNode: Check = () => {
@@ -59,24 +64,29 @@ export const checkSharedMemory: Check = async () => {
     return {
       what,
       level: 'note',
-      found: 'there is no /dev/shm here; values travel through sockets',
+      found: 'there is no /dev/shm here; nodes keep objects in files',
     };
   }
   try {
-    await access('/dev/shm', constants.W_OK);
-    const { bavail, bsize } = await statfs('/dev/shm');
+    await access(SHARED_MEMORY, constants.W_OK);
+    const { bavail, bsize } = await statfs(SHARED_MEMORY);
     const free = bavail * bsize;
-    const found = `/dev/shm has ${formatBytes(free)} free`;
-    if (free >= SHARED_MEMORY_WANTED_BYTES) return { what, level: 'ok', found };
-    const todo =
-      'give it more: mount -o remount,size=4g /dev/shm, or --shm-size=4g for a container';
-    return { what, level: 'note', found, todo };
+    const wanted = Math.floor(OBJECT_STORE_SHARE * totalmem());
+    const found = `${SHARED_MEMORY} has ${formatBytes(free)} free; the object store of a node takes up to ${formatBytes(wanted)}`;
+    if (free >= Math.max(wanted, SHARED_MEMORY_NEEDED_BYTES)) return { what, level: 'ok', found };
+    const consequence =
+      free >= SHARED_MEMORY_NEEDED_BYTES
+        ? 'nodes take what there is'
+        : 'nodes keep objects in files instead, which is slower';
+    const size = `${Math.ceil(wanted / 2 ** 30)}g`;
+    const todo = `give it more: mount -o remount,size=${size} ${SHARED_MEMORY}, or --shm-size=${size} for a container`;
+    return { what, level: 'note', found: `${found}: ${consequence}`, todo };
   } catch (error) {
     return {
       what,
       level: 'problem',
-      found: `/dev/shm cannot be used: ${(error as Error).message}`,
-      todo: 'mount a tmpfs at /dev/shm that this user may write to',
+      found: `${SHARED_MEMORY} cannot be used, so that nodes keep objects in files: ${(error as Error).message}`,
+      todo: `mount a tmpfs at ${SHARED_MEMORY} that this user may write to`,
     };
   }
 };

@@ -20,6 +20,8 @@ export interface NodeRole {
   cpus?: number;
   gpus?: number;
   memoryBytes?: number;
+  objectStoreBytes?: number;
+  spillDirectories?: string[];
   resources?: Record<string, number>;
   labels?: Record<string, string>;
   tcpHost?: string;

@@ -91,7 +91,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   constructor(options: CoreOptions) {
     this.options = options;
     this.clock = options.clock;
-    this.codec = createValueCodec({ revive: (kind, data) => this.#revive(kind, data) });
+    this.codec = createValueCodec({
+      revive: (kind, data) => this.#revive(kind, data),
+      abandon: (transferables) => this.unpin(transferables),
+    });
     this.actors = new ActorRegistry(this);
     this.objects = new ObjectExchange(this);
     this.store = this.#createStore(options);

@@ -1,13 +1,11 @@
 import type { ChannelRecord } from '../channel/channel.ts';
-import { ClusterUnavailableError, ObjectStoreFullError, type MantaError } from '../errors/errors.ts';
-import type { BlobId, ObjectId, ProcessId } from '../ids.ts';
 import {
-  blobRecord,
-  slotFrom,
-
-  type BlobDescriptor,
-  type SlotAddress,
-} from '../objects/blob.ts';
+  ClusterUnavailableError,
+  ObjectStoreFullError,
+  type MantaError,
+} from '../errors/errors.ts';
+import type { BlobId, ObjectId, ProcessId } from '../ids.ts';
+import { blobRecord, slotFrom, type BlobDescriptor, type SlotAddress } from '../objects/blob.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import { addressRecord } from '../rpc/address-record.ts';
 import { ask } from '../rpc/ask.ts';
@@ -240,7 +238,8 @@ export class NodeStore {
   /** The agent becomes the owner of this object and has it on disk when this resolves. */
   async keepDurable(objectId: ObjectId, bytes: Uint8Array): Promise<void> {
     const agent = this.#agent;
-    const blob = this.write([bytes], bytes.byteLength, agent) ?? (await this.writeLater(bytes, agent));
+    const blob =
+      this.write([bytes], bytes.byteLength, agent) ?? (await this.writeLater(bytes, agent));
     const { connection } = await this.#whenAttached();
     await ask(connection, RECORD.storeDurable, objectId, blobRecord(blob));
   }
@@ -360,4 +359,3 @@ export class NodeStore {
     attached?.store.close();
   }
 }
-

@@ -179,8 +179,7 @@ export class ObjectValues {
     const { blob, owner, encodedTransferables } = storedFrom(list);
     const found =
       encodedTransferables === undefined ? NONE : this.#core.collect(encodedTransferables, sender);
-    if (owner !== undefined)
-      return new StoredValue(blob, owner, found, this.#store.slotHint(blob));
+    if (owner !== undefined) return new StoredValue(blob, owner, found, this.#store.slotHint(blob));
     const stored = this.#own(blob, found);
     this.#noteCopies(blob);
     return stored;

@@ -48,10 +48,7 @@ export class OwnedObjects {
   }
 
   /** The ref stands for a value that was kept, or that waits for room. */
-  keep<T>(
-    ref: ObjectRef<T>,
-    kept: Payload | StoredValue | Promise<StoredValue>,
-  ): ObjectRef<T> {
+  keep<T>(ref: ObjectRef<T>, kept: Payload | StoredValue | Promise<StoredValue>): ObjectRef<T> {
     if (!(kept instanceof Promise)) {
       ref.resolve(kept);
       return ref;
@@ -144,7 +141,9 @@ export class OwnedObjects {
       ...table
         .entries()
         .map(({ id, pins, borrowers, ref }) => ({ ...this.#of(ref, id), pins, borrowers })),
-      ...borrowed.entries().map(({ id, ref }) => ({ ...this.#of(ref, id), pins: 0, borrowers: [] })),
+      ...borrowed
+        .entries()
+        .map(({ id, ref }) => ({ ...this.#of(ref, id), pins: 0, borrowers: [] })),
     ];
   }
 

@@ -46,7 +46,9 @@ async function answerTo(answerer: StoreAnswerer, record: ChannelRecord): Promise
     case RECORD.storeDescribe:
       return answerer.describe();
     default:
-      throw new ProtocolError(`The agent asked for something of unknown kind ${String(record[0])}.`);
+      throw new ProtocolError(
+        `The agent asked for something of unknown kind ${String(record[0])}.`,
+      );
   }
 }
 

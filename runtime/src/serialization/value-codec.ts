@@ -53,6 +53,8 @@ export interface ValueCodec {
 export interface ValueCodecOptions {
   /** Brings a ref or handle back to life from the data it gave. Anything thrown but a MantaError becomes a ProtocolError. */
   revive: Revive;
+  /** Told of the refs and handles that were met in a value that then could not be encoded. */
+  abandon?(transferables: readonly Transferable[]): void;
   /** False: refs and handles cannot be sent. Default true. */
   acceptsTransferables?: boolean;
   /** Defaults: those of `LIMITS`; `valueBytes` is `LIMITS.frameBytes`, `storedBytes` is `LIMITS.storedValueBytes`. */
@@ -76,8 +78,9 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
       const writer = writers.take();
       try {
         const bytes = writer.encode(value, limits, acceptsTransferables);
-        return { bytes, transferables: writer.transferables };
+        return { bytes, transferables: writer.takeTransferables() };
       } catch (error) {
+        options.abandon?.(writer.takeTransferables());
         throw Unsendable.from(error).toSerializationError(path);
       } finally {
         writers.giveBack(writer);
@@ -88,6 +91,7 @@ export function createValueCodec(options: ValueCodecOptions): ValueCodec {
       try {
         return writer.encodeParts(value, limits, acceptsTransferables);
       } catch (error) {
+        options.abandon?.(writer.takeTransferables());
         throw Unsendable.from(error).toSerializationError(path);
       } finally {
         writers.giveBack(writer);

@@ -33,6 +33,8 @@ const NO_LIMITS: ValueLimits = {
   valueObjects: 0,
   valueElements: 0,
 };
+/** Between values; never added to. */
+const NO_TRANSFERABLES: Transferable[] = [];
 /** Arrays of at least so many elements are tried as blocks of numbers. */
 const PACKED_ARRAY_MIN = 16;
 /** Below this a string is written byte by byte, as long as it is ASCII. */
@@ -70,7 +72,7 @@ export class ValueWriter {
       this.begin(limits, acceptsTransferables, true);
       this.write(value);
       const parts = output.finishParts(this.header());
-      return { parts, sizeBytes: output.sizeBytes, transferables: this.transferables };
+      return { parts, sizeBytes: output.sizeBytes, transferables: this.takeTransferables() };
     } finally {
       this.end();
     }
@@ -145,6 +147,13 @@ export class ValueWriter {
     const mark = this.output.beginExtension(type);
     content();
     this.output.endExtension(mark);
+  }
+
+  /** What was met; an idle writer must not keep refs alive. */
+  takeTransferables(): Transferable[] {
+    const { transferables } = this;
+    this.transferables = NO_TRANSFERABLES;
+    return transferables;
   }
 
   private begin(limits: ValueLimits, acceptsTransferables: boolean, inParts: boolean): void {

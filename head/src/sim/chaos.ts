@@ -3,6 +3,7 @@ import type { ActorId } from '@manta/runtime/ids';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { FakeAgent } from './fake-agent.ts';
 import type { FakeProcess } from './fake-process.ts';
+import { ChaosLeases } from './chaos-leases.ts';
 import { checkTables, checkWorld } from './checkers.ts';
 import type { SeededRandom } from './random.ts';
 import { SimWorld } from './sim-world.ts';
@@ -57,6 +58,7 @@ class ChaosRun {
   readonly #drivers: FakeProcess[] = [];
   readonly #specs: ActorSpec[] = [];
   readonly #partitioned = new Set<FakeAgent>();
+  readonly #leases: ChaosLeases;
   #nodesLost = 0;
   #headStarts = 1;
   #isHealthy = false;
@@ -73,6 +75,7 @@ class ChaosRun {
       },
     });
     this.#random = this.#world.random;
+    this.#leases = new ChaosLeases(this.#world, this.#drivers, this.#specs);
   }
 
   async run(): Promise<ChaosReport> {
@@ -80,6 +83,7 @@ class ChaosRun {
     await world.run(world.head.start());
     for (let index = 0; index < this.#options.nodes; index++) this.#addNode();
     for (let index = 0; index < 3; index++) this.#drivers.push(world.addProcess());
+    for (const driver of this.#drivers) driver.createsAgain = true;
     await world.clock.advance(500);
     for (let step = 0; step < this.#options.steps; step++) {
       await this.#act();
@@ -118,6 +122,7 @@ class ChaosRun {
     else if (dice < 0.9) this.#addNode();
     else if (dice < 0.93 && this.#options.headFails) await this.#restartHead();
     else this.#create();
+    for (let times = this.#random.below(3); times > 0; times--) this.#leases.act();
   }
 
   #addNode(): void {
@@ -185,7 +190,8 @@ class ChaosRun {
 
   #release(): void {
     const driver = this.#random.pick(this.#drivers);
-    const actorId = driver && this.#random.pick([...driver.held]);
+    const held = [...(driver?.held ?? [])].filter((actorId) => !driver?.leases.has(actorId));
+    const actorId = this.#random.pick(held);
     if (actorId !== undefined) driver?.release([actorId]).catch(() => undefined);
   }
 
@@ -217,10 +223,12 @@ class ChaosRun {
   async #settle(): Promise<void> {
     this.#isHealthy = true;
     for (const agent of this.#partitioned) this.#world.heal(agent);
+    await this.#leases.settle();
     await this.#world.clock.advance(15_000, 5);
     this.#check();
     for (const driver of this.#drivers) await this.#world.run(driver.holdAgain());
     const { cluster } = this.#world.head;
+    this.#leases.checkSettled();
     for (const { record, demand } of cluster.actors.all()) {
       const { actorId } = record.spec;
       const lives = this.#world.lives(actorId);

@@ -1,12 +1,14 @@
 import { assert } from '@manta/runtime/assert';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { Cluster } from '../tables/cluster.ts';
+import type { ActorEntry } from '../tables/actor-table.ts';
 import type { NodeEntry } from '../tables/node-table.ts';
 import type { SimWorld } from './sim-world.ts';
 
 /** What must hold in the tables at every moment. */
 export function checkTables(cluster: Cluster): void {
   for (const node of cluster.nodes.all()) checkNode(cluster, node);
+  for (const entry of cluster.actors.leases()) checkLease(cluster, entry);
   const names = new Map<string, string>();
   for (const { record, demand } of cluster.actors.all()) {
     const { actorId, name, namespace } = record.spec;
@@ -54,7 +56,40 @@ function checkNode(cluster: Cluster, node: NodeEntry): void {
   assert(cpus === resources.total.cpus, `CPUs of ${nodeId} are not conserved`);
   assert(memoryBytes === resources.total.memoryBytes, `memory of ${nodeId} is not conserved`);
   assert(shares === resources.gpus.deviceCount * 10_000, `GPUs of ${nodeId} are not conserved`);
-  assert(resources.free.cpus >= 0 && resources.free.memoryBytes >= 0, `${nodeId} is overdrawn`);
+  assert(resources.free.memoryBytes >= 0, `memory of ${nodeId} is overdrawn`);
+  assert(
+    resources.free.cpus >= -takenFromLenders(cluster, node),
+    `CPUs of ${nodeId} are overdrawn`,
+  );
+}
+
+/** CPUs that may be used twice: those of task workers, for each may have lent its own and taken them back. */
+function takenFromLenders(cluster: Cluster, { reservations }: NodeEntry): number {
+  let cpus = 0;
+  for (const [actorId, { set }] of reservations) {
+    if (cluster.actors.get(actorId)?.record.spec.kind === 'task-worker') cpus += set.cpus;
+  }
+  return cpus;
+}
+
+/** A lease has lent its CPUs exactly while it is blocked, and is nobody's when its owner is gone. */
+function checkLease(cluster: Cluster, { record }: ActorEntry): void {
+  const { placement, isBlocked, state, spec } = record;
+  const node = placement && cluster.nodes.get(placement.nodeId);
+  const reservation = node?.reservations.get(spec.actorId);
+  if (reservation !== undefined && state === 'alive') {
+    const isLent = (reservation.lentCpus ?? 0) > 0;
+    const wanted = isBlocked === true && (spec.demand.resources.cpus ?? 0) > 0;
+    assert(isLent === wanted, `${spec.actorId} has ${isLent ? '' : 'not '}lent its CPUs`);
+  }
+  assert(
+    state === 'dead' || !cluster.processes.hasEnded(spec.ownerId),
+    `${spec.actorId} is the lease of a process that has ended`,
+  );
+  assert(
+    state !== 'dead' || record.deathCause?.kind !== 'returned' || placement !== undefined,
+    `${spec.actorId} was returned and is remembered`,
+  );
 }
 
 /** What must hold in the world, whatever the head believes: never two incarnations, never two on one GPU. */

@@ -20,6 +20,9 @@ export class FakeProcess {
   readonly newest: Map<ActorId, ActorUpdate> = new Map();
   readonly history: ActorUpdate[] = [];
   readonly held = new Set<ActorId>();
+  /** Its leases as long as it needs them: it asks again for those that a new head does not know. */
+  readonly leases: Map<ActorId, ActorSpec> = new Map();
+  createsAgain = false;
   readonly #transport: Transport;
   readonly #subjects: Subjects;
   readonly #mint: MintId;
@@ -72,6 +75,7 @@ export class FakeProcess {
   /** Gives a lease back. */
   async giveBack(actorId: ActorId): Promise<void> {
     this.held.delete(actorId);
+    this.leases.delete(actorId);
     await this.tell('actor.kill', { actorId, returned: true });
   }
 
@@ -111,6 +115,9 @@ export class FakeProcess {
       ActorHoldReply,
     );
     for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
+    const unknown = actorIds.filter((_, index) => actors[index] === undefined);
+    const specs = unknown.flatMap((actorId) => this.leases.get(actorId) ?? []);
+    if (this.createsAgain && specs.length > 0) await this.create(specs);
   }
 
   async release(actorIds: readonly ActorId[]): Promise<void> {
@@ -126,6 +133,7 @@ export class FakeProcess {
     const known = this.newest.get(update.actorId);
     if (known !== undefined && known.revision >= update.revision) return;
     this.newest.set(update.actorId, update);
+    if (update.state === 'dead') this.leases.delete(update.actorId);
     this.history.push(update);
   }
 }

@@ -142,7 +142,16 @@ export class ActorRegistry {
       caller.settings = { ...settingsOf(existing), className: caller.className };
       this.#insert(caller);
     }
-    caller.apply(existing.update);
+    this.#applyDescription(caller, existing);
+  }
+
+  /**
+   * The description may be older than an update that came before it, when this process did not know the actor yet:
+   * what still waits is asked for again.
+   */
+  #applyDescription(caller: ActorCaller, { update }: ActorDescription): void {
+    caller.apply(update);
+    if (update.state !== 'alive' && update.state !== 'dead') this.refresh(caller.actorId);
   }
 
   /** A caller for a handle that came from elsewhere; the head is told that this process holds it now. */
@@ -165,7 +174,7 @@ export class ActorRegistry {
   adoptDescription(description: ActorDescription): ActorCaller {
     const known = this.#callers.get(description.actorId)?.[0];
     const caller = known ?? this.#add(settingsOf(description));
-    caller.apply(description.update);
+    this.#applyDescription(caller, description);
     return caller;
   }
 

@@ -72,18 +72,23 @@ export function recallLeases(cluster: Cluster, queue: ShapeQueue, now: number): 
   const candidates = [...cluster.actors.leases()].filter((entry) =>
     isUseful(cluster, entry, queue),
   );
+  const content = new Set<string>();
   for (const actorId of queue.actorIds.keys()) {
+    if (candidates.length === 0) return;
     const waiting = cluster.actors.get(actorId);
-    if (waiting === undefined) continue;
-    const party = partyOf(waiting);
+    const party = waiting === undefined ? '' : partyOf(waiting);
+    if (waiting === undefined || content.has(party)) continue;
     const own = isTaskWorker(waiting.record) ? (shares.get(party) ?? 0) : 0;
     const index = candidates.findIndex((entry) => {
       if (partyOf(entry) === party) return false;
       return own === 0 || (shares.get(partyOf(entry)) ?? 0) > own + 1;
     });
-    if (index < 0) return;
-    const [recalled] = candidates.splice(index, 1);
-    if (recalled === undefined) return;
+    const [recalled] = index < 0 ? [] : candidates.splice(index, 1);
+    if (recalled === undefined) {
+      // Nobody has more than it: what others of it wait for is no reason either.
+      content.add(party);
+      continue;
+    }
     shares.set(partyOf(recalled), (shares.get(partyOf(recalled)) ?? 0) - 1);
     shares.set(party, own + 1);
     cluster.stepActor(recalled, { type: 'wanted' }, now);

@@ -43,7 +43,7 @@ export interface ValueCodec {
    */
   encodeParts(value: unknown, path: string): EncodedParts;
   /**
-   * With `source`, binary data of at least 4 KiB gets an ArrayBuffer of its own from there, an ArrayBuffer too, and
+   * With `source`, `bytes` may be only the beginning of the value. Binary data of at least 4 KiB gets an ArrayBuffer of its own from there, an ArrayBuffer too, and
    * smaller data is copied, so that nothing keeps or shows the buffer of the whole message.
    * @throws ProtocolError when the bytes are not a value; a MantaError that `revive` or `source` threw.
    */

@@ -121,11 +121,45 @@ describe('values of a source', () => {
     expect(codec.decode(shifted, sourceOf(shifted))).toEqual(example);
   });
 
+  it('are read from their beginning on, window by window, whatever they hold', () => {
+    const anything = fc.array(
+      fc.oneof(
+        block,
+        fc.anything({ withBigInt: true, withDate: false, withMap: true, withSet: true }),
+        fc.string({ minLength: 200, maxLength: 2_000 }),
+        fc.bigInt(),
+        fc.double(),
+        fc.array(fc.double(), { minLength: 40, maxLength: 90 }),
+      ),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(anything, fc.integer({ min: 1, max: 300 }), (example, beginningBytes) => {
+        const { bytes } = codec.encode(example, 'value');
+        const source = { ...sourceOf(bytes), sizeBytes: bytes.length };
+        assert.deepStrictEqual(codec.decode(bytes.subarray(0, beginningBytes), source), example);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('never have large data within a window', () => {
+    const { bytes } = codec.encode(
+      ['text', new Uint8Array(32 * KIB), 'more', new Float64Array(9_000)],
+      'value',
+    );
+    const source = { ...sourceOf(bytes), sizeBytes: bytes.length };
+    codec.decode(bytes.subarray(0, 1 * KIB), source);
+    expect(source.ranges.map(([, length]) => length).filter((length) => length > 4 * KIB)).toEqual([
+      32 * KIB,
+      72_000,
+    ]);
+  });
+
   it('are longer than the bytes at hand only where the source says so', () => {
     const { bytes } = codec.encode(['text', new Uint8Array(32 * KIB)], 'value');
-    const beginning = bytes.subarray(0, 1 * KIB);
-    expect(() => codec.decode(beginning, sourceOf(bytes))).toThrow(ProtocolError);
-    const read = codec.decode(beginning, { ...sourceOf(bytes), sizeBytes: bytes.length });
-    expect(read).toEqual(['text', new Uint8Array(32 * KIB)]);
+    expect(() => codec.decode(bytes.subarray(0, 1 * KIB), sourceOf(bytes))).toThrow(ProtocolError);
+    const source = { ...sourceOf(bytes), sizeBytes: bytes.length + 1 };
+    expect(() => codec.decode(bytes.subarray(0, 1 * KIB), source)).toThrow(/left over/);
   });
 });

@@ -1,24 +1,26 @@
-import { constants } from 'node:buffer';
 import { MantaError, ProtocolError } from '../errors/errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import { readErrorRecord } from './error-record.ts';
 import type { TransferKind } from './transferable.ts';
 import {
   BINARY_KINDS,
-  BLOCK_ALIGNMENT,
   ERROR_OBJECTS,
   EXTENSION,
   REFERENCES_FLAG,
   TRANSFERABLES_FLAG,
   VALUE_FORMAT_VERSION,
+  type BinaryKind,
   type ValueLimits,
 } from './value-format.ts';
-import { aligned, ownBinary, type Block, type ValueSource } from './value-source.ts';
+import {
+  aligned,
+  SOURCE_BLOCK_MIN,
+  viewOfWhole,
+  type Block,
+  type ValueSource,
+} from './value-source.ts';
 
 export type Revive = (kind: TransferKind, data: unknown) => unknown;
-
-/** A reader of a value longer than the bytes at hand asks for more once it is this far in. */
-const WINDOW_MOVE_BYTES = 2 ** 31;
 
 /** Stands for an object that is still being read and cannot be referred to yet. */
 const UNFINISHED: unique symbol = Symbol('unfinished');
@@ -38,10 +40,6 @@ export class ValueReader extends ByteReader {
   private objects: unknown[] | undefined;
   private hasTransferables = false;
   private revive: Revive;
-  private source: ValueSource | undefined;
-  /** Where the bytes at hand start in the value. */
-  private windowStart = 0;
-  private extensionDepth = 0;
 
   constructor(revive: Revive) {
     super();
@@ -50,14 +48,11 @@ export class ValueReader extends ByteReader {
 
   /** @throws ProtocolError when the bytes are not a value; a MantaError that `revive` threw. */
   decode(bytes: Uint8Array, limits: ValueLimits, source?: ValueSource): unknown {
-    this.open(bytes, 1, source?.sizeBytes);
-    this.source = source;
-    this.windowStart = 0;
-    this.extensionDepth = 0;
+    this.open(bytes, 1, source);
     this.depth = 0;
     this.depthMax = limits.valueDepth;
     this.objectBudget = limits.valueObjects;
-    this.elementBudget = Math.min(bytes.length, limits.valueElements);
+    this.elementBudget = Math.min(this.end, limits.valueElements);
     try {
       const header = bytes[0] ?? 0;
       if (
@@ -80,14 +75,13 @@ export class ValueReader extends ByteReader {
       });
     } finally {
       this.objects = undefined;
-      this.source = undefined;
       this.close();
     }
   }
 
   read(): unknown {
+    if (this.position >= this.windowEnd) this.refill(1);
     const { position } = this;
-    if (position >= this.end) throw this.malformed('it ends too early');
     const token = this.bytes[position] as number;
     this.position = position + 1;
     if (token < 0x80) return token;
@@ -127,7 +121,7 @@ export class ValueReader extends ByteReader {
       case 0xc9:
         return this.readExtension();
       case 0xcb:
-        return this.dataView().getFloat64(this.take(8));
+        return this.readFloat64();
       case 0xcc:
         return this.readUint8();
       case 0xcd:
@@ -135,7 +129,7 @@ export class ValueReader extends ByteReader {
       case 0xce:
         return this.readUint32();
       case 0xcf:
-        return this.dataView().getBigUint64(this.take(8));
+        return this.readBigUint64();
       case 0xd0:
         return (this.readUint8() << 24) >> 24;
       case 0xd1:
@@ -143,7 +137,7 @@ export class ValueReader extends ByteReader {
       case 0xd2:
         return this.readUint32() | 0;
       case 0xd3:
-        return this.dataView().getBigInt64(this.take(8));
+        return this.readBigInt64();
       case 0xd4:
         if (this.readUint8() !== EXTENSION.undefined || this.readUint8() !== 0) break;
         return undefined;
@@ -222,7 +216,7 @@ export class ValueReader extends ByteReader {
   }
 
   private readDate(): Date {
-    const date = new Date(this.dataView().getFloat64(this.take(8)));
+    const date = new Date(this.readFloat64());
     this.countObjects(1);
     this.remember(date);
     return date;
@@ -232,37 +226,23 @@ export class ValueReader extends ByteReader {
     const length = this.readUint32();
     const type = this.readUint8();
     if (length > this.end - this.position) throw this.malformed('a length beyond its end');
-    const end = this.position + length;
+    const end = this.offset + length;
     this.enter();
-    this.extensionDepth++;
     const value = this.readExtensionContent(type, end);
-    this.extensionDepth--;
     this.depth--;
-    if (this.position !== end) throw this.malformed('a wrong length');
-    if (end > WINDOW_MOVE_BYTES && this.extensionDepth === 0) this.moveWindow();
+    if (this.offset !== end) throw this.malformed('a wrong length');
     return value;
   }
 
-  /** Of values longer than a typed array can be, the bytes behind a long block are looked at anew. */
-  private moveWindow(): void {
-    const { bytes, position, source } = this;
-    if (source === undefined || this.end <= bytes.length) return;
-    // Keeps the alignment of what follows.
-    const moved = Math.floor(position / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT;
-    this.windowStart += moved;
-    const remaining = this.end - moved;
-    const length = Math.min(remaining, constants.MAX_LENGTH);
-    const buffer = source.bufferOf(this.windowStart, length);
-    this.open(new Uint8Array(buffer), position - moved, remaining);
-  }
-
+  /** `end` counts from the start of the value. */
   private readExtensionContent(type: number, end: number): unknown {
     switch (type) {
       case EXTENSION.bigint:
         return this.readBigint(end);
       case EXTENSION.utf16: {
-        const start = this.take(end - this.position);
-        return this.asBuffer().toString('utf16le', start, end);
+        const byteLength = end - this.offset;
+        const start = this.take(byteLength);
+        return this.asBuffer().toString('utf16le', start, start + byteLength);
       }
       case EXTENSION.int32Array:
         return this.readPackedArray(end, 4, Int32Array);
@@ -326,9 +306,10 @@ export class ValueReader extends ByteReader {
 
   private readBigint(end: number): bigint {
     const isNegative = this.readUint8() === 1;
-    const start = this.take(end - this.position);
-    if (start === end) throw this.malformed('a bigint without digits');
-    const magnitude = BigInt(`0x${this.asBuffer().toString('hex', start, end)}`);
+    const byteLength = end - this.offset;
+    if (byteLength <= 0) throw this.malformed('a bigint without digits');
+    const start = this.take(byteLength);
+    const magnitude = BigInt(`0x${this.asBuffer().toString('hex', start, start + byteLength)}`);
     return isNegative ? -magnitude : magnitude;
   }
 
@@ -355,25 +336,46 @@ export class ValueReader extends ByteReader {
     const kind = BINARY_KINDS[kindIndex];
     if (kind === undefined)
       throw this.malformed(`unknown extension ${kindIndex + EXTENSION.binary}`);
-    const block = this.readBlock(end, kind.elementBytes);
     const { source } = this;
     const binary =
       source === undefined
-        ? kind.viewOf(...aligned(block, kind.elementBytes))
-        : ownBinary(kind, block, source, this.windowStart);
+        ? kind.viewOf(...aligned(this.readBlock(end, kind.elementBytes), kind.elementBytes))
+        : this.readOwnBinary(kind, end, source);
     this.remember(binary);
     return binary;
   }
 
+  /** On a buffer of its own. Large data is not looked at here. */
+  private readOwnBinary(kind: BinaryKind, end: number, source: ValueSource): unknown {
+    const { elementBytes } = kind;
+    const { byteLength, length } = this.readBlockLength(end, elementBytes);
+    if (byteLength >= SOURCE_BLOCK_MIN) {
+      const own = source.bufferOf(this.offset, byteLength);
+      this.position += byteLength;
+      return viewOfWhole(kind, own, length);
+    }
+    const start = this.take(byteLength);
+    const own = new Uint8Array(this.bytes.subarray(start, start + byteLength)).buffer;
+    return viewOfWhole(kind, own, length);
+  }
+
   /** Where the elements of a block are in the received bytes. */
   private readBlock(end: number, elementBytes: number): Block {
-    const padding = this.readUint8();
-    this.take(padding);
-    if (this.position > end) throw this.malformed('a wrong length');
-    const byteLength = end - this.position;
+    const { byteLength, length } = this.readBlockLength(end, elementBytes);
+    const start = this.take(byteLength);
+    return { bytes: this.bytes, start, length, byteLength };
+  }
+
+  private readBlockLength(
+    end: number,
+    elementBytes: number,
+  ): { byteLength: number; length: number } {
+    this.take(this.readUint8());
+    const byteLength = end - this.offset;
     const length = byteLength / elementBytes;
+    if (byteLength < 0) throw this.malformed('a wrong length');
     if (!Number.isInteger(length)) throw this.malformed('part of an element');
-    return { bytes: this.bytes, start: this.take(byteLength), length, byteLength };
+    return { byteLength, length };
   }
 
   private reserve(elements: number): void {

@@ -1,11 +1,11 @@
 import type { BinaryKind } from './value-format.ts';
 
 /** Binary data from this size on gets an ArrayBuffer of its own from a source; below, a copy costs less. */
-const SOURCE_BLOCK_MIN = 4 * 1024;
+export const SOURCE_BLOCK_MIN = 4 * 1024;
 
 /** Where the bytes of a value are kept; `StoredBytes` of the shared store is one. */
 export interface ValueSource {
-  /** Of the whole value. Default: the length of the bytes at hand, which may be less (typed arrays end at 4 GiB). */
+  /** Of the whole value, of which the bytes at hand may be only the beginning. Default: they are all. */
   readonly sizeBytes?: number;
   /** An ArrayBuffer of exactly this range. */
   bufferOf(offset: number, length: number): ArrayBuffer;
@@ -31,17 +31,5 @@ export function aligned(
   return [buffer.slice(byteOffset, byteOffset + byteLength), 0, length];
 }
 
-/** Binary data on a buffer of its own. @param windowStart where the received bytes start in the source */
-export function ownBinary(
-  kind: BinaryKind,
-  { bytes, start, byteLength, length }: Block,
-  source: ValueSource,
-  windowStart: number,
-): unknown {
-  const byteOffset = bytes.byteOffset + start;
-  const own =
-    byteLength >= SOURCE_BLOCK_MIN
-      ? source.bufferOf(windowStart + start, byteLength)
-      : bytes.buffer.slice(byteOffset, byteOffset + byteLength);
-  return kind.prototype === ArrayBuffer.prototype ? own : kind.viewOf(own, 0, length);
-}
+export const viewOfWhole = (kind: BinaryKind, own: ArrayBuffer, length: number): unknown =>
+  kind.prototype === ArrayBuffer.prototype ? own : kind.viewOf(own, 0, length);

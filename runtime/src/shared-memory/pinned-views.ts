@@ -1,8 +1,9 @@
+import { constants } from 'node:buffer';
 import { ProtocolError } from '../errors/errors.ts';
 import type { SlotAddress } from '../objects/blob.ts';
 import type { NativeMemory } from './native-memory.ts';
 import type { PinFile } from './pin-file.ts';
-import { BYTES_MAX, SegmentReader } from './segment-reader.ts';
+import { SegmentReader } from './segment-reader.ts';
 import { roundToPages, segmentPath, SLOT_PAGE_BYTES } from './store-layout.ts';
 import type { StoredBytes } from './stored-bytes.ts';
 
@@ -191,7 +192,7 @@ class PinnedBytes implements StoredBytes {
     this.views = views;
     this.opening = opening;
     this.sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(views.viewOf(opening, 0, Math.min(sizeBytes, BYTES_MAX)));
+    this.bytes = new Uint8Array(views.viewOf(opening, 0, Math.min(sizeBytes, SLOT_PAGE_BYTES)));
   }
 
   bufferOf(offset: number, length: number): ArrayBuffer {
@@ -209,7 +210,7 @@ class CopiedBytes implements StoredBytes {
   constructor(buffer: ArrayBuffer) {
     this.buffer = buffer;
     this.sizeBytes = buffer.byteLength;
-    this.bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, BYTES_MAX));
+    this.bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, constants.MAX_LENGTH));
   }
 
   bufferOf(offset: number, length: number): ArrayBuffer {

@@ -1,4 +1,3 @@
-import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
 import { assert } from '../assert.ts';
 import { ProtocolError } from '../errors/errors.ts';
@@ -17,8 +16,6 @@ import {
 } from './store-layout.ts';
 
 const READ_BYTES_MAX = 1024 * 1024 * 1024;
-/** Typed arrays of bytes end here. */
-export const BYTES_MAX: number = constants.MAX_LENGTH;
 
 /** A segment, as someone sees it who only reads. */
 export class SegmentReader {

@@ -6,10 +6,14 @@ import { ProtocolError } from '../errors/errors.ts';
 import type { SlotAddress } from '../objects/blob.ts';
 import { TestStore } from '../testing/test-store.ts';
 import type { SharedStore } from './shared-store.ts';
+import type { StoredBytes } from './stored-bytes.ts';
 
 const MIB = 1024 * 1024;
 const filled = (fill: number, sizeBytes: number): Uint8Array =>
   new Uint8Array(sizeBytes).fill(fill);
+
+const allOf = (opened: StoredBytes | undefined): Uint8Array =>
+  new Uint8Array(opened?.bufferOf(0, opened.sizeBytes) ?? new ArrayBuffer(0));
 
 describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
   const stores: TestStore[] = [];
@@ -28,7 +32,7 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
     return slot;
   };
   const fillsOf = (store: SharedStore, slot: SlotAddress, sizeBytes: number): number[] => [
-    ...new Set(store.open(slot, sizeBytes)?.bytes),
+    ...new Set(allOf(store.open(slot, sizeBytes))),
   ];
 
   it('gives other processes the bytes that were written, part by part', async () => {
@@ -37,10 +41,10 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
     const slot = producer.write([filled(1, 70_000), filled(2, 1), filled(3, 70_000)], 140_001);
     const reader = store.attach();
     const opened = slot && reader.open(slot, 140_001);
-    expect(opened?.bytes.length).toBe(140_001);
+    expect(opened?.sizeBytes).toBe(140_001);
     expect(
       Buffer.compare(
-        opened?.bytes ?? filled(0, 0),
+        allOf(opened),
         Buffer.concat([filled(1, 70_000), filled(2, 1), filled(3, 70_000)]),
       ),
     ).toBe(0);
@@ -59,10 +63,11 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
     const slot = put(producer, 5, 300_000);
     const opened = reader.open(slot, 300_000);
     const own = opened?.bufferOf(16_000, 8_000);
-    expect(opened?.bytes.buffer.byteLength).toBe(300_000);
+    expect(allOf(opened).buffer.byteLength).toBe(300_000);
+    expect(opened?.bytes.length).toBeGreaterThanOrEqual(16_384);
     expect(own?.byteLength).toBe(8_000);
     new Uint8Array(own as ArrayBuffer).fill(6);
-    opened?.bytes.fill(7, 100_000);
+    allOf(opened).fill(7, 100_000);
     expect(fillsOf(producer, slot, 300_000)).toEqual([5]);
     expect(fillsOf(store.attach(), slot, 300_000)).toEqual([5]);
     expect(opened?.bufferOf(300_000, 0).byteLength).toBe(0);
@@ -171,8 +176,8 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
     }
     const copied = store.access === 'copied';
     for (const { slot, sizeBytes, fill } of live) {
-      const opened = reader.open(slot, sizeBytes);
-      expect([opened?.bytes[0], opened?.bytes[sizeBytes - 1]]).toEqual([fill, fill]);
+      const all = allOf(reader.open(slot, sizeBytes));
+      expect([all[0], all[sizeBytes - 1]]).toEqual([fill, fill]);
     }
     expect(reader.statistics().bytesCopiedOut > 0).toBe(copied);
   });

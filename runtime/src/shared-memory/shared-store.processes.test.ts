@@ -29,7 +29,7 @@ const put = (store: SharedStore, fill: number, sizeBytes = MIB): SlotAddress => 
 /** Not within the tests: a suspended function keeps what it has touched. */
 const fillsOf = (store: SharedStore, slot: SlotAddress, sizeBytes = MIB): number[] | undefined => {
   const opened = store.open(slot, sizeBytes);
-  return opened && [...new Set(opened.bytes)];
+  return opened && [...new Set(new Uint8Array(opened.bufferOf(0, sizeBytes)))];
 };
 const isSamePlace = (a: SlotAddress, b: SlotAddress): boolean =>
   a.segmentId === b.segmentId && a.offset === b.offset;

@@ -1,6 +1,9 @@
 /** The bytes of one stored value. */
 export interface StoredBytes {
-  /** Where engines limit typed arrays to 4 GiB, the first 4 GiB. */
+  /**
+   * The beginning, a page at least or all there is: a view of all that nobody needs would make the engine collect garbage. The rest comes
+   * from `bufferOf`.
+   */
   readonly bytes: Uint8Array;
   readonly sizeBytes: number;
   /** An ArrayBuffer of exactly this range, held like `bytes`. @throws ProtocolError when it is not within the value. */

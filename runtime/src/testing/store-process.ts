@@ -17,7 +17,7 @@ const commands = {
   write: (fill, sizeBytes) => store.write([new Uint8Array(sizeBytes).fill(fill)], sizeBytes),
   open(name, slot, sizeBytes) {
     const opened = store.open(slot, sizeBytes);
-    if (opened !== undefined) views.set(name, opened.bytes);
+    if (opened !== undefined) views.set(name, new Uint8Array(opened.bufferOf(0, sizeBytes)));
     return opened !== undefined;
   },
   read: (name) => [...new Set(views.get(name))],

@@ -1,0 +1,36 @@
+import { expect, it, vi } from 'vitest';
+import type { ActorId, ProcessId } from '../ids.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import type { ActorDescription, ActorUpdate } from '../wire/messages.ts';
+import { ActorRegistry } from './actor-registry.ts';
+
+const actorId = 'a_0000000000000000' as ActorId;
+const describe = (update: Omit<ActorUpdate, 'actorId' | 'incarnation'>): ActorDescription => ({
+  actorId,
+  className: 'Counter',
+  namespace: 'tests',
+  methods: [],
+  maxTaskRetries: 0,
+  update: { actorId, incarnation: 0, ...update },
+});
+const dead = describe({
+  revision: 2,
+  state: 'dead',
+  deathCause: { kind: 'killed', message: 'kill() was called.' },
+});
+
+it('asks again for an actor that was not alive in its description: the news may have come before', async () => {
+  const request = vi.fn(() => Promise.resolve({ actors: [dead] }));
+  const core = {
+    clock: new ManualClock(),
+    processId: 'p_0000000000000000' as ProcessId,
+    head: () => Promise.resolve({ request }),
+    refresh: () => undefined,
+  };
+  const registry = new ActorRegistry(core as never);
+  registry.applyUpdate(dead.update);
+  const caller = registry.adoptDescription(describe({ revision: 1, state: 'pending' }));
+  await expect.poll(() => caller.lastUpdate).toEqual(dead.update);
+  const asked = { processId: core.processId, actorIds: [actorId] };
+  expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
+});

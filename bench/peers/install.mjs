@@ -1,4 +1,4 @@
-/** Installs peers beside the project: `node bench/peers/install.mjs [ray] [moleculer]`; without names, all. */
+/** Installs peers beside the project: `node bench/peers/install.mjs [ray] [moleculer] [piscina]`; without names, all. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -17,6 +17,9 @@ const installers = {
   },
   moleculer() {
     run('npm', ['ci'], inRepository('bench/peers/moleculer'));
+  },
+  piscina() {
+    run('npm', ['ci'], inRepository('bench/peers/piscina'));
   },
 };
 

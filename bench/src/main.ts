@@ -13,6 +13,8 @@ import type { Suite, SuiteSettings } from './suites/suite.ts';
 /** Loaded when asked for: each needs parts of the project that the others do without. */
 const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   core: async () => (await import('./suites/core.ts')).coreSuite,
+  objects: async () => (await import('./suites/objects.ts')).objectsSuite,
+  tasks: async () => (await import('./suites/tasks.ts')).tasksSuite,
   gateway: async () => (await import('./suites/gateway.ts')).gatewaySuite,
 };
 

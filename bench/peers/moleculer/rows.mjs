@@ -9,8 +9,8 @@ import { createServer } from 'node:net';
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { ServiceBroker } from 'moleculer';
+import { readOptions, timeRow } from '../timing.mjs';
 import { createBroker } from './node.mjs';
 
 const batchCalls = 1000;
@@ -18,14 +18,7 @@ const clientCalls = 5000;
 const clientCount = 4;
 const serverCount = Math.max(1, Math.floor(cpus().length / 2));
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    settle: { type: 'string', default: '10' },
-    rows: { type: 'string' },
-  },
-});
-const wanted = options.rows?.split(',');
+const { wanted, timing } = readOptions();
 
 const names = (prefix, count) => Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 const servers = names('server', serverCount);
@@ -77,33 +70,6 @@ const rowsOf = (broker) => {
   };
 };
 
-/** The timing rule of `ray microbenchmark`. */
-async function timeRow(multiplier, run) {
-  await delay(Number(options.settle) * 1000);
-  const warmUpMs = options.quick ? 50 : 1000;
-  const roundMs = options.quick ? 100 : 2000;
-  let start = performance.now();
-  let count = 0;
-  while (performance.now() - start < warmUpMs) {
-    await run();
-    count += 1;
-  }
-  const step = Math.floor(count / 10) + 1;
-  const rates = [];
-  for (let round = 0; round < (options.quick ? 2 : 4); round++) {
-    start = performance.now();
-    count = 0;
-    while (performance.now() - start < roundMs) {
-      for (let index = 0; index < step; index++) await run();
-      count += step;
-    }
-    rates.push((multiplier * count) / ((performance.now() - start) / 1000));
-  }
-  const value = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
-  const sd = Math.sqrt(rates.reduce((sum, rate) => sum + (rate - value) ** 2, 0) / rates.length);
-  return { value, sd, unit: 'call/s' };
-}
-
 async function freePorts(count) {
   const listeners = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -147,7 +113,7 @@ for (const client of clients) {
 const rows = {};
 for (const [name, [multiplier, run]] of Object.entries(rowsOf(broker))) {
   if (wanted !== undefined && !wanted.includes(name)) continue;
-  rows[name] = await timeRow(multiplier, run);
+  rows[name] = { ...(await timeRow(multiplier, run, timing)), unit: 'call/s' };
   const { value, sd, unit } = rows[name];
   console.error(`moleculer ${name}: ${value.toPrecision(4)} ± ${sd.toPrecision(2)} ${unit}`);
 }

@@ -1,4 +1,4 @@
-"""The core suite's workloads on Ray, as in ray/_private/ray_perf.py; prints one line of JSON to standard output.
+"""Our suites' workloads on Ray, as in ray/_private/ray_perf.py; prints one line of JSON to standard output.
 
     rows.py [--quick] [--settle SECONDS] [--rows NAME,NAME]
 
@@ -17,7 +17,9 @@ import time
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+import objects  # noqa: E402
 import ray  # noqa: E402
+import tasks  # noqa: E402
 
 BATCH = 1000
 CLIENT_CALLS = 5000
@@ -150,6 +152,10 @@ def summary(samples, unit, centre=statistics.fmean):
     return {"value": centre(samples), "sd": statistics.pstdev(samples), "unit": unit}
 
 
+def median_of(samples, unit):
+    return summary(samples, unit, statistics.median)
+
+
 def time_row(run, multiplier, options):
     """Ray's `timeit` (ray/_private/ray_microbenchmark_helpers.py) with the durations as options."""
     time.sleep(options.settle)
@@ -235,7 +241,7 @@ def run_rows(options):
     if wanted("init_private_cluster"):
         add("init_private_cluster", init_cluster(options))
     ray.init()
-    for name, (unit, prepare) in CALL_ROWS.items():
+    for name, (unit, prepare) in {**CALL_ROWS, **objects.TIMED_ROWS, **tasks.TIMED_ROWS}.items():
         if wanted(name):
             actors, run, multiplier = prepare()
             add(name, summary(time_row(run, multiplier, options), unit))
@@ -244,6 +250,9 @@ def run_rows(options):
     for name, measure in CREATION_ROWS.items():
         if wanted(name):
             add(name, measure(options))
+    for name, measure in {**tasks.MEASURED_ROWS, **objects.MEASURED_ROWS}.items():
+        if wanted(name):
+            add(name, measure(options, median_of))
     ray.shutdown()
     return rows
 

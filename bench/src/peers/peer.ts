@@ -21,6 +21,11 @@ const peers: Readonly<Record<string, Peer>> = {
     command: process.execPath,
     args: [repositoryPath('bench/peers/moleculer/rows.mjs')],
   },
+  piscina: {
+    marker: repositoryPath('bench/peers/piscina/node_modules/piscina'),
+    command: process.execPath,
+    args: [repositoryPath('bench/peers/piscina/rows.mjs')],
+  },
 };
 
 export const peerNames: readonly string[] = Object.keys(peers);

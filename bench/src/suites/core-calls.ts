@@ -1,18 +1,12 @@
-import { type ActorHandle, type AnyActorHandle, get, kill, put, ready } from '@manta/sdk';
-import { measureTogether, contenderOf, type Workload } from '../harness/timeit.ts';
+import { type ActorHandle, get, put } from '@manta/sdk';
 import { startRawEcho, type RawEchoShape } from '../limits/raw-echo.ts';
-import type { Row } from '../report/report.ts';
 import { Actor, AsyncActor, Client, type Server } from './core-actors.ts';
-import type { SuiteSettings } from './suite.ts';
+import type { PreparedRow, TimedRow } from './rows.ts';
 
 /** Ray's figures: calls in a batch, calls of each client in the 1:n and n:n rows, clients in the n:n rows. */
 const batchCalls = 1000;
 const clientCalls = 5000;
 const clientCount = 4;
-
-interface PreparedRow extends Workload {
-  actors: AnyActorHandle[];
-}
 
 interface CallRow {
   name: string;
@@ -189,34 +183,23 @@ const callRows: readonly CallRow[] = [
 
 export const callRowNames: readonly string[] = callRows.map((row) => row.name);
 
-/** Needs an initialised SDK. */
-export async function runCallRows(settings: SuiteSettings, serverCount: number): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const definition of callRows) {
-    if (!settings.wants(definition.name)) continue;
-    const row = await runCallRow(definition, settings, serverCount);
-    settings.onRow(row);
-    rows.push(row);
-  }
-  return rows;
+/** Need an initialised SDK. */
+export function timedCallRows(serverCount: number): TimedRow[] {
+  return callRows.map(({ name, unit, prepare, limit }): TimedRow => {
+    const row = { name, unit, prepare: () => prepare(serverCount) };
+    return limit === undefined ? row : { ...row, limit: rawEcho(limit(serverCount)) };
+  });
 }
 
-async function runCallRow(
-  definition: CallRow,
-  settings: SuiteSettings,
-  serverCount: number,
-): Promise<Row> {
-  const { name, unit } = definition;
-  const prepared = definition.prepare(serverCount);
-  await Promise.all(prepared.actors.map((actor) => ready(actor)));
-  const ours = contenderOf(prepared);
-  const limit = definition.limit?.(serverCount);
-  await using echo = limit === undefined ? undefined : await startRawEcho(limit.shape);
-  const raw = limit && echo?.contender(limit.load);
-  const contenders = raw === undefined ? [ours] : [ours, raw];
-  const [summary, bare] = await measureTogether(contenders, settings.timing);
-  await Promise.all(prepared.actors.map((actor) => kill(actor)));
-  if (summary === undefined) throw new Error(`${name} gave no figure`);
-  const row: Row = { suite: 'core', name, unit, ...summary, peers: {} };
-  return limit && bare ? { ...row, limit: { name: limit.name, ...bare } } : row;
+function rawEcho({ name, shape, load }: RawLimit): NonNullable<TimedRow['limit']> {
+  return {
+    name,
+    async start() {
+      const echo = await startRawEcho(shape);
+      return {
+        contender: echo.contender(load),
+        [Symbol.asyncDispose]: () => echo[Symbol.asyncDispose](),
+      };
+    },
+  };
 }

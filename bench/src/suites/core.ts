@@ -1,8 +1,9 @@
 import { init, shutdown } from '@manta/sdk';
 import { serverCount } from '../harness/machine.ts';
 import type { Row } from '../report/report.ts';
-import { callRowNames, runCallRows } from './core-calls.ts';
+import { callRowNames, timedCallRows } from './core-calls.ts';
 import { creationRowNames, runCreationRows, runInitRow } from './core-creation.ts';
+import { runTimedRows } from './rows.ts';
 import type { Suite, SuiteSettings } from './suite.ts';
 
 async function run(settings: SuiteSettings): Promise<Row[]> {
@@ -10,7 +11,7 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
   if (![...callRowNames, ...creationRowNames].some((name) => settings.wants(name))) return rows;
   await init();
   try {
-    rows.push(...(await runCallRows(settings, serverCount())));
+    rows.push(...(await runTimedRows('core', timedCallRows(serverCount()), settings)));
     rows.push(...(await runCreationRows(settings)));
   } finally {
     await shutdown();

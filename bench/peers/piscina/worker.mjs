@@ -1,0 +1,5 @@
+const ok = Buffer.from('ok');
+
+export default function smallValue() {
+  return ok;
+}

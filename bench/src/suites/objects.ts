@@ -1,0 +1,105 @@
+import { get, init, put, shutdown, wait } from '@manta/sdk';
+import { startMemcpy } from '../limits/memcpy.ts';
+import { measureLargeObject, measureTransfer } from './objects-clusters.ts';
+import { type MeasuredRow, runMeasuredRows, runTimedRows, type TimedRow, timesOf } from './rows.ts';
+import type { Suite, SuiteSettings } from './suite.ts';
+import { createRefs, putLarge, putSmall } from './task-definitions.ts';
+
+const bytesPerMebibyte = 2 ** 20;
+/** Ray's arrays of int64. */
+const singlePutBytes = 100 * bytesPerMebibyte * 8;
+const multiPutBytes = 10 * bytesPerMebibyte * 8;
+const clientCount = 10;
+
+const memcpyLimit = (sizeBytes: number): NonNullable<TimedRow['limit']> => ({
+  name: 'memcpy_into_warm_shared_memory',
+  start: () => startMemcpy(sizeBytes),
+});
+
+function timedRows({ quick }: SuiteSettings): TimedRow[] {
+  const shrink = quick ? 64 : 1;
+  return [
+    {
+      name: 'multi_client_put_calls',
+      unit: 'put/s',
+      prepare: () => ({
+        multiplier: clientCount * 100,
+        run: () => get(Array.from({ length: clientCount }, () => putSmall(100))),
+      }),
+    },
+    {
+      name: 'single_client_put_gigabytes',
+      unit: 'GB/s',
+      prepare: () => {
+        const array = new BigInt64Array(singlePutBytes / 8 / shrink);
+        return { multiplier: 0.8 / shrink, run: () => put(array)[Symbol.dispose]() };
+      },
+      limit: memcpyLimit(singlePutBytes / shrink),
+    },
+    {
+      name: 'multi_client_put_gigabytes',
+      unit: 'GB/s',
+      prepare: () => ({
+        multiplier: 8 / shrink,
+        run: () =>
+          get(Array.from({ length: clientCount }, () => putLarge(10, multiPutBytes / shrink))),
+      }),
+    },
+    {
+      name: 'single_client_get_object_containing_10k_refs',
+      unit: 'get/s',
+      prepare: async () => {
+        const ref = createRefs(quick ? 100 : 10_000);
+        await wait([ref]);
+        return { multiplier: 1, run: () => get(ref) };
+      },
+    },
+  ];
+}
+
+const measuredRows: readonly MeasuredRow[] = [
+  {
+    name: 'get_1_gib_array',
+    unit: 'ms',
+    async measure({ quick }) {
+      using ref = put(new Uint8Array(2 ** 30 / (quick ? 64 : 1)));
+      return { samples: await timesOf(quick ? 3 : 20, () => get(ref)) };
+    },
+  },
+  {
+    name: '10000_get_time',
+    unit: 'ms',
+    async measure({ quick }) {
+      const refs = Array.from({ length: quick ? 100 : 10_000 }, (_, index) => put(index));
+      return { samples: await timesOf(3, () => get(refs)) };
+    },
+  },
+];
+
+const clusterRows: readonly MeasuredRow[] = [
+  { name: '10_gib_object_time', unit: 'ms', measure: measureLargeObject },
+  { name: 'transfer_between_nodes', unit: 'GB/s', measure: measureTransfer },
+];
+
+export function objectRowNames(settings: SuiteSettings): string[] {
+  return [...timedRows(settings), ...measuredRows, ...clusterRows].map(({ name }) => name);
+}
+
+/** The object rows of `ray microbenchmark`, of its single-node envelope, and transfer between two nodes. */
+export const objectsSuite: Suite = {
+  async run(settings) {
+    const rows = [];
+    if ([...timedRows(settings), ...measuredRows].some(({ name }) => settings.wants(name))) {
+      await init();
+      try {
+        rows.push(...(await runTimedRows('objects', timedRows(settings), settings)));
+        rows.push(...(await runMeasuredRows('objects', measuredRows, settings)));
+      } finally {
+        await shutdown();
+      }
+    }
+    // These start clusters of their own.
+    rows.push(...(await runMeasuredRows('objects', clusterRows, settings)));
+    return rows;
+  },
+};

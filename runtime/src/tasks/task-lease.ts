@@ -175,9 +175,10 @@ export class TaskLease {
   }
 
   // ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────
-  accepts(call: TaskCall): boolean {
+  accepts(call: TaskCall, now: number): boolean {
     if (!this.isUsable) return false;
     if (this.unanswered === 0) return true;
+    if (this.isStalled(now)) return false;
     // What may not be repeated, or may have killed a worker, goes alone: only the first of several has surely started.
     if (call.task.definition.maxRetries === 0 || call.extras?.isSuspect === true) return false;
     const backlogMs = this.#backlogMs + estimateMs(call.task);
@@ -251,7 +252,7 @@ export class TaskLease {
 
   /** The worker has answered the task: it is free of it. */
   answered(call: TaskCall): void {
-    this.#settle(call);
+    this.#settle(call, true);
     this.#answered += 1;
     const { task } = call;
     this.#answeredFunction =
@@ -260,7 +261,7 @@ export class TaskLease {
 
   /** The worker gives the task back, for the reason that it names. */
   returned(call: TaskCall, reason: number): void {
-    this.#settle(call);
+    this.#settle(call, reason === RETURNED.cancelled);
     if (reason === RETURNED.cancelled) return;
     const sent = this.#sentByFunction?.get(call.task);
     if (sent !== undefined) this.#sentByFunction?.set(call.task, sent - 1);
@@ -272,11 +273,12 @@ export class TaskLease {
     this.#owner.givenBack(call);
   }
 
-  #settle(call: TaskCall): void {
+  #settle(call: TaskCall, isProgress: boolean): void {
     call.lease = undefined;
     this.unanswered -= 1;
     this.#backlogMs -= estimateMs(call.task);
-    this.#progressAt = Number.POSITIVE_INFINITY;
+    // The time is read once per turn, by `measure`.
+    if (isProgress || this.unanswered === 0) this.#progressAt = Number.POSITIVE_INFINITY;
     if (this.unanswered === 0) this.isBlocked = false;
     if (this.forced === call) this.forced = undefined;
     this.#owner.changed();

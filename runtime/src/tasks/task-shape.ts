@@ -1,6 +1,6 @@
 import type { MantaError } from '../errors/errors.ts';
 import { leasesToRequest } from './lease-policy.ts';
-import type { TaskCall } from './task-call.ts';
+import { TASK_PHASE, type TaskCall } from './task-call.ts';
 import type { LeaseTemplate } from './task-function.ts';
 import type { LeaseOwner, TaskLease } from './task-lease.ts';
 import { isUnschedulable, leaseError } from './task-errors.ts';
@@ -132,7 +132,7 @@ export class TaskShape implements LeaseOwner {
     let progress = this.queue.size > 0;
     while (progress) {
       progress = false;
-      const usable = this.leases.filter(({ isUsable }) => isUsable);
+      const usable = this.leases.filter((lease) => lease.isUsable && !lease.isStalled(now));
       if (usable.length > 1) usable.sort((a, b) => a.unanswered - b.unanswered);
       const unanswered = usable.reduce((sum, lease) => sum + lease.unanswered, 0);
       const share = Math.ceil((this.queue.size + unanswered) / usable.length);
@@ -143,7 +143,7 @@ export class TaskShape implements LeaseOwner {
   #fill(lease: TaskLease, share: number, now: number): boolean {
     let sent = false;
     for (let call = this.queue.peek(); call !== undefined; call = this.queue.peek()) {
-      if (lease.unanswered >= share || !lease.accepts(call)) break;
+      if (lease.unanswered >= share || !lease.accepts(call, now)) break;
       this.queue.take();
       lease.send(call, now);
       this.#failures = 0;
@@ -194,4 +194,4 @@ export class TaskShape implements LeaseOwner {
   }
 }
 
-const isOver = (call: TaskCall): boolean => call.values === undefined;
+const isOver = (call: TaskCall): boolean => call.phase === TASK_PHASE.done;

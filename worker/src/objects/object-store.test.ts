@@ -1,8 +1,19 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { ProtocolError } from '@manta/runtime/errors/errors';
+import type { BlobDescriptor } from '@manta/runtime/objects/blob';
+import { RECORD } from '@manta/runtime/rpc/records';
 import { waitFor } from '@manta/runtime/testing/wait-for';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { MIB, randomValue, StoreWorld, type StoreWorldOptions } from '../testing/store-world.ts';
+import {
+  MIB,
+  randomValue,
+  storeMint,
+  StoreWorld,
+  type StoreProcess,
+  type StoreWorldOptions,
+} from '../testing/store-world.ts';
 
 let world: StoreWorld;
 
@@ -20,15 +31,185 @@ async function until(condition: () => unknown): Promise<void> {
   await waitFor(condition, { timeoutMs: 10_000, describe: String(condition) });
 }
 
+async function isEqual(
+  process: StoreProcess,
+  blob: BlobDescriptor,
+  value: Buffer,
+  owner = process,
+) {
+  return value.equals(await process.read(blob, owner.address));
+}
+
+/** The agent has an entry for it: without one, it would need the hint. */
+async function knows({ blobId }: BlobDescriptor): Promise<boolean> {
+  const request = { blobId, offset: 0, bytes: 1, slot: undefined };
+  return (await world.store.read(request)) !== undefined;
+}
+
+const spilledFiles = (): string[] =>
+  existsSync(join(world.root, 'spill')) ? readdirSync(join(world.root, 'spill')) : [];
+
+/** Puts until the first blobs are on disk. */
+async function fill(process: StoreProcess, owner?: StoreProcess) {
+  const values: [BlobDescriptor, Buffer][] = [];
+  for (let number = 0; number < 8; number += 1) {
+    const value = randomValue(3 * MIB);
+    values.push([await process.put(value, owner?.address), value]);
+  }
+  expect(world.store.usage().diskBytes).toBeGreaterThan(0);
+  return values;
+}
+
 describe('room', () => {
   it('is made by moving the least recently used to disk, and what was moved comes back', async () => {
     await open({ limitBytes: 16 * MIB });
     const process = await world.addProcess();
-    const values = Array.from({ length: 12 }, () => randomValue(3 * MIB));
-    const blobs = [];
-    for (const value of values) blobs.push(await process.put(value));
-    expect(world.store.usage().diskBytes).toBeGreaterThan(0);
-    for (const [index, blob] of blobs.entries())
-      expect(Buffer.compare(await process.read(blob), values[index] as Buffer)).toBe(0);
+    const values = await fill(process);
+    for (const [blob, value] of values) expect(await isEqual(process, blob, value)).toBe(true);
+    const { spilledBytes, restoredBytes, evictions } = world.store.usage();
+    expect(spilledBytes).toBeGreaterThanOrEqual(9 * MIB);
+    expect(restoredBytes).toBeGreaterThanOrEqual(9 * MIB);
+    expect(evictions).toBeGreaterThan(3);
+  });
+
+  it('is taken from other processes too', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const [first, second] = [await world.addProcess(), await world.addProcess('driver')];
+    const values = await fill(first);
+    const value = randomValue(10 * MIB);
+    const blob = await second.put(value);
+    expect(await isEqual(first, blob, value, second)).toBe(true);
+    for (const [old, bytes] of values) expect(await isEqual(second, old, bytes, first)).toBe(true);
+  });
+
+  it('is not made for what can never fit', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    await expect(process.put(randomValue(17 * MIB))).rejects.toThrow(/can never fit/);
+  });
+
+  it('is made in the background from 80 % on', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    for (let number = 0; number < 5; number += 1) await process.put(randomValue(2.7 * MIB));
+    await until(() => world.store.usage().diskBytes > 0);
+  });
+
+  it('is refused when all is looked at, naming who holds what', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const blobs = await Promise.all([1, 2, 3].map(() => process.put(randomValue(4 * MIB))));
+    const views = blobs.map((blob) => process.view(blob));
+    const refused = await process.put(randomValue(6 * MIB)).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ name: 'ObjectStoreFullError' });
+    expect((refused as Error).message).toContain(`${process.address.processId} holds 12.0 MiB`);
+    expect(views.every((view) => view.byteLength === 4 * MIB)).toBe(true);
+  });
+});
+
+describe('release', () => {
+  it('of the last blob in a file removes the file', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const values = await fill(process);
+    for (const [blob] of values) process.release(blob);
+    await until(() => world.store.usage().diskBytes === 0 && spilledFiles().length === 0);
+  });
+
+  it('by the owner reaches the process that stored it for the owner', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const [owner, producer] = [await world.addProcess('driver'), await world.addProcess()];
+    const blob = await producer.put(randomValue(2 * MIB), owner.address);
+    await until(() => knows(blob));
+    owner.release(blob);
+    await until(() => producer.liveBytes === 0);
+  });
+
+  it('that comes before the blob is known is not forgotten', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const [owner, producer] = [await world.addProcess('driver'), await world.addProcess()];
+    producer.nextBlobId = storeMint('blob');
+    owner.tell([RECORD.storeRelease, [producer.nextBlobId]]);
+    // A question that is answered: the release has been read.
+    await expect(owner.put(randomValue(17 * MIB))).rejects.toThrow();
+    const blob = await producer.put(randomValue(2 * MIB), owner.address);
+    expect(producer.liveBytes).toBe(2 * MIB);
+    await until(() => producer.liveBytes === 0);
+    expect(await knows(blob)).toBe(false);
+  });
+});
+
+describe('death', () => {
+  it('of a process frees what was its own, on disk too, and keeps what it stored for others', async () => {
+    await open({ limitBytes: 24 * MIB });
+    const [owner, producer] = [await world.addProcess('driver'), await world.addProcess()];
+    const value = randomValue(3 * MIB);
+    const kept = await producer.put(value, owner.address);
+    for (let number = 0; number < 8; number += 1) await producer.put(randomValue(3 * MIB));
+    await until(() => world.store.usage().diskBytes > 0);
+    producer.die(world);
+    expect(await isEqual(owner, kept, value)).toBe(true);
+    owner.release(kept);
+    await until(() => world.memory.statistics().liveBytes === 0);
+    await until(() => world.store.usage().diskBytes === 0 && spilledFiles().length === 0);
+    const fresh = await world.addProcess();
+    await fresh.put(randomValue(20 * MIB));
+  });
+
+  it('of an owner on another node frees what is kept for it', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const stranger = await world.addStranger();
+    const process = await world.addProcess();
+    const blob = await process.put(randomValue(2 * MIB), stranger.address);
+    await until(() => knows(blob));
+    process.die(world);
+    await until(() => world.memory.statistics().liveBytes >= 2 * MIB);
+    await stranger.die();
+    await until(() => world.memory.statistics().liveBytes === 0);
+    expect(await knows(blob)).toBe(false);
+  });
+});
+
+describe('another node', () => {
+  it('reads from memory by the hint of the descriptor, and from disk', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const values = await fill(process);
+    for (const [{ blobId, slot }, value] of values) {
+      const request = { blobId, offset: MIB, bytes: 1_000, slot };
+      const bytes = await world.store.read(request);
+      expect(value.subarray(MIB, MIB + 1_000).equals(bytes as Uint8Array)).toBe(true);
+    }
+    const nowhere = { blobId: storeMint('blob'), offset: 0, bytes: 10, slot: undefined };
+    expect(await world.store.read(nowhere)).toBeUndefined();
+  });
+});
+
+describe('a hostile peer', () => {
+  it('is refused whatever it sends, and nothing else breaks', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const channel = { peer: { processId: storeMint('process'), role: 'host' }, send: () => {} };
+    const kinds = [
+      RECORD.storeAttach,
+      RECORD.storeNeed,
+      RECORD.storeLocate,
+      RECORD.storeRelease,
+      RECORD.storeKeep,
+    ];
+    const record = fc.tuple(fc.constantFrom(...kinds), fc.array(fc.anything(), { maxLength: 4 }));
+    fc.assert(
+      fc.property(record, ([kind, rest]) => {
+        try {
+          // An attachment that is well formed would be one.
+          if (kind === RECORD.storeAttach && typeof rest[0] === 'number') return;
+          world.store.receive(channel as never, [kind, ...rest]);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+    );
+    const value = randomValue(MIB);
+    expect(await isEqual(process, await process.put(value), value)).toBe(true);
   });
 });

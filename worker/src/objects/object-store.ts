@@ -43,6 +43,8 @@ export interface ObjectStoreOptions {
   spillStorage: SpillStorage;
   spillDirectories: readonly string[];
   connect(address: ProcessAddress): Promise<PeerConnection>;
+  /** See OwnerWatch. */
+  ownerRetryPausesMs?: readonly number[];
   /** Brings a blob of another node here. @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
   pull(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress>;
 }
@@ -99,6 +101,7 @@ export class ObjectStore {
     this.#owners = new OwnerWatch({
       clock,
       connect,
+      retryPausesMs: options.ownerRetryPausesMs,
       onDied: (owner) => this.#free(this.#table.ownerDied(owner)),
     });
   }

@@ -3,13 +3,14 @@ import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 
-/** Pauses between attempts to reach an owner again; after the last it counts as dead. */
 const RETRY_PAUSES_MS = [100, 500, 1_000, 2_000, 4_000, 8_000];
 
 export interface OwnerWatchOptions {
   clock: Clock;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   onDied(owner: ProcessId): void;
+  /** Pauses between attempts to reach an owner again; after the last it counts as dead. Default: 16 s in all. */
+  retryPausesMs?: readonly number[] | undefined;
 }
 
 /** Keeps a connection to each process that something is kept for, and says when one is gone for good. */
@@ -53,7 +54,7 @@ export class OwnerWatch {
     } catch {
       // Refused, or nobody there: what the retries are for.
       if (!isWatched()) return;
-      const pauseMs = RETRY_PAUSES_MS[attempt];
+      const pauseMs = (this.#options.retryPausesMs ?? RETRY_PAUSES_MS)[attempt];
       if (pauseMs === undefined) {
         this.#watched.delete(address.processId);
         onDied(address.processId);

@@ -1,13 +1,14 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { assert } from '@manta/runtime/assert';
 import type { Channel, ChannelPeer, ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { openChannel } from '@manta/runtime/channel/open-channel';
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import { NodeStore } from '@manta/runtime/core/node-store';
 import { ClusterUnavailableError, ObjectLostError } from '@manta/runtime/errors/errors';
-import { createIdMint, type ProcessId } from '@manta/runtime/ids';
+import { createIdMint, type BlobId, type ProcessId } from '@manta/runtime/ids';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
 import { StoredValue } from '@manta/runtime/objects/stored-value';
 import { PeerConnection } from '@manta/runtime/rpc/peer-connection';
@@ -57,6 +58,7 @@ export class StoreWorld {
       spillStorage: options.spillStorage ?? fileSpillStorage,
       spillDirectories: options.spillDirectories?.(this.root) ?? [join(this.root, 'spill')],
       connect: (address) => connect(address, { processId: agentId, role: 'agent' }),
+      ownerRetryPausesMs: [10, 10],
       pull: (blob) => Promise.reject(new ObjectLostError(`nobody else has ${blob.blobId}`)),
     });
   }
@@ -100,6 +102,8 @@ export class StoreWorld {
 export class StoreProcess {
   readonly address: ProcessAddress;
   readonly nodeStore: NodeStore;
+  /** Of what is stored next; default: a new one. */
+  nextBlobId: BlobId | undefined;
   private readonly connection: PeerConnection;
 
   constructor(world: StoreWorld, processId: ProcessId, connection: PeerConnection) {
@@ -108,7 +112,7 @@ export class StoreProcess {
     this.nodeStore = new NodeStore({
       clock: systemClock,
       processId,
-      mintBlobId: () => storeMint('blob'),
+      mintBlobId: () => this.nextBlobId ?? storeMint('blob'),
       connect: () =>
         connection.closed
           ? Promise.reject(new ClusterUnavailableError('the agent is gone'))
@@ -134,9 +138,25 @@ export class StoreProcess {
     const stored = new StoredValue(blob, owner, [], this.nodeStore.slotHint(blob));
     for (;;) {
       const opened = this.nodeStore.open(stored);
-      if (opened !== undefined) return Uint8Array.from(opened.bytes);
+      if (opened !== undefined) return new Uint8Array(opened.bufferOf(0, blob.sizeBytes)).slice();
       await this.nodeStore.locate(stored, owner);
     }
+  }
+
+  /** Pinned for as long as it lives. */
+  view(blob: BlobDescriptor): Uint8Array {
+    const stored = new StoredValue(blob, undefined, [], this.nodeStore.slotHint(blob));
+    const opened = this.nodeStore.open(stored);
+    assert(opened !== undefined, 'it is in memory');
+    return new Uint8Array(opened.bufferOf(0, blob.sizeBytes));
+  }
+
+  get liveBytes(): number {
+    return this.nodeStore.statistics()?.liveBytes ?? 0;
+  }
+
+  tell(record: unknown[]): void {
+    this.connection.channel.send(record);
   }
 
   release(blob: BlobDescriptor, copies: readonly ProcessAddress[] = []): void {

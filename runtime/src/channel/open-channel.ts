@@ -44,6 +44,8 @@ export async function openChannel(
       if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError'))
         throw error;
       failures.push(`${way.name}: ${error instanceof Error ? error.message : String(error)}`);
+      // The kernel has spoken: no other way leads to a process that has let go of its socket.
+      if (way.isLocal && !isHidden(error)) break;
     }
   }
   const tried =
@@ -51,8 +53,15 @@ export async function openChannel(
   throw new ClusterUnavailableError(`Process ${address.processId} cannot be reached: ${tried}.`);
 }
 
+/** The socket's path is of another file system than ours, or not for us. */
+function isHidden(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'EACCES' || code === 'EPERM';
+}
+
 interface Way {
   name: string;
+  isLocal?: boolean;
   open(): Promise<Pipe>;
 }
 
@@ -63,6 +72,7 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
   if (socketPath !== undefined && address.machineId === options.machineId) {
     ways.push({
       name: socketPath,
+      isLocal: true,
       open: () => openSocket({ path: socketPath }, options.timeoutMs),
     });
   }

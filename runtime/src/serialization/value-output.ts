@@ -35,7 +35,7 @@ export class OutputBuffer {
   private start = 0;
   private position = 0;
   private bytesMax = 0;
-  private partBlockMin = Infinity;
+  private inParts = false;
   private deferred: DeferredBlock[] = [];
   private deferredBytes = 0;
 
@@ -48,7 +48,7 @@ export class OutputBuffer {
     this.start = this.slabUsed;
     this.position = this.start;
     this.bytesMax = bytesMax;
-    this.partBlockMin = inParts ? PART_BLOCK_MIN : Infinity;
+    this.inParts = inParts;
   }
 
   /** The message; its first byte becomes `header`. */
@@ -240,8 +240,8 @@ export class OutputBuffer {
     if (byteLength > BLOCK_BYTES_MAX) throw tooLong('binary data', 4);
     this.blockHeader(type, byteLength);
     const fits = this.position + byteLength <= this.buffer.length;
-    if (byteLength < this.partBlockMin && (fits || byteLength < DEFERRED_BLOCK_MIN))
-      return this.raw(bytes);
+    const isPart = this.inParts && byteLength >= PART_BLOCK_MIN;
+    if (!isPart && (fits || byteLength < DEFERRED_BLOCK_MIN)) return this.raw(bytes);
     this.deferred.push({ offset: this.position - this.start, bytes, byteLength });
     this.deferredBytes += byteLength;
   }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { markAsUntransferable } from 'node:worker_threads';
+import type * as koffiModule from 'koffi';
 import { MantaError } from '../errors/errors.ts';
 import { SLOT_PAGE_BYTES } from './store-layout.ts';
 
@@ -52,7 +53,7 @@ const CONSTANTS = {
   darwin: { anonymous: 0x1000, noReserve: 0x40, pageSizeName: 29 },
 } as const;
 
-type Koffi = typeof import('koffi');
+type Koffi = typeof koffiModule;
 type NumberFunction = ((...parameters: number[]) => number) & {
   async(...parameters: [...number[], (error: unknown, result: number) => void]): void;
 };

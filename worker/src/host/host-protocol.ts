@@ -53,7 +53,7 @@ export type AgentToHost =
     }
   /**
    * To a task host between two leases: exit, or answer `retained` when it owns objects or actors that others still
-   * need; it is asked again later. A `start` may cross it: then the host stays and answers `retained`.
+   * need; it is asked again later. It gets no `start` before it has answered.
    */
   | { type: 'retire' }
   /** Refuse channels from other nodes (test clusters only). */

@@ -185,7 +185,7 @@ export function cancel(
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
   if (what instanceof TaskCall) what.task.submitter.cancel(what, options);
-  else if (what instanceof RuntimeStream) what.cancel();
+  else if (what instanceof RuntimeStream) what.cancel(options);
   else if (what instanceof ActorCall) what.caller.cancel(what, 'cancelled');
   else if (!isObjectRef(what))
     throw new InvalidArgumentError('cancel() takes the ref or the stream of a call.');

@@ -5,7 +5,13 @@ import { DEFAULT_BUFFERED_ITEMS } from './records.ts';
 export interface StreamSource {
   /** Sends the call if it has not been sent because nobody asked yet. */
   grant(items: number): void;
-  cancelStream(): void;
+  cancelStream(options: StreamCancelOptions): void;
+}
+
+/** About streams of tasks alone (tasks/task-submitter.ts). */
+export interface StreamCancelOptions {
+  force?: boolean;
+  recursive?: boolean;
 }
 
 /**
@@ -124,12 +130,12 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     });
   }
 
-  cancel(): void {
+  cancel(options: StreamCancelOptions = {}): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#buffer.length = 0;
     this.#read = 0;
-    this.#source.cancelStream();
+    this.#source.cancelStream(options);
     this.#notify();
   }
 }

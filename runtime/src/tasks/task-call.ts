@@ -87,7 +87,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       this.runtime,
       {
         grant: (items) => this.#grant(items),
-        cancelStream: () => this.task.submitter.cancel(this, {}),
+        cancelStream: (options) => this.task.submitter.cancel(this, options),
       },
       extras.options?.maxBufferedItems,
     );
@@ -104,7 +104,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   onResult(value: unknown): void {
     const lease = this.lease as TaskLease;
     lease.answered(this);
-    if (this.phase === TASK_PHASE.done) return;
+    if (this.phase === TASK_PHASE.done) {
+      lease.connection?.onUnclaimed?.(value);
+      return;
+    }
     let content: Content;
     try {
       content = this.#contentOf(value, lease);
@@ -134,9 +137,13 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
 
   onItem(value: unknown): void {
     const { extras } = this;
-    if (this.phase === TASK_PHASE.done || extras === undefined) return;
+    if (this.phase === TASK_PHASE.done || extras === undefined) {
+      this.lease?.connection?.onUnclaimed?.(value);
+      return;
+    }
     if (extras.skipItems > 0) {
       extras.skipItems -= 1;
+      this.lease?.connection?.onUnclaimed?.(value);
       this.#grant(1);
       return;
     }

@@ -1,3 +1,4 @@
+// oxlint-disable vitest/no-conditional-expect -- the model of the history says what to expect
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REF_STATE } from '../objects/object-ref.ts';

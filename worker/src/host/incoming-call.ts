@@ -106,7 +106,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
 
   reply(value: unknown, core: CoreProcess): void {
     if (this.answered) return;
-    if (isPrimitive(value)) {
+    // Nobody takes the value of a call that was cancelled: it must not be stored for anybody.
+    if (isPrimitive(value) || (this.cancelled && this.idempotencyKey === undefined)) {
       this.#answer([RECORD.result, this.number, value]);
       return;
     }

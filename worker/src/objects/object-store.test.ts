@@ -2,7 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
+import { storedFrom } from '@manta/runtime/objects/stored-value';
 import { RECORD } from '@manta/runtime/rpc/records';
+import { decodeError } from '@manta/runtime/serialization/error-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -167,6 +169,28 @@ describe('death', () => {
     await stranger.die();
     await until(() => world.memory.statistics().liveBytes === 0);
     expect(await knows(blob)).toBe(false);
+  });
+});
+
+describe('a durable object', () => {
+  it('is on disk when its put is over, outlives the process that put it, and goes when it is freed', async () => {
+    await open({ limitBytes: 24 * MIB });
+    const [owner, reader] = [await world.addProcess('driver'), await world.addProcess()];
+    const objectId = storeMint('object');
+    const early = reader.fetchDurable(objectId);
+    const value = randomValue(3 * MIB);
+    await owner.nodeStore.keepDurable(objectId, value);
+    expect(world.store.usage().diskBytes).toBe(3 * MIB);
+    await early;
+    owner.die(world);
+    const { blob } = storedFrom((await reader.fetchDurable(objectId)) as unknown[]);
+    expect(value.equals(await reader.read(blob, world.agent))).toBe(true);
+    reader.tell([RECORD.free, [objectId]]);
+    expect(decodeError((await reader.fetchDurable(objectId)) as Uint8Array)).toMatchObject({
+      name: 'ObjectFreedError',
+    });
+    await until(() => spilledFiles().length === 0);
+    await until(() => world.memory.statistics().liveBytes === 0);
   });
 });
 

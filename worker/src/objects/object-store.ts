@@ -4,6 +4,8 @@ import {
   BackpressureError,
   MantaError,
   ObjectFreedError,
+  ObjectLostError,
+  ObjectStoreFullError,
   ProtocolError,
 } from '@manta/runtime/errors/errors';
 import type { BlobId, NodeId, ProcessId } from '@manta/runtime/ids';
@@ -22,6 +24,8 @@ import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
 import type { ChunkRequest } from '../transfer/blob-server.ts';
 import { BlobTable, type BlobEntry, type Freed } from './blob-table.ts';
+import { DurableObjects } from './durable-objects.ts';
+import { EarlyReleases } from './early-releases.ts';
 import { OwnerWatch } from './owner-watch.ts';
 import { RoomMaker } from './room-maker.ts';
 import { SpillFailedError } from './spill-errors.ts';
@@ -51,9 +55,6 @@ export interface ObjectStoreOptions {
 
 /** Unanswered questions of one process. */
 const OPEN_QUESTIONS_MAX = 10_000;
-/** Releases that came before the blob they are for is known: it may still be on its way. */
-const EARLY_RELEASE_MS = 60_000;
-const EARLY_RELEASES_MAX = 100_000;
 const DISK_ATTEMPTS = 2;
 
 /**
@@ -67,9 +68,10 @@ export class ObjectStore {
   readonly #files: SpillFiles;
   readonly #room: RoomMaker;
   readonly #owners: OwnerWatch;
+  readonly #durable: DurableObjects;
   readonly #openQuestions = new Map<ProcessId, number>();
   readonly #restoring = new Map<BlobId, Promise<SlotAddress>>();
-  readonly #earlyReleases = new Map<BlobId, number>();
+  readonly #earlyReleases = new EarlyReleases();
   #spilledBytes = 0;
   #restoredBytes = 0;
   #closed = false;
@@ -104,6 +106,30 @@ export class ObjectStore {
       retryPausesMs: options.ownerRetryPausesMs,
       onDied: (owner) => this.#free(this.#table.ownerDied(owner)),
     });
+    this.#durable = new DurableObjects({
+      clock,
+      agent: () => options.agent(),
+      connect,
+      save: (blobId) => this.#save(blobId),
+      release: (blobIds) => this.#release(blobIds),
+      answer: (channel, call, answer) => this.#answer(channel, call, answer),
+    });
+  }
+
+  /** @throws ObjectLostError ObjectStoreFullError */
+  async #save(blobId: BlobId): Promise<void> {
+    const entry = this.#table.get(blobId);
+    if (entry !== undefined) {
+      try {
+        await this.#room.save(entry);
+      } catch (error) {
+        if (!(error instanceof SpillFailedError)) throw error;
+        const text = `A durable object could not be written to disk: ${error.message}.`;
+        throw new ObjectStoreFullError(text, { cause: error });
+      }
+    }
+    if (entry?.spilled === undefined)
+      throw new ObjectLostError(`Blob ${blobId} was gone before it was on disk.`);
   }
 
   /** Handles the records of this part; false for those of others. @throws ProtocolError */
@@ -127,7 +153,7 @@ export class ObjectStore {
         this.#keep(channel.peer.processId, record[1]);
         return true;
       default:
-        return this.#processes.receive(channel, record);
+        return this.#processes.receive(channel, record) || this.#durable.receive(channel, record);
     }
   }
 
@@ -265,8 +291,9 @@ export class ObjectStore {
       return await restoring;
     } catch (error) {
       if (!(error instanceof SpillFailedError)) throw error;
-      this.#options.logger.error({ blobId, error: error.message }, 'a spilled object is damaged');
-      if (this.#table.get(blobId) === entry) this.#free(this.#table.release([blobId]));
+      this.#options.logger.error({ blobId, error: error.message }, 'cannot read an object back');
+      if (error.damaged && this.#table.get(blobId) === entry)
+        this.#free(this.#table.release([blobId]));
       return undefined;
     }
   }
@@ -303,7 +330,7 @@ export class ObjectStore {
     for (const { blob, owner } of keptFrom(value)) {
       const { blobId, sizeBytes, slot } = blob;
       if (slot === undefined) throw new ProtocolError('A blob is kept, but nowhere.');
-      if (this.#earlyReleases.delete(blobId)) {
+      if (this.#earlyReleases.take(blobId)) {
         this.#processes.tell(holder, [RECORD.storeRelease, [blobId]]);
         continue;
       }
@@ -323,13 +350,7 @@ export class ObjectStore {
   #release(blobIds: readonly BlobId[]): void {
     const released = this.#table.release(blobIds);
     this.#free(released);
-    const now = this.#options.clock.now();
-    for (const blobId of released.unknown) this.#earlyReleases.set(blobId, now);
-    for (const [blobId, at] of this.#earlyReleases) {
-      const isKept = now - at < EARLY_RELEASE_MS && this.#earlyReleases.size <= EARLY_RELEASES_MAX;
-      if (isKept) break;
-      this.#earlyReleases.delete(blobId);
-    }
+    this.#earlyReleases.add(released.unknown, this.#options.clock.now());
   }
 
   #free({ slots, spilled, byHolder, owners }: Freed): void {
@@ -343,7 +364,8 @@ export class ObjectStore {
 
   /** The death of processes of this node is told by those who started or linked them. */
   #watch(owner: ProcessAddress): void {
-    if (!this.#processes.has(owner.processId)) this.#owners.watch(owner);
+    const isSelf = owner.processId === this.#options.agent().processId;
+    if (!isSelf && !this.#processes.has(owner.processId)) this.#owners.watch(owner);
   }
 
   #answer(channel: Channel, call: number, answer: () => Promise<unknown>): void {

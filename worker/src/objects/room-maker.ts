@@ -87,6 +87,20 @@ export class RoomMaker {
     }
   }
 
+  /** Has a copy on disk, in memory or not. @throws SpillFailedError */
+  async save(entry: BlobEntry): Promise<void> {
+    const { slots, files, table } = this.#options;
+    const { slot, sizeBytes } = entry;
+    if (entry.spilled !== undefined || slot === undefined) return;
+    const copyOut: SpillSource['copyOut'] = (offset, target) => slots.copyOut(slot, offset, target);
+    const [location] = await files.write([{ sizeBytes, copyOut }]);
+    if (location === undefined) return;
+    // Freed, or moved to disk for want of room, meanwhile.
+    if (table.get(entry.blobId) !== entry || entry.spilled !== undefined)
+      await files.free(location);
+    else entry.spilled = location;
+  }
+
   processEnded(process: ProcessId): void {
     this.#liveBytes.delete(process);
     this.#step({ type: 'gone', process });

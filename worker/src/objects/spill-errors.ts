@@ -9,11 +9,14 @@ export interface SpillFailure {
 /** No disk took a batch of blobs, or gave one back. Inside the agent only; callers get an ObjectStoreFullError or ObjectLostError. */
 export class SpillFailedError extends Error {
   readonly failures: readonly SpillFailure[];
+  /** What was read is not what was written: asking again is of no use. */
+  readonly damaged: boolean;
 
-  constructor(failures: readonly SpillFailure[]) {
+  constructor(failures: readonly SpillFailure[], damaged = false) {
     super(failures.map(({ directory, error }) => `${directory}: ${textOf(error)}`).join('; '));
     this.name = 'SpillFailedError';
     this.failures = failures;
+    this.damaged = damaged;
   }
 
   get full(): boolean {

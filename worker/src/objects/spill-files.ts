@@ -31,7 +31,7 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 const FILE_BYTES = 100 * 1024 * 1024;
 const FILE_BLOBS = 2_000;
 /** One operation on the disk is tried so often; a full disk is not asked again. */
-const ATTEMPTS = 8;
+const ATTEMPTS = 20;
 
 /**
  * Blobs on disk, many to a file. A file goes when the last of its blobs is freed. What the disk gives back is compared
@@ -42,6 +42,8 @@ export class SpillFiles {
   /** Blobs in use per file. A file that is being written counts one more. */
   readonly #users = new Map<string, number>();
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** One batch at a time: there is one buffer. */
+  #lastWrite: Promise<unknown> = Promise.resolve();
   #nextDirectory = 0;
   #nextFile = 1;
   #bytes = 0;
@@ -81,10 +83,16 @@ export class SpillFiles {
   }
 
   /**
-   * Writes the sources into one file; undefined stands for a source that was gone. One call at a time.
+   * Writes the sources into one file; undefined stands for a source that was gone.
    * @throws SpillFailedError when no directory takes them; then nothing of it is left on disk.
    */
-  async write(sources: readonly SpillSource[]): Promise<(SpillLocation | undefined)[]> {
+  write(sources: readonly SpillSource[]): Promise<(SpillLocation | undefined)[]> {
+    const written = this.#lastWrite.then(() => this.#write(sources));
+    this.#lastWrite = written.catch(() => undefined); // Told to who asked.
+    return written;
+  }
+
+  async #write(sources: readonly SpillSource[]): Promise<(SpillLocation | undefined)[]> {
     const failures: SpillFailure[] = [];
     const { directories } = this.#options;
     for (let tried = 0; tried < directories.length; tried += 1) {
@@ -168,7 +176,7 @@ export class SpillFiles {
     }
     if (checksum === location.checksum) return;
     const error = new Error(`checksum ${checksum}, but ${location.checksum} was written`);
-    throw new SpillFailedError([{ directory: path, full: false, error }]);
+    throw new SpillFailedError([{ directory: path, full: false, error }], true);
   }
 
   /** A part, unchecked: who asks for parts (another node) compares the whole. @throws what the disk says. */

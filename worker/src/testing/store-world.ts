@@ -8,10 +8,11 @@ import { openChannel } from '@manta/runtime/channel/open-channel';
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import { NodeStore } from '@manta/runtime/core/node-store';
 import { ClusterUnavailableError, ObjectLostError } from '@manta/runtime/errors/errors';
-import { createIdMint, type BlobId, type ProcessId } from '@manta/runtime/ids';
+import { createIdMint, type BlobId, type ObjectId, type ProcessId } from '@manta/runtime/ids';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
 import { StoredValue } from '@manta/runtime/objects/stored-value';
 import { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { RECORD } from '@manta/runtime/rpc/records';
 import { SharedStore } from '@manta/runtime/shared-memory/shared-store';
 import { systemClock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
@@ -153,6 +154,23 @@ export class StoreProcess {
 
   get liveBytes(): number {
     return this.nodeStore.statistics()?.liveBytes ?? 0;
+  }
+
+  /** Asks the agent for one of its durable objects; gives what its record says. */
+  fetchDurable(objectId: ObjectId): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const unexpected = (): never => reject(new Error('not an answer to a fetch')) as never;
+      const call = this.connection.expect({
+        onFetched: (entries) => resolve((entries as unknown[][])[0]?.[2]),
+        onResult: unexpected,
+        onFailure: unexpected,
+        onStream: unexpected,
+        onItem: unexpected,
+        onEnd: unexpected,
+        onLost: reject,
+      });
+      this.tell([RECORD.fetch, call, [objectId]]);
+    });
   }
 
   tell(record: unknown[]): void {

@@ -1,0 +1,155 @@
+import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
+import { ObjectFreedError, ObjectLostError, ProtocolError } from '@manta/runtime/errors/errors';
+import { parseId, type BlobId, type ObjectId } from '@manta/runtime/ids';
+import { blobFrom, type BlobDescriptor } from '@manta/runtime/objects/blob';
+import { BlobOwner } from '@manta/runtime/objects/blob-owner';
+import { storedRecord } from '@manta/runtime/objects/stored-value';
+import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { RECORD } from '@manta/runtime/rpc/records';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { Clock } from '@manta/runtime/time/clock';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
+
+export interface DurableObjectsOptions {
+  clock: Clock;
+  agent(): ProcessAddress;
+  connect(address: ProcessAddress): Promise<PeerConnection>;
+  /** Resolves when the blob is on disk. @throws ObjectLostError ObjectStoreFullError */
+  save(blobId: BlobId): Promise<void>;
+  release(blobIds: readonly BlobId[]): void;
+  /** Answers a question with what `answer` resolves to. */
+  answer(channel: Channel, call: number, answer: () => Promise<unknown>): void;
+}
+
+/** A ref may be passed on before its object has been written: who asks for it waits so long. */
+const WRITING_MS = 30_000;
+const WAITING_MAX = 10_000;
+/** Ids of objects that were freed, so that who asks is told so. */
+const FREED_REMEMBERED = 100_000;
+/** Entries of a `fetched` record: a value, a failure (core/object-fetches.ts). */
+const VALUE = 0;
+const FAILURE = 1;
+
+/** Objects that outlive the process that put them: the agent owns them and has them on its disk. */
+export class DurableObjects {
+  readonly #options: DurableObjectsOptions;
+  readonly #blobs = new Map<ObjectId, BlobDescriptor>();
+  readonly #waiting = new Map<ObjectId, Set<() => void>>();
+  readonly #freed = new Set<ObjectId>();
+  readonly #owner: BlobOwner;
+
+  constructor(options: DurableObjectsOptions) {
+    this.#options = options;
+    this.#owner = new BlobOwner({
+      connect: (agent) => options.connect(agent),
+      onLost: () => undefined, // Who waited for it has been told.
+    });
+  }
+
+  /** Handles the records of this part; false for those of others. @throws ProtocolError */
+  receive(channel: Channel, record: ChannelRecord): boolean {
+    switch (record[0]) {
+      case RECORD.storeDurable: {
+        const [, call, id, blob] = record;
+        const [objectId, descriptor] = [objectIdFrom(id), blobFrom(blob)];
+        this.#options.answer(channel, callFrom(call), () => this.#keep(objectId, descriptor));
+        return true;
+      }
+      case RECORD.fetch:
+        this.#fetch(channel, callFrom(record[1]), objectIdsFrom(record[2]));
+        return true;
+      case RECORD.borrow:
+      case RECORD.release:
+        // They stay until they are freed, whoever holds refs.
+        return true;
+      case RECORD.free:
+        for (const objectId of objectIdsFrom(record[1])) this.#free(objectId);
+        return true;
+      default:
+        return this.#owner.receive(channel, record);
+    }
+  }
+
+  async #keep(objectId: ObjectId, blob: BlobDescriptor): Promise<null> {
+    await this.#options.save(blob.blobId);
+    this.#blobs.set(objectId, { ...blob, agent: this.#options.agent() });
+    this.#owner.sources.add({ ...blob, agent: this.#options.agent() });
+    for (const wake of this.#waiting.get(objectId) ?? []) wake();
+    return null;
+  }
+
+  #free(objectId: ObjectId): void {
+    const blob = this.#blobs.get(objectId);
+    this.#freed.add(objectId);
+    if (this.#freed.size > FREED_REMEMBERED)
+      for (const oldest of this.#freed) {
+        this.#freed.delete(oldest);
+        break;
+      }
+    if (blob === undefined) return;
+    this.#blobs.delete(objectId);
+    const { agent, connect, release } = this.#options;
+    for (const copy of this.#owner.sources.copies(blob.blobId)) {
+      if (copy.processId === agent().processId) continue;
+      connect(copy).then(
+        ({ channel }) => channel.send([RECORD.storeRelease, [blob.blobId]]),
+        () => undefined, // Its node is gone, and the copy with it.
+      );
+    }
+    release([blob.blobId]);
+  }
+
+  #fetch(channel: Channel, call: number, objectIds: readonly ObjectId[]): void {
+    for (const [index, objectId] of objectIds.entries())
+      void this.#written(objectId).then((blob) => {
+        const entry =
+          blob === undefined
+            ? [index, FAILURE, encodeError(this.#missing(objectId))]
+            : [index, VALUE, storedRecord(blob, this.#options.agent(), undefined)];
+        channel.send([RECORD.fetched, call, [entry]]);
+      });
+  }
+
+  #missing(objectId: ObjectId): ObjectFreedError | ObjectLostError {
+    return this.#freed.has(objectId)
+      ? new ObjectFreedError(`Durable object ${objectId} was freed.`)
+      : new ObjectLostError(`This node has no durable object ${objectId}.`);
+  }
+
+  /** Undefined: freed, or it did not come. */
+  async #written(objectId: ObjectId): Promise<BlobDescriptor | undefined> {
+    const isOver = (): boolean => this.#blobs.has(objectId) || this.#freed.has(objectId);
+    if (!isOver() && this.#waiting.size < WAITING_MAX) {
+      await new Promise<void>((resolve) => {
+        const waiters = this.#waiting.get(objectId) ?? new Set();
+        this.#waiting.set(objectId, waiters);
+        const wake = (): void => {
+          cancel();
+          waiters.delete(wake);
+          if (waiters.size === 0) this.#waiting.delete(objectId);
+          resolve();
+        };
+        const cancel = this.#options.clock.after(WRITING_MS, wake, { unref: true });
+        waiters.add(wake);
+      });
+    }
+    return this.#blobs.get(objectId);
+  }
+}
+
+function callFrom(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+  throw new ProtocolError('A record about durable objects without its number.');
+}
+
+function objectIdFrom(value: unknown): ObjectId {
+  const id = parseId('object', value);
+  if (id === undefined) throw new ProtocolError('A record about a durable object without its id.');
+  return id;
+}
+
+function objectIdsFrom(value: unknown): ObjectId[] {
+  if (!Array.isArray(value) || value.length > FREED_REMEMBERED)
+    throw new ProtocolError('A record about durable objects without a list, or a too long one.');
+  return value.map(objectIdFrom);
+}

@@ -32,7 +32,7 @@ export class FrameChannel implements Channel {
   #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
   /** Frames that came before there was a handler. */
   #early: Frame[] = [];
-  #drainWaiters: { limitBytes: number; resolve(): void }[] = [];
+  #drainWaiters: { limitBytes: number; resolve: () => void }[] = [];
   readonly #flush = (): void => {
     this.#flushScheduled = false;
     this.#writeBatch();

@@ -46,7 +46,7 @@ interface Entry {
 
 export interface BlobSourcesOptions {
   /** The last copy of a blob is gone; who waited for it has been told. */
-  onLost?(blobId: BlobId): void;
+  onLost?: (blobId: BlobId) => void;
 }
 
 /**

@@ -31,10 +31,10 @@ export interface PullOwner {
 /** This process owns the blob itself. */
 export function localPullOwner(owner: BlobOwner, blobId: BlobId, processId: ProcessId): PullOwner {
   return {
-    source: ({ onSource, onRefused }) => {
+    source: (answers) => {
       const waiter: SourceWaiter = {
-        onSource,
-        onLost: (reason) => onRefused(blobLost(blobId, reason)),
+        onSource: (agent) => answers.onSource(agent),
+        onLost: (reason) => answers.onRefused(blobLost(blobId, reason)),
       };
       owner.sources.source(blobId, processId, undefined, waiter);
     },

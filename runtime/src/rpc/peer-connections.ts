@@ -13,9 +13,9 @@ export interface PeerConnectionsOptions {
   machineId: string;
   token: string;
   /** For the last way, a conversation over NATS. */
-  transport(): Promise<Transport>;
+  transport: () => Promise<Transport>;
   /** What a peer sent could not be handled, and its channel was closed. */
-  onRefused(reason: MantaError): void;
+  onRefused: (reason: MantaError) => void;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;

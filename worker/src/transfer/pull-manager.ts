@@ -19,13 +19,13 @@ export interface PullStore {
 export interface PullManagerOptions {
   store: PullStore;
   /** Resolves when there may be room for so many bytes. @throws ObjectStoreFullError there will be none. */
-  makeRoom(sizeBytes: number): Promise<void>;
+  makeRoom: (sizeBytes: number) => Promise<void>;
   /** This agent as others reach it, with its node's id. */
-  agent(): ProcessAddress;
+  agent: () => ProcessAddress;
   connect: Connect;
   clock: Clock;
   /** A blob has come: it can be served to others from now on. Called before its owner hears of it. */
-  onPulled?(blob: BlobDescriptor, slot: SlotAddress, owner: ProcessAddress): void;
+  onPulled?: (blob: BlobDescriptor, slot: SlotAddress, owner: ProcessAddress) => void;
   limits?: Partial<PullLimits>;
   /** Bytes that all pulls together have asked for and not got. Default 128 MiB. */
   bytesInFlight?: number;

@@ -143,7 +143,9 @@ describe('generators', () => {
 
   it('give 3 000 refs, which can be passed on unseen', async () => {
     const refs: ObjectRef<number>[] = [];
-    for await (const ref of count(3_000).refs()) refs.push(ref);
+    for await (const ref of count(3_000).refs()) {
+      refs.push(ref as unknown as ObjectRef<number>);
+    }
     expect(refs).toHaveLength(3_000);
     expect(await countArguments(...refs)).toEqual([3_000, 4_498_500]);
   });

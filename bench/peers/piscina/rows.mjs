@@ -16,13 +16,13 @@ const pool = new Piscina({ filename: fileURLToPath(new URL('worker.mjs', import.
 const batch = () => Promise.all(Array.from({ length: batchTasks }, () => pool.run()));
 
 const definitions = {
-  single_client_tasks_sync: ['task/s', 1, () => pool.run()],
-  single_client_tasks_async: ['task/s', batchTasks, batch],
-  single_client_tasks_and_get_batch: ['batch/s', 1, batch],
+  single_client_tasks_sync: { unit: 'task/s', multiplier: 1, run: () => pool.run() },
+  single_client_tasks_async: { unit: 'task/s', multiplier: batchTasks, run: batch },
+  single_client_tasks_and_get_batch: { unit: 'batch/s', multiplier: 1, run: batch },
 };
 
 const rows = {};
-for (const [name, [unit, multiplier, run]] of Object.entries(definitions)) {
+for (const [name, { unit, multiplier, run }] of Object.entries(definitions)) {
   if (wanted !== undefined && !wanted.includes(name)) continue;
   rows[name] = { ...(await timeRow(multiplier, run, timing)), unit };
   const { value, sd } = rows[name];

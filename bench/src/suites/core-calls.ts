@@ -185,9 +185,11 @@ export const callRowNames: readonly string[] = callRows.map((row) => row.name);
 
 /** Need an initialised SDK. */
 export function timedCallRows(serverCount: number): TimedRow[] {
-  return callRows.map(({ name, unit, prepare, limit }): TimedRow => {
-    const row = { name, unit, prepare: () => prepare(serverCount) };
-    return limit === undefined ? row : { ...row, limit: rawEcho(limit(serverCount)) };
+  return callRows.map((definition): TimedRow => {
+    const { name, unit } = definition;
+    const row = { name, unit, prepare: () => definition.prepare(serverCount) };
+    const limit = definition.limit?.(serverCount);
+    return limit === undefined ? row : { ...row, limit: rawEcho(limit) };
   });
 }
 

@@ -47,10 +47,11 @@ export async function runTimedRows(
 
 async function runTimedRow(
   suite: string,
-  { name, unit, prepare, limit }: TimedRow,
+  definition: TimedRow,
   settings: SuiteSettings,
 ): Promise<Row> {
-  const prepared = await prepare();
+  const { name, unit, limit } = definition;
+  const prepared = await definition.prepare();
   const actors = prepared.actors ?? [];
   await Promise.all(actors.map((actor) => ready(actor)));
   const ours = contenderOf(prepared);
@@ -69,9 +70,10 @@ export async function runMeasuredRows(
   settings: SuiteSettings,
 ): Promise<Row[]> {
   const done: Row[] = [];
-  for (const { name, unit, measure } of rows) {
+  for (const definition of rows) {
+    const { name, unit } = definition;
     if (!settings.wants(name)) continue;
-    const { samples, limit } = await measure(settings);
+    const { samples, limit } = await definition.measure(settings);
     const value = unit.endsWith('/s') ? mean(samples) : median(samples);
     const row: Row = { suite, name, unit, value, sd: standardDeviation(samples), peers: {} };
     if (limit !== undefined) row.limit = limit;

@@ -65,6 +65,7 @@ async function start(configuration: ClusterProcessConfiguration): Promise<Parts>
       : await startNode({
           ...configuration.node,
           natsUrl,
+          connectLocally: natsUrl === head?.url ? head?.connectLocally : undefined,
           token,
           directory: join(directory, 'node'),
           ...hostProgram(),

@@ -1,8 +1,9 @@
 import { getRandomValues, randomBytes } from 'node:crypto';
-import type { BrokerStats } from '@manta/runtime/broker/broker-options';
+import type { Broker } from '@manta/runtime/broker/broker';
 import { createIdMint, parseId, type ClusterId } from '@manta/runtime/ids';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
+import type { Transport } from '@manta/runtime/transport/transport';
 import { silentLogger, type HeadLogger } from './server/head-logger.ts';
 import { HeadServer } from './server/head-server.ts';
 import type { StateStore } from './store/state-store.ts';
@@ -37,6 +38,8 @@ export interface RunningHead {
   readonly token: string;
   /** Where metrics are, with `metricsPort`. */
   readonly metricsUrl?: string;
+  /** For a node in this process: a way to the broker without a socket; undefined with `natsUrl`. */
+  readonly connectLocally: ((clientName: string) => Transport) | undefined;
   /** Nodes and actors go on: they wait for the next head. */
   close(): Promise<void>;
 }
@@ -66,8 +69,10 @@ async function open(
   const { token } = options;
   const store = await openStore(options, closers);
   const { clusterId, epoch } = await identify(options, store);
-  const { url, brokerStats } = await openBus(options, closers);
-  const transport = await connectNats({ servers: [url], token, name: `head ${clusterId}` });
+  const { url, broker } = await openBus(options, closers);
+  const name = `head ${clusterId}`;
+  const transport =
+    broker?.connectLocally(name) ?? (await connectNats({ servers: [url], token, name }));
   closers.push(() => transport.close());
   const server = new HeadServer({
     clusterId,
@@ -84,12 +89,13 @@ async function open(
   });
   await server.start();
   closers.push(() => server.close());
-  const running = { clusterId, epoch, url, token, close };
+  const connectLocally = broker && ((clientName: string) => broker.connectLocally(clientName));
+  const running = { clusterId, epoch, url, token, connectLocally, close };
   if (options.metricsPort === undefined) return running;
   const { serveMetrics } = await import('./server/metrics-endpoint.ts');
   const endpoint = await serveMetrics({
     head: server,
-    brokerStats,
+    brokerStats: broker && (() => broker.stats()),
     host: options.host ?? '127.0.0.1',
     port: options.metricsPort,
     token,
@@ -114,13 +120,13 @@ async function openStore(
 async function openBus(
   options: HeadOptions,
   closers: (() => Promise<void>)[],
-): Promise<{ url: string; brokerStats: (() => BrokerStats) | undefined }> {
-  if (options.natsUrl !== undefined) return { url: options.natsUrl, brokerStats: undefined };
+): Promise<{ url: string; broker: Broker | undefined }> {
+  if (options.natsUrl !== undefined) return { url: options.natsUrl, broker: undefined };
   const { startBroker } = await import('@manta/runtime/broker/broker');
   const { host = '127.0.0.1', port = 0, token } = options;
   const broker = await startBroker({ host, port, token });
   closers.push(() => broker.close());
-  return { url: broker.url, brokerStats: () => broker.stats() };
+  return { url: broker.url, broker };
 }
 
 /** The cluster keeps its id over restarts; every start is a new epoch. */

@@ -7,6 +7,7 @@ import { discoverCluster } from '@manta/runtime/core/head-client';
 import { createIdMint, type NodeId } from '@manta/runtime/ids';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
+import type { Transport } from '@manta/runtime/transport/transport';
 import { silentLogger, type AgentLogger } from './agent/agent-logger.ts';
 import { GatedTransport } from './agent/gated-transport.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeFolders } from './agent/node-agent.ts';
@@ -25,6 +26,8 @@ const LAST_REPORTS_MS = 500;
 export interface NodeOptions extends ResourceOptions {
   /** `nats://host:port` of the broker; several are separated by commas. */
   natsUrl: string;
+  /** The agent's own way to a broker in this process; its hosts go by `natsUrl`. */
+  connectLocally?: ((clientName: string) => Transport) | undefined;
   token: string;
   /** Default: a new one. */
   nodeId?: NodeId;
@@ -83,8 +86,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const name = options.name ?? hostname();
   const resources = detectNodeResources(options);
   const folders = makeFolders(options.directory);
-  const servers = options.natsUrl.split(',');
-  const connection = await connectNats({ servers, token: options.token, name: `node ${name}` });
+  const connection = await connectToBus(options, `node ${name}`);
   const transport = new GatedTransport(connection);
   try {
     const [{ clusterId }, { capacity, problem }] = await Promise.all([
@@ -128,6 +130,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await transport.close();
     throw error;
   }
+}
+
+async function connectToBus(options: NodeOptions, name: string): Promise<Transport> {
+  const { connectLocally, natsUrl, token } = options;
+  return connectLocally?.(name) ?? connectNats({ servers: natsUrl.split(','), token, name });
 }
 
 class Node implements RunningNode {

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { TLSSocket, createSecureContext, type SecureContext } from 'node:tls';
 import { ClusterUnavailableError, InvalidArgumentError } from '../errors/errors.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
+import type { Transport } from '../transport/transport.ts';
 import {
   DEFAULT_BROKER_LIMITS,
   newStats,
@@ -12,6 +13,7 @@ import {
 } from './broker-options.ts';
 import { ClientConnection, type ConnectionHost } from './client-connection.ts';
 import { tokenMatches, type ConnectOptions } from './connect-options.ts';
+import { LocalClients } from './local-clients.ts';
 import { Router } from './router.ts';
 
 export interface Broker {
@@ -20,6 +22,8 @@ export interface Broker {
   /** `nats://host:port`, for any NATS client. */
   readonly url: string;
   stats(): BrokerStats;
+  /** A client in this process; it needs no token. Lost when the broker closes. */
+  connectLocally(name: string): Transport;
   /** Drops the clients whose names match, as if the network had; returns how many there were. For tests. */
   disconnect(matches: (clientName: string) => boolean): number;
   /** Tells the clients (INFO with `ldm`), writes what is queued, closes. Default grace 1 s. */
@@ -53,6 +57,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   readonly #serverId = randomBytes(12).toString('hex').toUpperCase();
   readonly #secureContext: SecureContext | undefined;
   readonly #connections = new Set<ClientConnection>();
+  readonly #localClients: LocalClients;
   #toFlush: ClientConnection[] = [];
   #nextClientId = 1;
   #queuedBytes = 0;
@@ -72,6 +77,13 @@ class EmbeddedBroker implements Broker, ConnectionHost {
       random: options.random ?? Math.random,
       faults: options.faults,
       stats: this.counters,
+    });
+    this.#localClients = new LocalClients({
+      clock: this.clock,
+      maxPayloadBytes: this.limits.maxPayloadBytes,
+      router: this.router,
+      counters: this.counters,
+      admits: (name) => options.faults?.onConnect?.(name) !== 'refuse',
     });
     const { tls } = options;
     if (tls !== undefined)
@@ -99,7 +111,8 @@ class EmbeddedBroker implements Broker, ConnectionHost {
     let pendingBytesOpen = 0;
     for (const connection of this.#connections)
       pendingBytesOpen += connection.measurePendingBytes();
-    return { ...this.counters, connectionsOpen: this.#connections.size, pendingBytesOpen };
+    const connectionsOpen = this.#connections.size + this.#localClients.count;
+    return { ...this.counters, connectionsOpen, pendingBytesOpen };
   }
 
   async listen(): Promise<void> {
@@ -122,10 +135,15 @@ class EmbeddedBroker implements Broker, ConnectionHost {
     this.#stopChecks = this.clock.every(this.limits.pingIntervalMs, check, { unref: true });
   }
 
+  connectLocally(name: string): Transport {
+    this.counters.connectionsTotal++;
+    return this.#localClients.connect(name);
+  }
+
   disconnect(matches: (clientName: string) => boolean): number {
     const hit = [...this.#connections].filter((connection) => matches(connection.options.name));
     for (const connection of hit) connection.destroy();
-    return hit.length;
+    return hit.length + this.#localClients.disconnect(matches);
   }
 
   close(options: { graceMs?: number } = {}): Promise<void> {
@@ -246,6 +264,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
 
   async #shutDown(graceMs: number): Promise<void> {
     this.#stopChecks?.();
+    this.#localClients.close();
     const listenerClosed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });

@@ -4,7 +4,7 @@ import type { BrokerLimits, BrokerStats } from './broker-options.ts';
 import { BEFORE_CONNECT, parseConnect, type ConnectOptions } from './connect-options.ts';
 import { Outbox } from './outbox.ts';
 import { Parser, type ParserEvents, type ParserFailure } from './parser.ts';
-import type { BrokerSubscription, PublishedMessage, Router } from './router.ts';
+import type { BrokerSubscription, PublishedMessage, Router, RouterClient } from './router.ts';
 import { isLiteral, isSubscribable, subjectMatches } from './subject-trie.ts';
 
 /** What a connection needs of the broker it belongs to. */
@@ -40,7 +40,7 @@ type DropReason =
   | 'protocolErrors';
 
 /** One client: its protocol state, subscriptions and what waits to be written to it. */
-export class ClientConnection implements ParserEvents {
+export class ClientConnection implements ParserEvents, RouterClient {
   readonly id: number;
   options: ConnectOptions = BEFORE_CONNECT;
   /** False from the moment the connection is given up: nothing is delivered to it any more. */

@@ -1,11 +1,23 @@
 import type { Clock } from '../time/clock.ts';
 import type { BrokerFaults, BrokerStats } from './broker-options.ts';
-import type { ClientConnection } from './client-connection.ts';
 import { SubjectTrie, type TrieEntry } from './subject-trie.ts';
+
+/** Who publishes and receives: a connection, or a client in this process. */
+export interface RouterClient {
+  readonly options: { readonly name: string; readonly echo: boolean };
+  /** False from the moment it is given up: nothing is delivered to it any more. */
+  readonly open: boolean;
+  /** More than half of what may wait for it is waiting. */
+  readonly congested: boolean;
+  /** Stops taking messages from it for a moment, where that is possible. */
+  stall(): void;
+  deliver(subscriptionId: string, message: PublishedMessage): void;
+  endSubscription(subscription: BrokerSubscription): void;
+}
 
 export interface BrokerSubscription extends TrieEntry {
   readonly id: string;
-  readonly client: ClientConnection;
+  readonly client: RouterClient;
   delivered: number;
   /** Ends by itself after so many messages. */
   maxMessages: number | undefined;
@@ -46,7 +58,7 @@ export class Router {
   }
 
   /** False when the message reached nobody. */
-  publish(publisher: ClientConnection, message: PublishedMessage): boolean {
+  publish(publisher: RouterClient, message: PublishedMessage): boolean {
     const matches = this.#trie.match(message.subject);
     let reached = false;
     for (const subscription of matches.plain) {
@@ -60,7 +72,7 @@ export class Router {
 
   /** Starts at a random member and goes on to the next one when that one does not take the message. */
   #offerToOne(
-    publisher: ClientConnection,
+    publisher: RouterClient,
     members: readonly BrokerSubscription[],
     message: PublishedMessage,
   ): boolean {
@@ -73,7 +85,7 @@ export class Router {
   }
 
   #offer(
-    publisher: ClientConnection,
+    publisher: RouterClient,
     subscription: BrokerSubscription,
     message: PublishedMessage,
   ): boolean {
@@ -93,7 +105,7 @@ export class Router {
   }
 
   #deliver(
-    publisher: ClientConnection,
+    publisher: RouterClient,
     subscription: BrokerSubscription,
     message: PublishedMessage,
   ): void {

@@ -1,7 +1,12 @@
-import { SubjectTrie, type TrieEntry } from '../broker/subject-trie.ts';
+import { SubjectTrie } from '../broker/subject-trie.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
 import { LIMITS } from '../wire/limits.ts';
-import { MemoryTransport } from './memory-transport.ts';
+import {
+  MemoryTransport,
+  type LocalBus,
+  type MemoryMessage,
+  type MemorySubscription,
+} from './memory-transport.ts';
 import type { Transport } from './transport.ts';
 
 /** Runs the task later, never in the call itself. Tasks with the same delay must run in the order they were given. */
@@ -27,22 +32,11 @@ export interface MemoryBusOptions {
   onDelivery?: (delivery: MemoryDelivery) => 'deliver' | 'drop' | { delayMs: number };
 }
 
-export interface MemorySubscription extends TrieEntry {
-  readonly client: MemoryTransport;
-  receive(message: MemoryMessage): void;
-}
-
-export interface MemoryMessage {
-  readonly subject: string;
-  readonly payload: Uint8Array;
-  readonly reply: string | undefined;
-}
-
 /**
  * A message bus in this process with the semantics of NATS: at most once, order kept per publisher, delivery never in
  * the turn of the publish, requests that nobody listens to fail at once. For tests and simulations.
  */
-export class MemoryBus {
+export class MemoryBus implements LocalBus {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly maxPayloadBytes: number;

@@ -1,4 +1,5 @@
-import type { MemoryBus, MemoryMessage, MemorySubscription } from './memory-bus.ts';
+import type { TrieEntry } from '../broker/subject-trie.ts';
+import type { Clock } from '../time/clock.ts';
 import { PendingRequests } from './pending-requests.ts';
 import {
   ANSWER_GRACE_MS,
@@ -12,10 +13,35 @@ import {
 } from './transport-core.ts';
 import type { ConnectionStatus, MessageHandler, Subscription, Transport } from './transport.ts';
 
-/** One client of a MemoryBus; made by `bus.connect`. */
+/** What a client asks of a bus in its own process. */
+export interface LocalBus {
+  readonly clock: Clock;
+  readonly maxPayloadBytes: number;
+  /** Runs the task later, never in the call itself; tasks without a delay in the order they were given. */
+  schedule(task: () => void, delayMs: number): void;
+  add(subscription: MemorySubscription): void;
+  remove(subscription: MemorySubscription): void;
+  /** The client is closed. */
+  forget(client: MemoryTransport): void;
+  /** False when there is nobody to take the message. */
+  route(publisher: MemoryTransport, message: MemoryMessage): boolean;
+}
+
+export interface MemorySubscription extends TrieEntry {
+  readonly client: MemoryTransport;
+  receive(message: MemoryMessage): void;
+}
+
+export interface MemoryMessage {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly reply: string | undefined;
+}
+
+/** One client of a bus in this process: of a MemoryBus, or of the broker without a socket between. */
 export class MemoryTransport implements Transport {
   readonly name: string;
-  readonly #bus: MemoryBus;
+  readonly #bus: LocalBus;
   readonly #inbox: string;
   readonly #pending: PendingRequests;
   readonly #unanswered = new UnansweredCount();
@@ -23,7 +49,7 @@ export class MemoryTransport implements Transport {
   readonly #subscriptions = new Set<MemorySubscription>();
   #draining = false;
 
-  constructor(bus: MemoryBus, name: string, inbox: string) {
+  constructor(bus: LocalBus, name: string, inbox: string) {
     this.#bus = bus;
     this.name = name;
     this.#inbox = inbox;

@@ -147,8 +147,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     const transport = await this.options.connectTransport();
     const subjects = subjectsOf(this.options.clusterId);
     transport.subscribe(subjects.processUpdates(this.processId), (payload) => {
-      for (const update of decodeControl(ActorUpdates, payload).updates)
-        this.actors.applyUpdate(update);
+      const { updates, host } = decodeControl(ActorUpdates, payload);
+      if (host !== undefined) this.#connectAhead(host);
+      for (const update of updates) this.actors.applyUpdate(update);
     });
     transport.subscribe(subjects.headStarted, () => {
       this.actors.holdAllAgain();
@@ -158,6 +159,11 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       if (status === 'connected') this.actors.holdAllAgain();
     });
     return { transport, head: new HeadClient(transport, this.options.clusterId, this.clock) };
+  }
+
+  /** While the actor loads, so that its first call finds the channel open. A failure is for that call to meet. */
+  #connectAhead(address: ProcessAddress): void {
+    if (!this.#closed) this.connect(address).catch(() => undefined);
   }
 
   // ── data plane ───────────────────────────────────────────────────────────────────────────────────────────

@@ -143,7 +143,11 @@ export const ActorUpdate = v.object({
   wanted: v.optional(v.boolean()),
 });
 export type ActorUpdate = v.InferOutput<typeof ActorUpdate>;
-export const ActorUpdates = v.object({ updates: v.array(ActorUpdate) });
+export const ActorUpdates = v.object({
+  updates: v.array(ActorUpdate),
+  /** From an agent: a process that now starts what the receiver asked for, who may open the channel meanwhile. */
+  host: v.optional(ProcessAddress),
+});
 
 /** What somebody needs to build a handle. */
 export const ActorDescription = v.object({

@@ -1,7 +1,13 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { Isolation, LeaseReport, NodeCommand, NodeEvent } from '@manta/runtime/wire/messages';
+import type {
+  Isolation,
+  LeaseReport,
+  NodeCommand,
+  NodeEvent,
+  ProcessAddress,
+} from '@manta/runtime/wire/messages';
 import type { HostConfiguration, StartActor } from '../host/host-protocol.ts';
 import { HostPool, type ActorMessage } from '../pool/host-pool.ts';
 import type { HostProcess } from '../pool/host-process.ts';
@@ -42,6 +48,8 @@ export interface ActorSupervisorOptions {
   nodeId(): NodeId;
   configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
   report(event: NodeEvent): void;
+  /** A process of its own starts what `ownerId` asked for. */
+  onStarting(ownerId: ProcessId, host: ProcessAddress): void;
 }
 
 /** Carries out the head's commands: joins what `agent-state.ts` and the host pool decide. */
@@ -183,6 +191,8 @@ export class ActorSupervisor {
       const actor = this.state.actors.get(actorKey);
       if (actor?.start === undefined) continue;
       starts.push(actor.start);
+      if (actor.isolation === 'process' && host.address !== undefined)
+        this.options.onStarting(actor.start.spec.ownerId, host.address);
       this.options.logs.actorOn(actor.actorId, host.hostId);
       this.options.jobLogs.actorOn(host, actor);
     }

@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import { HeadClient } from '@manta/runtime/core/head-client';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
+import type { ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
+import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import {
   Acknowledgement,
@@ -12,6 +13,7 @@ import {
   type NodeCommands,
   type NodeEvent,
   type NodeRegisterInput,
+  type ProcessAddress,
 } from '@manta/runtime/wire/messages';
 import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { ObjectStoreSettings } from '../objects/node-object-store.ts';
@@ -279,7 +281,16 @@ export class NodeAgent {
         preloadModules: options.preloadModules,
       }),
       report: (event) => this.report(event),
+      onStarting: (ownerId, host) => this.announceHost(ownerId, host),
     });
+  }
+
+  /** Whoever will call what starts there may open its channel meanwhile; that this word is lost costs only time. */
+  private announceHost(ownerId: ProcessId, host: ProcessAddress): void {
+    const { transport } = this.options;
+    if (transport.status !== 'connected') return;
+    const subject = this.subjects.processUpdates(ownerId);
+    transport.publish(subject, encodeControl({ updates: [], host }));
   }
 
   private makeHeartbeat(identity: HeartbeatIdentity): HeartbeatThread {

@@ -256,7 +256,7 @@ export class HostRuntime {
     const instance = this.#find(actorId, incarnation);
     if (instance === undefined) return;
     if (how === 'stop') {
-      instance.end(cause);
+      afterReading(() => instance.end(cause));
       return;
     }
     // Failed, not refused: to callers it is as if the actor's process had died under the call.
@@ -272,6 +272,11 @@ export class HostRuntime {
     await this.#server?.close();
     await this.#core.close();
   }
+}
+
+/** Calls that were sent before a stop may still lie in this process's sockets: one whole turn of the loop reads them. */
+function afterReading(task: () => void): void {
+  setImmediate(() => setImmediate(task));
 }
 
 function constructionFailure(className: string, error: unknown): DeathCause {

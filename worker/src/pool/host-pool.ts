@@ -285,6 +285,7 @@ export class HostPool {
     }
     entry.cancelTimer?.();
     entry.cancelTimer = undefined;
+    if (message.type === 'ready') entry.process.address = message.address;
     this.step({ type: message.type, hostId });
   }
 

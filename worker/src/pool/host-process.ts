@@ -3,6 +3,7 @@ import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 
 import { delimiter, join } from 'node:path';
 import type { ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentToHost, HostToAgent } from '../host/host-protocol.ts';
 import { signalGroup, type ProcessGroups } from './process-groups.ts';
 
@@ -39,6 +40,8 @@ export class HostProcess {
   readonly hostId: ProcessId;
   readonly outFile: string;
   readonly errorFile: string;
+  /** Where its channel server listens, once it has said so. */
+  address: ProcessAddress | undefined;
   private readonly child: ChildProcess;
   private readonly options: HostProcessOptions;
   private cancelKill: (() => void) | undefined;

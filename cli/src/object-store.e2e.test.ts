@@ -19,7 +19,7 @@ afterEach(async () => {
   cluster = undefined;
   if (root !== undefined) rmSync(root, { recursive: true, force: true });
   root = undefined;
-  expect(left ?? []).toEqual([]);
+  if (left !== undefined && left.length > 0) throw new Error(`left: ${left.join()}`);
 });
 
 async function open(storage: FailingSpillStorage, objectStoreBytes: number): Promise<void> {

@@ -23,14 +23,14 @@ export interface AgentConnectionsOptions {
   logger: AgentLogger;
   token: string;
   processId: ProcessId;
-  nodeId(): NodeId;
+  readonly nodeId: () => NodeId;
   socketDirectory: string;
   /** Interface for channels from other machines; absent: Unix sockets only. */
   tcpHost: string | undefined;
   objectStore: ObjectStoreSettings;
   /** Of the node. */
   memoryBytes: number;
-  report(event: NodeEvent): void;
+  readonly report: (event: NodeEvent) => void;
 }
 
 /**

@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBroker, type Broker } from '@manta/runtime/broker/broker';
-import type { Channel } from '@manta/runtime/channel/channel';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import { openChannel } from '@manta/runtime/channel/open-channel';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
@@ -277,11 +276,10 @@ describe('partition', () => {
 });
 
 describe('drivers', () => {
-  const openLink = async (processId: ProcessId): Promise<Channel> => {
+  const openLink = async (processId: ProcessId) => {
     const address = head.registrations[0]?.address as ProcessAddress;
-    const self = { processId, role: 'driver' as const };
-    const options = { self, machineId: machineId(), token: TOKEN, timeoutMs: 2_000 };
-    const channel = await openChannel(address, options);
+    const options = { machineId: machineId(), token: TOKEN, timeoutMs: 2_000 };
+    const channel = await openChannel(address, { ...options, self: { processId, role: 'driver' } });
     channel.send([RECORD.link]);
     return channel;
   };

@@ -14,10 +14,12 @@ import { answer } from './answer.ts';
 export interface NodeRequestsOptions {
   transport: Transport;
   subjects: Subjects;
-  onCommands(commands: NodeCommands): void;
-  onLogs(query: InferOutput<typeof NodeLogs>): Promise<InferOutput<typeof NodeLogsReply>>;
+  readonly onCommands: (commands: NodeCommands) => void;
+  readonly onLogs: (
+    query: InferOutput<typeof NodeLogs>,
+  ) => Promise<InferOutput<typeof NodeLogsReply>>;
   /** Called once the answer is out. */
-  onShutdown(): void;
+  readonly onShutdown: () => void;
 }
 
 const ACKNOWLEDGED: InferOutput<typeof Acknowledgement> = { ok: true };

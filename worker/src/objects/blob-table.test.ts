@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BlobId, ProcessId } from '@manta/runtime/ids';
@@ -70,7 +71,7 @@ describe('the blobs of a node', () => {
             const [, number, owner, holder] = one;
             const from = holder === null ? undefined : processId(holder);
             const added = table.add(entry(number, processId(owner), from));
-            expect(known.get(added.blobId) ?? added).toBe(added);
+            assert.equal(known.get(added.blobId) ?? added, added);
             known.set(added.blobId, added);
           } else if (one[0] === 'evict' || one[0] === 'restore') {
             const found = known.get(blobId(one[1]));
@@ -80,18 +81,18 @@ describe('the blobs of a node', () => {
           } else if (one[0] === 'release') {
             const found = known.get(blobId(one[1]));
             const freed = table.release([blobId(one[1])]);
-            expect(places(freed)).toBe(found === undefined ? 0 : placesOf(found));
+            assert.equal(places(freed), found === undefined ? 0 : placesOf(found));
             known.delete(blobId(one[1]));
           } else {
             const dead = processId(one[1]);
             const owned = [...known.values()].filter(({ owner }) => owner === dead);
             const expected = owned.reduce((sum, found) => sum + placesOf(found), 0);
-            expect(places(table.ownerDied(dead))).toBe(expected);
+            assert.equal(places(table.ownerDied(dead)), expected);
             for (const found of owned) known.delete(found.blobId);
             table.holderDied(dead);
             for (const found of table.entries()) {
-              expect(found.owner).not.toBe(dead);
-              expect(found.holder).not.toBe(dead);
+              assert.notEqual(found.owner, dead);
+              assert.notEqual(found.holder, dead);
             }
           }
           expect(table.size).toBe(known.size);

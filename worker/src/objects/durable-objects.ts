@@ -12,13 +12,13 @@ import type { ProcessAddress } from '@manta/runtime/wire/messages';
 
 export interface DurableObjectsOptions {
   clock: Clock;
-  agent(): ProcessAddress;
-  connect(address: ProcessAddress): Promise<PeerConnection>;
+  readonly agent: () => ProcessAddress;
+  readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   /** Resolves when the blob is on disk. @throws ObjectLostError ObjectStoreFullError */
-  save(blobId: BlobId): Promise<void>;
-  release(blobIds: readonly BlobId[]): void;
+  readonly save: (blobId: BlobId) => Promise<void>;
+  readonly release: (blobIds: readonly BlobId[]) => void;
   /** Answers a question with what `answer` resolves to. */
-  answer(channel: Channel, call: number, answer: () => Promise<unknown>): void;
+  readonly answer: (channel: Channel, call: number, answer: () => Promise<unknown>) => void;
 }
 
 /** A ref may be passed on before its object has been written: who asks for it waits so long. */

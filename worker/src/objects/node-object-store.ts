@@ -44,8 +44,8 @@ export interface NodeObjectStoreOptions {
   memoryBytes: number;
   nodeId: NodeId;
   processId: ProcessId;
-  agent(): ProcessAddress;
-  connect(address: ProcessAddress): Promise<PeerConnection>;
+  readonly agent: () => ProcessAddress;
+  readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
 }
 
 /** Ray's default. */

@@ -40,17 +40,17 @@ export interface ObjectStoreOptions {
   clock: Clock;
   logger: AgentLogger;
   /** This agent as others reach it, with its node's id. */
-  agent(): ProcessAddress;
-  nodeId(): NodeId;
+  readonly agent: () => ProcessAddress;
+  readonly nodeId: () => NodeId;
   memory: StoreMemory;
   slots: SlotSource;
   spillStorage: SpillStorage;
   spillDirectories: readonly string[];
-  connect(address: ProcessAddress): Promise<PeerConnection>;
+  readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   /** See OwnerWatch. */
   ownerRetryPausesMs?: readonly number[];
   /** Brings a blob of another node here. @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
-  pull(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress>;
+  readonly pull: (blob: BlobDescriptor, owner: ProcessAddress) => Promise<SlotAddress>;
 }
 
 /** Unanswered questions of one process. */
@@ -377,18 +377,18 @@ export class ObjectStore {
       return;
     }
     this.#openQuestions.set(processId, open + 1);
-    const done = (record: ChannelRecord): void => {
+    const respond = (record: ChannelRecord): void => {
       const left = (this.#openQuestions.get(processId) ?? 1) - 1;
       if (left === 0) this.#openQuestions.delete(processId);
       else this.#openQuestions.set(processId, left);
       channel.send(record);
     };
     answer().then(
-      (value) => done([RECORD.result, call, value]),
+      (value) => respond([RECORD.result, call, value]),
       (error: unknown) => {
         if (!MantaError.is(error))
           this.#options.logger.error({ error: String(error) }, 'the object store failed');
-        done([RECORD.failure, call, encodeError(error)]);
+        respond([RECORD.failure, call, encodeError(error)]);
       },
     );
   }

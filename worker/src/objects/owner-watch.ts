@@ -7,8 +7,8 @@ const RETRY_PAUSES_MS = [100, 500, 1_000, 2_000, 4_000, 8_000];
 
 export interface OwnerWatchOptions {
   clock: Clock;
-  connect(address: ProcessAddress): Promise<PeerConnection>;
-  onDied(owner: ProcessId): void;
+  readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
+  readonly onDied: (owner: ProcessId) => void;
   /** Pauses between attempts to reach an owner again; after the last it counts as dead. Default: 16 s in all. */
   retryPausesMs?: readonly number[] | undefined;
 }

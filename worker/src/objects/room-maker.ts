@@ -26,7 +26,11 @@ export interface RoomMakerOptions {
   files: SpillFiles;
   table: BlobTable;
   processes: StoreProcesses;
-  describe(bytes: number, tooLarge: boolean, disk: SpillFailedError | undefined): string;
+  readonly describe: (
+    bytes: number,
+    tooLarge: boolean,
+    disk: SpillFailedError | undefined,
+  ) => string;
 }
 
 const TICK_MS = 100;
@@ -110,7 +114,7 @@ export class RoomMaker {
     this.#closed = true;
     this.#stopTicking();
     const error = new ObjectStoreFullError('The node is ending.');
-    for (const { reject } of this.#waiting.values()) reject(error);
+    for (const waiter of this.#waiting.values()) waiter.reject(error);
     this.#waiting.clear();
   }
 
@@ -126,8 +130,8 @@ export class RoomMaker {
         this.#take(effect.id)?.resolve();
         break;
       case 'refuse': {
-        const { describe } = this.#options;
-        const text = describe(effect.bytes, effect.tooLarge, this.#diskFailure);
+        const { bytes, tooLarge } = effect;
+        const text = this.#options.describe(bytes, tooLarge, this.#diskFailure);
         this.#take(effect.id)?.reject(new ObjectStoreFullError(text));
         break;
       }
@@ -153,13 +157,13 @@ export class RoomMaker {
     return waiter;
   }
 
-  #work(work: Promise<number>, done: (freedBytes: number) => RoomEvent): void {
+  #work(work: Promise<number>, eventOf: (freedBytes: number) => RoomEvent): void {
     work.then(
-      (freedBytes) => this.#step(done(freedBytes)),
+      (freedBytes) => this.#step(eventOf(freedBytes)),
       (error: unknown) => {
         if (!this.#closed)
           this.#options.logger.error({ error: String(error) }, 'making room in the store failed');
-        this.#step(done(0));
+        this.#step(eventOf(0));
       },
     );
   }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createIdMint } from '@manta/runtime/ids';
@@ -35,9 +36,9 @@ describe('what leaves memory', () => {
         const chosen = chooseVictims(all, wanted, NOW_MS);
         const free = all.filter(({ pinned }) => !pinned);
         expect(chosen.every((one) => free.includes(one))).toBe(true);
-        if (bytesOf(free) <= wanted) expect(chosen).toHaveLength(free.length);
-        else expect(bytesOf(chosen)).toBeGreaterThanOrEqual(wanted);
-        if (chosen.length > 0) expect(bytesOf(chosen.slice(0, -1))).toBeLessThan(wanted);
+        if (bytesOf(free) <= wanted) assert.equal(chosen.length, free.length);
+        else assert(bytesOf(chosen) >= wanted);
+        if (chosen.length > 0) assert(bytesOf(chosen.slice(0, -1)) < wanted);
       }),
     );
   });
@@ -50,9 +51,9 @@ describe('what leaves memory', () => {
         for (const kept of all.filter((one) => !one.pinned && !chosen.has(one)))
           for (const gone of chosen) {
             if (isRecent(kept) === isRecent(gone) && kept.onDisk === gone.onDisk)
-              expect(gone.lastUsedMs).toBeLessThanOrEqual(kept.lastUsedMs);
-            if (isRecent(kept) === isRecent(gone) && kept.onDisk) expect(gone.onDisk).toBe(true);
-            if (!isRecent(kept)) expect(isRecent(gone)).toBe(false);
+              assert(gone.lastUsedMs <= kept.lastUsedMs);
+            if (isRecent(kept) === isRecent(gone) && kept.onDisk) assert(gone.onDisk);
+            if (!isRecent(kept)) assert.equal(isRecent(gone), false);
           }
       }),
     );

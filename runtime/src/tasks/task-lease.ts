@@ -24,8 +24,8 @@ export interface LeaseOwner {
 
 /** Answers that a dead worker gave in its last moment may arrive after the word of its death. */
 const LAST_ANSWERS_MS = 1_000;
-/** A worker that has not answered for so long is not counted on. */
-const STALLED_MS = 20;
+/** A worker that has not answered for so many ticks is not counted on. Ticks, not time: this process may have been busy. */
+const STALLED_TICKS = 2;
 /** Between two requests to give tasks back. */
 const RECALL_INTERVAL_MS = 50;
 
@@ -61,7 +61,8 @@ export class TaskLease {
   /** The task that is to be killed with the worker when it is the one that runs. */
   forced: TaskCall | undefined;
   idleSince: number;
-  #progressAt: number;
+  #ticksWithoutAnswer = 0;
+  #hasBecomeIdle = false;
   #measuredAt = 0;
   #answered = 0;
   #answeredFunction: TaskFunction | undefined;
@@ -74,7 +75,6 @@ export class TaskLease {
     this.#owner = owner;
     this.#now = now;
     this.idleSince = now();
-    this.#progressAt = this.idleSince;
     this.#watch();
   }
 
@@ -83,8 +83,12 @@ export class TaskLease {
   }
 
   /** It has tasks and has not answered lately. */
-  isStalled(now: number): boolean {
-    return this.unanswered > 0 && now - this.#progressAt > STALLED_MS;
+  get isStalled(): boolean {
+    return this.unanswered > 0 && this.#ticksWithoutAnswer >= STALLED_TICKS;
+  }
+
+  tick(): void {
+    this.#ticksWithoutAnswer += 1;
   }
 
   // ── its life ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,10 +179,10 @@ export class TaskLease {
   }
 
   // ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────
-  accepts(call: TaskCall, now: number): boolean {
+  accepts(call: TaskCall): boolean {
     if (!this.isUsable) return false;
     if (this.unanswered === 0) return true;
-    if (this.isStalled(now)) return false;
+    if (this.isStalled) return false;
     // What may not be repeated, or may have killed a worker, goes alone: only the first of several has surely started.
     if (call.task.definition.maxRetries === 0 || call.extras?.isSuspect === true) return false;
     const backlogMs = this.#backlogMs + estimateMs(call.task);
@@ -234,7 +238,7 @@ export class TaskLease {
     call.lease = this;
     if (this.unanswered === 0) {
       this.#measuredAt = now;
-      this.#progressAt = now;
+      this.#ticksWithoutAnswer = 0;
       this.#backlogMs = 0;
     }
     this.unanswered += 1;
@@ -277,18 +281,20 @@ export class TaskLease {
     call.lease = undefined;
     this.unanswered -= 1;
     this.#backlogMs -= estimateMs(call.task);
-    // The time is read once per turn, by `measure`.
-    if (isProgress || this.unanswered === 0) this.#progressAt = Number.POSITIVE_INFINITY;
-    if (this.unanswered === 0) this.isBlocked = false;
+    if (isProgress) this.#ticksWithoutAnswer = 0;
+    if (this.unanswered === 0) {
+      this.isBlocked = false;
+      this.#hasBecomeIdle = true;
+    }
     if (this.forced === call) this.forced = undefined;
     this.#owner.changed();
   }
 
   /** What was answered since the last look tells how long a task takes; looked at once per turn. */
   measure(now: number): void {
-    if (this.#progressAt === Number.POSITIVE_INFINITY) {
-      this.#progressAt = now;
-      if (this.unanswered === 0) this.idleSince = now;
+    if (this.#hasBecomeIdle) {
+      this.#hasBecomeIdle = false;
+      this.idleSince = now;
     }
     if (this.#answered === 0) return;
     this.#answeredFunction?.measured((now - this.#measuredAt) / this.#answered);

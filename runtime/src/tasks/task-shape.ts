@@ -118,13 +118,19 @@ export class TaskShape implements LeaseOwner {
     if (index !== -1) this.leases.splice(index, 1);
   }
 
+  /** Called every few milliseconds while there are leases. */
+  tick(): void {
+    for (const lease of this.leases) lease.tick();
+    this.changed();
+  }
+
   // ── decisions ────────────────────────────────────────────────────────────────────────────────────────────
   pump(): void {
     const now = this.#owner.now();
     for (const lease of this.leases) lease.measure(now);
     this.#distribute(now);
     this.#endLeases(now);
-    this.#steal(now);
+    this.#steal();
     this.#request(now);
   }
 
@@ -132,7 +138,7 @@ export class TaskShape implements LeaseOwner {
     let progress = this.queue.size > 0;
     while (progress) {
       progress = false;
-      const usable = this.leases.filter((lease) => lease.isUsable && !lease.isStalled(now));
+      const usable = this.leases.filter((lease) => lease.isUsable && !lease.isStalled);
       if (usable.length > 1) usable.sort((a, b) => a.unanswered - b.unanswered);
       const unanswered = usable.reduce((sum, lease) => sum + lease.unanswered, 0);
       const share = Math.ceil((this.queue.size + unanswered) / usable.length);
@@ -143,7 +149,7 @@ export class TaskShape implements LeaseOwner {
   #fill(lease: TaskLease, share: number, now: number): boolean {
     let sent = false;
     for (let call = this.queue.peek(); call !== undefined; call = this.queue.peek()) {
-      if (lease.unanswered >= share || !lease.accepts(call, now)) break;
+      if (lease.unanswered >= share || !lease.accepts(call)) break;
       this.queue.take();
       lease.send(call, now);
       this.#failures = 0;
@@ -173,16 +179,15 @@ export class TaskShape implements LeaseOwner {
   }
 
   /** A worker without tasks gets those that wait, not started, behind a task that takes long. */
-  #steal(now: number): void {
+  #steal(): void {
     if (this.queue.size > 0 || this.leases.length < 2) return;
     if (!this.leases.some((lease) => lease.isUsable && lease.unanswered === 0)) return;
-    for (const lease of this.leases)
-      if (lease.unanswered > 1 && lease.isStalled(now)) lease.recall(1);
+    for (const lease of this.leases) if (lease.unanswered > 1 && lease.isStalled) lease.recall(1);
   }
 
   #request(now: number): void {
     if (this.queue.size === 0 || now < this.#noRequestBefore) return;
-    const leases = this.leases.filter((lease) => lease.isUsable && !lease.isStalled(now)).length;
+    const leases = this.leases.filter((lease) => lease.isUsable && !lease.isStalled).length;
     const unanswered = this.leases.filter(({ state }) => state === 'requested').length;
     const wanted = leasesToRequest({
       queued: this.queue.size,

@@ -219,7 +219,7 @@ export class TaskSubmitter implements ShapeOwner {
     for (const shape of this.#shapes.values()) {
       if (shape.leases.length === 0) continue;
       isHolding = true;
-      shape.changed();
+      shape.tick();
     }
     if (isHolding) return;
     this.#stopSweep?.();

@@ -67,6 +67,10 @@ class World {
   readonly calls: { call: ActorCall; retries: number }[] = [];
   readonly caller: ActorCaller;
   pendingWork = 0;
+  /** How often somebody tried to connect. */
+  attempts = 0;
+  /** The process is gone, and the head does not know it yet. */
+  isUnreachable = false;
   #update: ActorUpdate = { actorId, revision: 0, state: 'pending', incarnation: 0 };
   #connection: Promise<PeerConnection> | undefined;
 
@@ -105,7 +109,8 @@ class World {
 
   /** One connection to the process of this life, as a core keeps it. */
   #connect(): Promise<PeerConnection> {
-    if (this.#update.state !== 'alive')
+    this.attempts += 1;
+    if (this.#update.state !== 'alive' || this.isUnreachable)
       return Promise.reject(new ClusterUnavailableError('nobody there'));
     if (this.#connection !== undefined) return this.#connection;
     const channel = new FakeChannel();
@@ -274,6 +279,23 @@ describe('calls to one actor', () => {
       ),
       { numRuns: 400 },
     );
+  });
+
+  it('tries ten times a second while the head still believes in a process that is gone', async () => {
+    const world = new World();
+    world.submit(-1);
+    await world.turn();
+    world.start();
+    await world.turn();
+    world.isUnreachable = true;
+    world.current?.break();
+    const before = world.attempts;
+    for (let waitedMs = 0; waitedMs < 1_000; waitedMs += 10) await world.turn(10);
+    expect(world.attempts - before).toBeGreaterThanOrEqual(9);
+    expect(world.attempts - before).toBeLessThanOrEqual(11);
+    world.isUnreachable = false;
+    await world.settle();
+    check(world, false);
   });
 
   it('all succeed when nothing is lost', async () => {

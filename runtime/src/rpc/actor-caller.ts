@@ -15,7 +15,7 @@ import { backpressureError, deathError, unavailableError } from './caller-errors
 import { prepareArguments, type PreparedArguments } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
-import { awaitDependencies, sendCall, watchCall } from './call-steps.ts';
+import { awaitDependencies, sendCall, takeSent, watchCall } from './call-steps.ts';
 import type { CallerCore, CallerSettings, MethodInfo } from './caller-core.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
@@ -38,8 +38,8 @@ const LAST_ANSWERS_MS = 1_000;
  *        └── (5) pending, restarting            any ──(6) dead──▶ dead
  *
  * Calls leave in the order in which they were made; calls that may be repeated after (4) go first, in their old
- * order. A call that was sent and may not be repeated waits for the verdict of the head: dead gives ActorDiedError,
- * everything else ActorUnavailableError, because it may or may not have run.
+ * order. A call that was sent and may not be repeated waits for the head: dead gives ActorDiedError, all else
+ * ActorUnavailableError, because it may have run.
  */
 export class ActorCaller {
   readonly core: CallerCore;
@@ -56,6 +56,8 @@ export class ActorCaller {
   #unfinished = 0;
   #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
+  /** What led to nobody: hearing the same again is no reason to try at once. */
+  #failedRevision: number | undefined;
   onIdle: (() => void) | undefined;
   /** The head has not answered the request to create the actor. */
   creating = false;
@@ -159,7 +161,6 @@ export class ActorCaller {
     this.#flush();
   }
 
-  /** Sends what can be sent, in order. */
   #flush(): void {
     if (this.#state !== 'open' || this.queue.isEmpty) return;
     let call = this.queue.take(this.settings.allowOutOfOrderExecution);
@@ -218,7 +219,7 @@ export class ActorCaller {
   #onRefused(call: ActorCall): void {
     const { connection, number } = call;
     this.#requeue(call);
-    for (const later of this.#takeSent(connection, number)) this.#requeue(later);
+    for (const later of takeSent(this, connection, number)) this.#requeue(later);
     if (this.#connection !== connection) return;
     this.#disconnect();
     this.#cancelTimer?.();
@@ -227,18 +228,12 @@ export class ActorCaller {
     );
   }
 
-  /** The actor was killed in a process that lives on (a shared one): what was there is as lost as with a process. */
+  /** The actor was killed in a process that lives on (a shared one). */
   #onKilled(call: ActorCall, reason: MantaError): void {
     const { connection } = call;
     if (this.#connection === connection) this.#onConnectionLost();
     this.onLost(call, reason);
-    for (const other of this.#takeSent(connection)) this.onLost(other, reason);
-  }
-
-  #takeSent(connection: PeerConnection | undefined, afterNumber = 0): ActorCall[] {
-    const isOurs = (reply: unknown): reply is ActorCall =>
-      reply instanceof ActorCall && reply.caller === this && reply.number > afterNumber;
-    return connection?.takeBack(isOurs) ?? [];
+    for (const other of takeSent(this, connection)) this.onLost(other, reason);
   }
 
   onLost(call: ActorCall, reason: MantaError): void {
@@ -253,7 +248,7 @@ export class ActorCaller {
     else this.#lost.add(call, reason);
   }
 
-  /** Takes back a call that was sent; it goes again, before those that were not, when there is a connection. */
+  /** A call that was sent goes again, before those that were not, when there is a connection. */
   #requeue(call: ActorCall): void {
     if (this.#state === 'dead') call.fail(this.#deathError);
     else this.queue.requeue(call);
@@ -273,18 +268,19 @@ export class ActorCaller {
       this.#leaveFormerLife();
       this.#lost.settle();
     }
-    if (update.state === 'alive' && this.#state === 'waiting') this.#connect();
+    const mayConnect = this.#state === 'waiting' && update.revision !== this.#failedRevision;
+    if (update.state === 'alive' && mayConnect) this.#connect();
     this.watchers.changed();
   }
 
-  /** What was sent to a life that is over gets no answer, even where the connection stays open or hangs. */
+  /** What was sent to a life that is over gets no answer, even where the connection hangs. */
   #leaveFormerLife(): void {
     const connection = this.#connection;
     this.#disconnect();
     const reason = new ActorUnavailableError(
       `The life of actor ${this.actorId} that had the call is over.`,
     );
-    for (const call of this.#takeSent(connection)) this.onLost(call, reason);
+    for (const call of takeSent(this, connection)) this.onLost(call, reason);
   }
 
   #connect(): void {
@@ -308,6 +304,7 @@ export class ActorCaller {
       this.#connectFailed(update, undefined);
       return;
     }
+    this.#failedRevision = undefined;
     this.#connection = connection;
     this.#port = connection.openPort(this.actorId, update.incarnation);
     connection.onLost(() => {
@@ -326,15 +323,20 @@ export class ActorCaller {
       this.#failAll(error as MantaError);
       return;
     }
-    if (this.#update === update) this.core.refresh(this.actorId);
-    this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
-      if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();
-    });
+    if (this.#update !== update && this.#update?.state === 'alive') this.#connect();
+    else this.#connectLater();
   }
 
   #onConnectionLost(): void {
     this.#disconnect();
+    this.#connectLater();
+  }
+
+  /** To where the actor was, unless the head knows better by then. */
+  #connectLater(): void {
+    this.#failedRevision = this.#update?.revision;
     this.core.refresh(this.actorId);
+    this.#cancelTimer?.();
     this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
       if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();
     });
@@ -358,7 +360,7 @@ export class ActorCaller {
     this.#deathError = error;
     this.#connection = undefined;
     const failUnanswered = (): void =>
-      this.#takeSent(connection).forEach((call) => call.fail(error));
+      takeSent(this, connection).forEach((call) => call.fail(error));
     if ((connection?.pendingCount ?? 0) > 0)
       this.core.clock.after(LAST_ANSWERS_MS, failUnanswered, { unref: true });
     this.#cancelTimer?.();
@@ -371,7 +373,6 @@ export class ActorCaller {
     if (this.#state !== 'dead') this.#die(error);
   }
 
-  // ── for handles ──
   created(): void {
     this.creating = false;
     this.watchers.changed();

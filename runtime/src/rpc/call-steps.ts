@@ -1,6 +1,7 @@
 import type { AnyObjectRef } from '../objects/object-ref.ts';
 import type { Clock } from '../time/clock.ts';
-import type { ActorCall } from './actor-call.ts';
+import { ActorCall } from './actor-call.ts';
+import type { ActorCaller } from './actor-caller.ts';
 import { failedDependency, wireArguments } from './arguments.ts';
 import { recordOptions, type CallOptions } from './call-options.ts';
 import type { CallerCore } from './caller-core.ts';
@@ -77,4 +78,15 @@ export function sendCall(
     [RECORD.call, port, call.number, call.method.number, args, options],
     segments,
   );
+}
+
+/** Takes back what this caller sent over that connection and got no answer to, in the order in which it was sent. */
+export function takeSent(
+  caller: ActorCaller,
+  connection: PeerConnection | undefined,
+  afterNumber = 0,
+): ActorCall[] {
+  const isOurs = (reply: unknown): reply is ActorCall =>
+    reply instanceof ActorCall && reply.caller === caller && reply.number > afterNumber;
+  return connection?.takeBack(isOurs) ?? [];
 }

@@ -1,6 +1,4 @@
-/**
- * How many workers a shape should ask for, and how many tasks one worker should hold. Pure: numbers in, numbers out.
- */
+/** How much work a worker should hold, and how many workers a shape should ask for. */
 export const LEASE_LIMITS = {
   /** Requests per shape that the head has not granted. */
   unanswered: 10,
@@ -29,11 +27,4 @@ export function leasesToRequest({ queued, leases, unanswered, runMs }: Demand): 
     runMs === undefined ? queued : Math.ceil((queued * runMs) / LEASE_LIMITS.drainMs) - leases;
   const wanted = leases + unanswered === 0 ? Math.max(1, useful) : useful;
   return Math.max(0, Math.min(wanted, queued, LEASE_LIMITS.unanswered) - unanswered);
-}
-
-/** How many tasks a worker may hold, the running one included. */
-export function pipelineDepth(runMs: number | undefined): number {
-  if (runMs === undefined) return 1;
-  const depth = Math.floor(LEASE_LIMITS.backlogMs / Math.max(runMs, Number.EPSILON));
-  return Math.max(1, Math.min(LEASE_LIMITS.depth, depth));
 }

@@ -57,6 +57,20 @@ describe('a program of one file', () => {
     });
   });
 
+  it('may define tasks that call each other, and ends when they have', async () => {
+    const ended = await run(
+      'tasks',
+      `import { defineTask } from '@manta/sdk';
+       const double = defineTask(import.meta, (value) => 2 * value);
+       const sum = defineTask(import.meta, async (values) =>
+         (await get(values.map((value) => double(value)))).reduce((a, b) => a + b, 0));
+       await init({ logToDriver: false });
+       note('driver');
+       console.log(await sum([1, 2, 3]));`,
+    );
+    expect(ended).toEqual({ journal: ['driver'], exitCode: 0, stdout: '12\n', stderr: '' });
+  });
+
   it('may wait at the top level before init()', async () => {
     const ended = await run(
       'waits',

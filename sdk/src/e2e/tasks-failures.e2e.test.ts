@@ -164,6 +164,18 @@ describe('cancel', () => {
   });
 });
 
+describe('cancel without recursion', () => {
+  it('leaves what the task has submitted', async () => {
+    const journal = journals.create();
+    const parent = parentOfAborted(journal.file, 1);
+    await seen(journal, 'child 0');
+    await cancel(parent, { recursive: false });
+    expect(await failureOf(parent)).toMatchObject({ name: 'TaskCancelledError' });
+    expect(await note(journal.file, 'after')).toBe('after');
+    expect(journal.count('child 0 aborted')).toBe(0);
+  });
+});
+
 describe('what cannot be placed', () => {
   it('fails after schedulingTimeoutMs, with the reason of each node', async () => {
     const failure = await failureOf(add.options({ cpus: 1_000, schedulingTimeoutMs: 200 })(1, 2));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, init, listTasks, put, shutdown, wait, type ObjectRef } from '@manta/sdk';
+import { explain, get, init, listTasks, put, shutdown, wait, type ObjectRef } from '@manta/sdk';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import {
   add,
@@ -131,6 +131,26 @@ describe('dependencies', () => {
     expect(await failureOf(second)).toMatchObject({ name: 'TaskTimeoutError' });
     expect(await failureOf(note(journal.file, second))).toMatchObject({ name: 'TaskTimeoutError' });
     expect(journal.lines()).toEqual(['slow']);
+  });
+});
+
+describe('explain', () => {
+  it('says what a task waits for, and where one runs', async () => {
+    const journal = journals.create();
+    const running = noteSlowly(journal.file, 'explained', 500);
+    const waiting = add(running, 1);
+    await waitFor(() => journal.count('explained') === 1, { describe: 'it runs' });
+    expect(await explain(running)).toMatchObject({
+      state: 'running',
+      reason: expect.stringMatching(
+        /^Task noteSlowly runs in worker process p_\w+ on node n_/,
+      ) as string,
+    });
+    expect(await explain(waiting)).toMatchObject({
+      state: 'waiting-for-dependencies',
+      reason: `Task add waits for its arguments: ref ${running.id} (task noteSlowly).`,
+    });
+    await waiting;
   });
 });
 

@@ -48,6 +48,8 @@ export interface ActorSupervisorOptions {
   nodeId(): NodeId;
   configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
   report(event: NodeEvent): void;
+  /** A host is gone that never had an actor, and that the head need not hear of. */
+  onUnusedHostEnded(hostId: ProcessId): void;
   /** A process of its own starts what `ownerId` asked for. */
   onStarting(ownerId: ProcessId, host: ProcessAddress): void;
 }
@@ -233,7 +235,10 @@ export class ActorSupervisor {
   ): void {
     this.step({ type: 'lost', actorKeys, cause });
     this.options.jobLogs.hostEnded(host);
-    if (!used) return;
+    if (!used) {
+      this.options.onUnusedHostEnded(host.hostId);
+      return;
+    }
     // After its actors: the head frees what the process itself owned.
     this.options.report({ type: 'process-ended', processId: host.hostId, cause });
     void this.options.logs.hostEnded(host.hostId);

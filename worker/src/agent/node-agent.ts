@@ -281,6 +281,7 @@ export class NodeAgent {
         preloadModules: options.preloadModules,
       }),
       report: (event) => this.report(event),
+      onUnusedHostEnded: (hostId) => this.connections.processEnded(hostId),
       onStarting: (ownerId, host) => this.announceHost(ownerId, host),
     });
   }

@@ -223,8 +223,12 @@ export class RoomMaker {
   }
 
   /** Those that are on disk now; undefined: no disk took them. */
-  async #write(batch: readonly Candidate[]): Promise<Candidate[] | undefined> {
+  async #write(chosen: readonly Candidate[]): Promise<Candidate[] | undefined> {
     const { table, files, slots } = this.#options;
+    // Others may have been freed since they were looked at.
+    const batch = chosen.filter(
+      ({ blobId, slot, holder }) => holder !== undefined || table.get(blobId)?.slot === slot,
+    );
     const entries = batch.map((candidate) => this.#entryOf(candidate));
     const sources = batch.map(({ slot, sizeBytes }): SpillSource => ({
       sizeBytes,
@@ -248,7 +252,9 @@ export class RoomMaker {
         // Freed while it was written.
         await files.free(location);
       } else {
-        entry.spilled = location;
+        // Two wrote it at a time: one copy is enough.
+        if (entry.spilled === undefined) entry.spilled = location;
+        else await files.free(location);
         written.push(batch[index] as Candidate);
       }
     }
@@ -259,11 +265,11 @@ export class RoomMaker {
   #entryOf({ blobId, slot, sizeBytes, holder, lastUsedMs }: Candidate): BlobEntry {
     const { table } = this.#options;
     const known = table.get(blobId);
-    if (known !== undefined || holder === undefined) return known as BlobEntry;
+    if (known !== undefined) return known;
     return table.add({
       blobId,
       sizeBytes,
-      owner: holder,
+      owner: holder as ProcessId,
       ownerAddress: undefined,
       slot,
       holder,

@@ -1,6 +1,7 @@
 import type { ChannelRecord } from '../channel/channel.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef } from '../objects/object-ref.ts';
+import { addressRecord, type AddressRecord } from '../rpc/address-record.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
@@ -21,6 +22,12 @@ interface Lender {
   isTelling: boolean;
 }
 
+/** The ways of a borrower to others. */
+interface BorrowerWays {
+  readonly tell: (owner: ProcessAddress, record: ChannelRecord) => void;
+  readonly addressOf: (processId: ProcessId) => ProcessAddress | undefined;
+}
+
 /** Refs that were collected are given back in batches. */
 const RELEASE_DELAY_MS = 100;
 
@@ -30,7 +37,7 @@ const RELEASE_DELAY_MS = 100;
  */
 export class BorrowedRefs {
   readonly #clock: Clock;
-  readonly #tell: (owner: ProcessAddress, record: ChannelRecord) => void;
+  readonly #ways: BorrowerWays;
   readonly #refs = new Map<ObjectId, Borrowed>();
   readonly #lenders = new Map<ProcessId, Lender>();
   readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(
@@ -39,9 +46,9 @@ export class BorrowedRefs {
     },
   );
 
-  constructor(clock: Clock, tell: (owner: ProcessAddress, record: ChannelRecord) => void) {
+  constructor(clock: Clock, ways: BorrowerWays) {
     this.#clock = clock;
-    this.#tell = tell;
+    this.#ways = ways;
   }
 
   get size(): number {
@@ -120,8 +127,17 @@ export class BorrowedRefs {
       lender.announced = [];
     }
     for (const [borrower, ids] of lender.lentOn)
-      this.#tell(lender.address, [RECORD.borrow, ids, borrower]);
+      this.#tell(lender.address, [RECORD.borrow, ids, borrower, this.#addressOf(borrower)]);
     lender.lentOn.clear();
+  }
+
+  #tell(owner: ProcessAddress, record: ChannelRecord): void {
+    this.#ways.tell(owner, record);
+  }
+
+  #addressOf(processId: ProcessId): AddressRecord | null {
+    const address = this.#ways.addressOf(processId);
+    return address === undefined ? null : addressRecord(address);
   }
 
   /** The user is done with the ref before the garbage collector finds out. */

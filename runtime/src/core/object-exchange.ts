@@ -12,6 +12,7 @@ import {
 import { ObjectTable } from '../objects/object-table.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
+import { addressFrom } from '../rpc/address-record.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -19,6 +20,7 @@ import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
+import { SilentBorrowers } from './silent-borrowers.ts';
 
 export interface ExchangeCore {
   readonly runtime: RefOwnerRuntime;
@@ -37,6 +39,7 @@ export interface ExchangeCore {
 const UNKNOWN_PEER_GRACE_MS = 3_000;
 /** What a dead process had passed on in its last moment arrives within this time. */
 const LAST_WORDS_MS = 1_000;
+const LOST_PEERS_MAX = 10_000;
 
 /**
  * How refs cross processes. The owner counts who borrows each object, by what it sends out itself and by what
@@ -60,6 +63,9 @@ export class ObjectExchange {
   #sender: ProcessId | undefined;
   readonly #peers = new Map<ProcessId, ProcessAddress>();
   readonly #verifying = new Set<ProcessId>();
+  /** Their connections have ended: what is sent to them now they may never get. With the addresses they had. */
+  readonly #lost = new Map<ProcessId, ProcessAddress | undefined>();
+  readonly #silent: SilentBorrowers;
   #isClosed = false;
 
   constructor(core: ExchangeCore) {
@@ -68,7 +74,16 @@ export class ObjectExchange {
       connect: (agent) => core.connect(agent),
       onLost: (blobId) => this.#blobLost(blobId),
     });
-    this.borrowed = new BorrowedRefs(core.clock, (owner, record) => this.#tell(owner, record));
+    this.borrowed = new BorrowedRefs(core.clock, {
+      tell: (owner, record) => this.#tell(owner, record),
+      addressOf: (processId) => this.#addressOf(processId),
+    });
+    this.#silent = new SilentBorrowers({
+      clock: core.clock,
+      isSilent: (processId) => !this.#isClosed && this.table.awaitsWordOf(processId),
+      connect: (address) => core.connect(address),
+      onDied: (processId) => this.#processDied(processId),
+    });
     this.#fetcher = new ObjectFetcher({
       connect: (owner) => core.connect(owner),
       receive: (value, sender) => core.receivePayload(value, sender),
@@ -129,12 +144,13 @@ export class ObjectExchange {
   /** Handles the records of this part; false for those of others. */
   receive(channel: Channel, record: ChannelRecord): boolean {
     const { processId } = channel.peer;
+    this.#lost.delete(processId);
     switch (record[0]) {
       case RECORD.fetch:
         this.#answers(channel, record[1] as number).answer(idsOf(record[2]));
         return true;
       case RECORD.borrow:
-        this.#noteBorrowed(idsOf(record[1]), processId, record[2]);
+        this.#noteBorrowed(idsOf(record[1]), processId, record);
         return true;
       case RECORD.release:
         for (const [id, times] of releasesOf(record[1])) this.table.release(id, processId, times);
@@ -147,11 +163,17 @@ export class ObjectExchange {
     }
   }
 
-  #noteBorrowed(ids: ObjectId[], sender: ProcessId, lentOnTo: unknown): void {
-    const borrower = lentOnTo == null ? undefined : parseId('process', lentOnTo);
-    if (lentOnTo == null) for (const id of ids) this.table.borrow(id, sender);
-    else if (borrower === undefined) throw new ProtocolError('A borrower without a process id.');
-    else for (const id of ids) this.table.lentOn(id, borrower);
+  #noteBorrowed(ids: ObjectId[], sender: ProcessId, record: ChannelRecord): void {
+    const [, , lentOnTo, lentOnAddress] = record;
+    if (lentOnTo == null) {
+      for (const id of ids) this.table.borrow(id, sender);
+      return;
+    }
+    const borrower = parseId('process', lentOnTo);
+    if (borrower === undefined) throw new ProtocolError('A borrower without a process id.');
+    const address = lentOnAddress == null ? undefined : addressFrom(lentOnAddress);
+    for (const id of ids) this.table.lentOn(id, borrower);
+    this.#silent.expect(borrower, address ?? this.#addressOf(borrower));
   }
 
   #free(id: ObjectId): void {
@@ -185,6 +207,7 @@ export class ObjectExchange {
       else if (item.owner.processId !== borrower)
         this.borrowed.lentOn(item.id as ObjectId, item.owner, borrower);
     }
+    if (this.#lost.has(borrower)) this.#silent.expect(borrower, this.#addressOf(borrower));
   }
 
   /** The user is done with a ref of ours that others borrow: the object goes on under another one. */
@@ -235,6 +258,7 @@ export class ObjectExchange {
   /** How that process is reached, for the case that it loses its connection. */
   knowPeer(address: ProcessAddress): void {
     this.#peers.set(address.processId, address);
+    this.#lost.delete(address.processId);
   }
 
   /** A connection with that process, whoever opened it, has ended: either the process, or only the connection. */
@@ -242,6 +266,7 @@ export class ObjectExchange {
     if (this.#isClosed || this.#verifying.has(processId)) return;
     const address = this.borrowed.ownerOf(processId) ?? this.#peers.get(processId);
     this.#peers.delete(processId);
+    this.#noteLost(processId, address);
     const matters =
       this.borrowed.ownerOf(processId) !== undefined || this.table.hasBorrower(processId);
     this.blobs.peerGone(processId);
@@ -257,6 +282,16 @@ export class ObjectExchange {
       () => void this.#verifying.delete(processId),
       () => this.#processDied(processId),
     );
+  }
+
+  #addressOf(processId: ProcessId): ProcessAddress | undefined {
+    return this.#peers.get(processId) ?? this.#lost.get(processId);
+  }
+
+  #noteLost(processId: ProcessId, address: ProcessAddress | undefined): void {
+    this.#lost.set(processId, address);
+    const [oldest] = this.#lost.keys();
+    if (this.#lost.size > LOST_PEERS_MAX && oldest !== undefined) this.#lost.delete(oldest);
   }
 
   #processDied(processId: ProcessId): void {

@@ -98,6 +98,15 @@ export class ObjectTable {
     return false;
   }
 
+  /** It has been given refs, and has not said itself that it holds any of them. */
+  awaitsWordOf(processId: ProcessId): boolean {
+    for (const { borrowers } of this.#exports.values()) {
+      const borrower = borrowers.get(processId);
+      if (borrower !== undefined && borrower.times > 0 && !borrower.holds) return true;
+    }
+    return false;
+  }
+
   #dropUnused(id: ObjectId, entry: Export): void {
     if (entry.pins > 0) return;
     for (const { times, holds } of entry.borrowers.values()) if (times > 0 || holds) return;

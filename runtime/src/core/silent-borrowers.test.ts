@@ -1,0 +1,99 @@
+import { randomFillSync } from 'node:crypto';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createIdMint, type ProcessId } from '../ids.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import type { ProcessAddress } from '../wire/messages.ts';
+import { SilentBorrowers } from './silent-borrowers.ts';
+
+const mintId = createIdMint((bytes) => randomFillSync(bytes));
+const MINUTE_MS = 60_000;
+
+let clock: ManualClock;
+let isReachable: boolean;
+let isSilent: boolean;
+let visits: number;
+let died: ProcessId[];
+let borrowers: SilentBorrowers;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  isReachable = true;
+  isSilent = true;
+  visits = 0;
+  died = [];
+  borrowers = new SilentBorrowers({
+    clock,
+    isSilent: () => isSilent,
+    connect: () => {
+      visits += 1;
+      return isReachable ? Promise.resolve() : Promise.reject(new Error('nobody there'));
+    },
+    onDied: (processId) => died.push(processId),
+  });
+});
+
+function addressOf(processId: ProcessId): ProcessAddress {
+  return { processId, nodeId: undefined, machineId: 'm', socketPath: '/s', tcp: undefined };
+}
+
+async function pass(milliseconds: number): Promise<void> {
+  for (let passed = 0; passed < milliseconds; passed += 1_000) {
+    clock.advance(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('a process that another says it passed a ref on to', () => {
+  const id = mintId('process');
+
+  it('is left alone when it says so itself', async () => {
+    borrowers.expect(id, addressOf(id));
+    isSilent = false;
+    await pass(MINUTE_MS);
+    expect([visits, died]).toEqual([0, []]);
+  });
+
+  it('is visited once when it stays silent: from then on the connection tells of its end', async () => {
+    borrowers.expect(id, addressOf(id));
+    borrowers.expect(id, undefined);
+    await pass(MINUTE_MS);
+    expect([visits, died]).toEqual([1, []]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('counts as dead when it stays silent and does not take connections', async () => {
+    isReachable = false;
+    borrowers.expect(id, addressOf(id));
+    await pass(6_000);
+    expect(died).toEqual([]);
+    await pass(MINUTE_MS);
+    expect([visits, died]).toEqual([5, [id]]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('may be busy for a while', async () => {
+    isReachable = false;
+    borrowers.expect(id, addressOf(id));
+    await pass(6_000);
+    isReachable = true;
+    await pass(MINUTE_MS);
+    expect(died).toEqual([]);
+  });
+
+  it('is waited for when nobody knows where it is', async () => {
+    borrowers.expect(id, undefined);
+    await pass(MINUTE_MS / 2);
+    expect(died).toEqual([]);
+    await pass(MINUTE_MS);
+    expect([visits, died]).toEqual([0, [id]]);
+  });
+
+  it('is looked for again after it was told of again', async () => {
+    isReachable = false;
+    borrowers.expect(id, addressOf(id));
+    await pass(MINUTE_MS);
+    borrowers.expect(id, addressOf(id));
+    await pass(MINUTE_MS);
+    expect(died).toEqual([id, id]);
+  });
+});

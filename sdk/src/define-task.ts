@@ -14,6 +14,7 @@ interface Definition {
   stream: boolean;
 }
 
+const CLASS = /^class\b/;
 const GENERATORS = new Set(['GeneratorFunction', 'AsyncGeneratorFunction']);
 
 /**
@@ -36,6 +37,8 @@ export function defineTask<P extends unknown[], R>(
   }
   if (typeof fn !== 'function')
     throw new InvalidArgumentError('defineTask needs a function as its second argument.');
+  if (CLASS.test(Function.prototype.toString.call(fn)))
+    throw new InvalidArgumentError(`${fn.name} is a class: make an actor of it with defineActor.`);
   checkTaskOptions(options);
   const name = fn.name || options.name || 'anonymous';
   const exportKey = nameDefinition(meta.url, `task ${name}`);

@@ -9,6 +9,7 @@ import { isPrimitive } from '@manta/runtime/objects/payload';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
+import { checkTimeout } from '@manta/runtime/time/timeout';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
 
@@ -42,13 +43,25 @@ export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
   return core.owned.keep(ref, core.values.keep(value, 'value'));
 }
 
-/** @throws InvalidArgumentError naming the item that is no ref. */
-export function refsOf(refs: readonly unknown[], what: string): AnyObjectRef[] {
-  refs.forEach((ref, index) => {
+/** @throws InvalidArgumentError when it is no list, or naming the item that is no ref. */
+export function refsOf(refs: unknown, what: string): AnyObjectRef[] {
+  if (!Array.isArray(refs))
+    throw new InvalidArgumentError(`${what} takes a list of refs; got ${nameOf(refs)}.`);
+  refs.forEach((ref: unknown, index) => {
     if (!isObjectRef(ref))
-      throw new InvalidArgumentError(`${what} takes refs; item ${index} is ${typeof ref}.`);
+      throw new InvalidArgumentError(`${what} takes refs; item ${index} is ${nameOf(ref)}.`);
   });
   return refs as AnyObjectRef[];
+}
+
+/** What somebody gave in place of a ref. */
+export function nameOf(value: unknown): string {
+  if (isObjectRef(value)) return 'one ref';
+  if (value instanceof RuntimeStream)
+    return 'a stream: iterate over it, or over its refs() for the ref of each item';
+  if (value instanceof Promise) return 'a Promise: await it';
+  if (Array.isArray(value)) return 'a list';
+  return value === null ? 'null' : typeof value;
 }
 
 type Core = ReturnType<typeof currentSession>['core'];
@@ -73,7 +86,10 @@ export async function get(what: unknown, options: { timeoutMs?: number } = {}): 
   // The most common case makes nothing but the promise.
   if (isObjectRef(what) && what.isHere) return what.value();
   const isList = Array.isArray(what);
+  if (!isList && !isObjectRef(what))
+    throw new InvalidArgumentError(`get() takes a ref or a list of refs; got ${nameOf(what)}.`);
   const refs = refsOf(isList ? what : [what], 'get()');
+  checkTimeout(options.timeoutMs);
   if (refs.length === 0) return [];
   const values = await valuesOf(refs, options.timeoutMs);
   return isList ? values : values[0];
@@ -157,14 +173,17 @@ function timeoutError(
   missing: number,
   timeoutMs: number,
 ): GetTimeoutError {
-  const pending = refs.filter((ref) => ref.state === REF_STATE.pending);
-  const example =
-    pending[0] instanceof ActorCall
-      ? ` (the first: a call of ${pending[0].caller.className}.${pending[0].method.name})`
-      : '';
+  const pending = refs.find((ref) => ref.state === REF_STATE.pending);
+  const example = pending === undefined ? '' : ` (the first: ${described(pending)})`;
   return new GetTimeoutError(
     `${missing} of ${refs.length} values are not there after ${timeoutMs} ms${example}. Ask explain(ref) what it waits for.`,
   );
+}
+
+function described(ref: AnyObjectRef): string {
+  if (ref instanceof TaskCall) return `task ${ref.task.name}`;
+  if (ref instanceof ActorCall) return `a call of ${ref.caller.className}.${ref.method.name}`;
+  return `object ${ref.id}`;
 }
 
 /** Drops the values now, whoever holds refs; later use of a ref gives ObjectFreedError. */
@@ -187,7 +206,10 @@ export function cancel(
   if (what instanceof TaskCall) what.task.submitter.cancel(what, options);
   else if (what instanceof RuntimeStream) what.cancel(options);
   else if (what instanceof ActorCall) what.caller.cancel(what, 'cancelled');
-  else if (!isObjectRef(what))
-    throw new InvalidArgumentError('cancel() takes the ref or the stream of a call.');
+  else if (!isObjectRef(what)) {
+    throw new InvalidArgumentError(
+      `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,
+    );
+  }
   return Promise.resolve();
 }

@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { isElsewhere } from '@manta/runtime/objects/stored-value';
-import { coreOf } from './objects.ts';
+import { checkTimeout } from '@manta/runtime/time/timeout';
+import { coreOf, nameOf } from './objects.ts';
 import type { ObjectRef } from './types.ts';
 
 export interface WaitOptions {
@@ -18,13 +19,16 @@ let waits = 0;
 /**
  * Splits refs into at most `numReturns` (default 1) that are ready and the rest, in their order. A failed ref counts
  * as ready. Resolves when so many are ready, or after `timeoutMs`.
- * @throws InvalidArgumentError for duplicates, items that are no refs, or a numReturns that cannot be reached.
+ * @throws InvalidArgumentError for duplicates, what is no list of refs, or a numReturns that cannot be reached.
  */
 export async function wait<T>(
   refs: readonly ObjectRef<T>[],
   options: WaitOptions = {},
 ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+  if (!Array.isArray(refs))
+    throw new InvalidArgumentError(`wait() takes a list of refs; got ${nameOf(refs)}.`);
   if (refs.length === 0) return { ready: [], pending: [] };
+  checkTimeout(options.timeoutMs);
   const numReturns = options.numReturns ?? 1;
   if (!Number.isInteger(numReturns) || numReturns < 1 || numReturns > refs.length) {
     throw new InvalidArgumentError(
@@ -51,7 +55,7 @@ function countReady(refs: readonly AnyObjectRef[], fetchLocal: boolean): number 
   for (let index = 0; index < refs.length; index += 1) {
     const ref = refs[index];
     if (!isObjectRef(ref))
-      throw new InvalidArgumentError(`wait() takes refs; item ${index} is ${typeof ref}.`);
+      throw new InvalidArgumentError(`wait() takes refs; item ${index} is ${nameOf(ref)}.`);
     if (ref.waitNumber === waits)
       throw new InvalidArgumentError('wait() was given the same ref twice.');
     ref.waitNumber = waits;

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors/errors.ts';
+import { checkTimeout } from '../time/timeout.ts';
 import type { CallRecordOptions } from './records.ts';
 
 /** Options of one call, as the public contract has them. */
@@ -40,9 +41,7 @@ export function checkCallOptions(options: CallOptions): CallOptions {
       `maxTaskRetries must be -1 (without end), 0 or more; got ${maxTaskRetries}.`,
     );
   }
-  if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
-    throw new InvalidArgumentError(`timeoutMs must be 0 or more; got ${timeoutMs}.`);
-  }
+  checkTimeout(timeoutMs);
   if (
     maxBufferedItems !== undefined &&
     (!Number.isInteger(maxBufferedItems) || maxBufferedItems < 1)

@@ -16,7 +16,7 @@ const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
 export class ModuleLoader {
   readonly #cacheDirectory: string;
   readonly #clock: Clock;
-  /** Actor classes and task functions; the keys of the latter say so. */
+  /** Actor classes and task functions; the keys of the latter start with `task `. */
   readonly #definitions = new Map<string, ActorConstructor | TaskBody>();
   readonly #loads = new Map<string, Promise<void>>();
   #reachedDriverPart: (() => void) | undefined;
@@ -42,13 +42,13 @@ export class ModuleLoader {
     timeoutMs: number = SETUP_TIMEOUT_MS,
   ): Promise<ActorConstructor> {
     await this.#loadUnlessKnown(reference, timeoutMs);
-    return this.#find(reference, 'actor', 'defineActor') as ActorConstructor;
+    return this.#find(reference, `actor ${reference.exportKey}`, 'defineActor') as ActorConstructor;
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the function. */
   async loadTask(reference: ClassReference): Promise<TaskBody> {
     await this.#loadUnlessKnown(reference, SETUP_TIMEOUT_MS);
-    return this.#find(reference, 'task', 'defineTask') as TaskBody;
+    return this.#find(reference, reference.exportKey, 'defineTask') as TaskBody;
   }
 
   async #loadUnlessKnown(
@@ -62,13 +62,13 @@ export class ModuleLoader {
 
   #find(
     { moduleUrl, exportKey }: ClassReference,
-    kind: string,
+    what: string,
     definer: string,
   ): ActorConstructor | TaskBody {
     const definition = this.#definitions.get(definitionKey(moduleUrl, exportKey));
     if (definition !== undefined) return definition;
     throw new RuntimeEnvSetupError(
-      `Module ${moduleUrl} was loaded but does not define ${kind} ${exportKey}. ` +
+      `Module ${moduleUrl} was loaded but does not define ${what}. ` +
         `Call ${definer}(import.meta, …) at the top level of the module, before anything it waits for.`,
     );
   }

@@ -19,5 +19,7 @@ describe("a peer's report", () => {
 });
 
 test('an unknown peer is refused before anything runs', () => {
-  expect(() => requirePeers(['erlang'])).toThrow('No peer "erlang"; there are: ray, moleculer.');
+  expect(() => requirePeers(['erlang'])).toThrow(
+    'No peer "erlang"; there are: ray, moleculer, piscina.',
+  );
 });

@@ -15,7 +15,8 @@ const FIND_PAUSE_MS = 50;
 const ENTRIES_MAX = 30;
 const VIEWS_MAX = 3;
 const VIOLATIONS_MAX = 20;
-const REST_MS = 30_000;
+/** What is held for a process that died is given up once it has been looked for in vain, by each way to it. */
+const REST_MS = 90_000;
 const REST_POLL_MS = 100;
 /** Between the operations of one strand: others want the processor too. */
 const PAUSE_MS = 2;

@@ -33,7 +33,7 @@ const DRIVERS = 3;
 const STRANDS = 4;
 const ROUND_SECONDS = 30;
 /** What is let go may take a while to be gone. */
-const CLEAR_MS = 30_000;
+const CLEAR_MS = 90_000;
 /**
  * Private memory may grow so much between the end of the first round and that of the last: engines keep heaps for
  * later, compiled code and pools of buffers. A leak of one object in a hundred would be far above it.

@@ -10,6 +10,8 @@ interface Borrowed {
   readonly ref: WeakRef<AnyObjectRef>;
   /** How often this process was given it. */
   received: number;
+  /** Values here, and on their way from here, that contain it. */
+  pins: number;
 }
 
 interface Lender {
@@ -70,8 +72,8 @@ export class BorrowedRefs {
     const { address } = lender;
     lender.ids.add(id);
     // Collected but not given back yet: what was received then counts still.
-    const received = (this.#refs.get(id)?.received ?? 0) + 1;
-    this.#refs.set(id, { ref: new WeakRef(ref), received });
+    const { received = 0, pins = 0 } = this.#refs.get(id) ?? {};
+    this.#refs.set(id, { ref: new WeakRef(ref), received: received + 1, pins });
     this.#collected.register(ref, { id, owner: address }, ref);
     return address;
   }
@@ -140,14 +142,34 @@ export class BorrowedRefs {
     return address === undefined ? null : addressRecord(address);
   }
 
-  /** The user is done with the ref before the garbage collector finds out. */
-  dispose(ref: AnyObjectRef): void {
+  /** A value with the ref inside was made: until `unpin` it is needed, whatever its user says. */
+  pin(ref: AnyObjectRef): void {
+    const known = this.#refs.get(ref.objectId as ObjectId);
+    if (known !== undefined) known.pins += 1;
+  }
+
+  unpin(ref: AnyObjectRef): void {
+    const known = this.#refs.get(ref.objectId as ObjectId);
+    if (known !== undefined && known.pins > 0) known.pins -= 1;
+  }
+
+  /**
+   * The user is done with the ref before the garbage collector finds out. False: values here hold it, so it goes when
+   * they are collected.
+   */
+  dispose(ref: AnyObjectRef): boolean {
     const id = ref.objectId;
-    if (id === undefined || ref.owner === undefined || !this.#collected.unregister(ref)) return;
+    if (id === undefined || ref.owner === undefined) return true;
     const known = this.#refs.get(id);
-    if (known?.ref.deref() !== ref) return;
+    if (known !== undefined && known.pins > 0) return false;
+    if (this.#collected.unregister(ref) && known?.ref.deref() === ref)
+      this.#giveBack(id, known, ref.owner);
+    return true;
+  }
+
+  #giveBack(id: ObjectId, known: Borrowed, owner: ProcessAddress): void {
     this.#refs.delete(id);
-    const lender = this.#lenderOf(ref.owner);
+    const lender = this.#lenderOf(owner);
     lender.ids.delete(id);
     this.#tellNow(lender);
     this.#tell(lender.address, [RECORD.release, [[id, known.received]]]);

@@ -273,7 +273,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress } {
-    if (ref.owner !== undefined) return { id: ref.id as ObjectId, owner: ref.owner };
+    if (ref.owner !== undefined) {
+      this.objects.borrowed.pin(ref);
+      return { id: ref.id as ObjectId, owner: ref.owner };
+    }
     this.objects.table.pin(ref);
     return { id: ref.id as ObjectId, owner: this.address };
   }
@@ -285,7 +288,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   unpin(pins: readonly Transferable[]): void {
     for (const pin of pins) {
       if (pin instanceof ArgumentRef) this.owned.drop(pin);
-      else if (isObjectRef(pin) && pin.owner === undefined) this.objects.table.unpin(pin);
+      else if (!isObjectRef(pin)) continue;
+      else if (pin.owner === undefined) this.objects.table.unpin(pin);
+      else this.objects.borrowed.unpin(pin);
     }
   }
 

@@ -2,6 +2,7 @@ import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
 import type { BlobId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
+import { isObjectRef, type AnyObjectRef } from '../objects/object-ref.ts';
 import { joinParts, Payload, rawPayload, rawValue } from '../objects/payload.ts';
 import {
   isStoredRecord,
@@ -24,6 +25,8 @@ export interface ValuesCore {
   collect(bytes: Uint8Array, sender: ProcessId): Transferable[];
   lend(pins: readonly Transferable[], borrower: ProcessId): void;
   unpin(pins: readonly Transferable[]): void;
+  /** Pins a ref that a value kept here contains. */
+  exportRef(ref: AnyObjectRef): unknown;
   /** The blob is being let go: nothing is to be told about it any more. */
   forgetStored(blobId: BlobId): void;
 }
@@ -180,6 +183,8 @@ export class ObjectValues {
     const found =
       encodedTransferables === undefined ? NONE : this.#core.collect(encodedTransferables, sender);
     if (owner !== undefined) return new StoredValue(blob, owner, found, this.#store.slotHint(blob));
+    // Unpinned when it is let go, like those of values that were made here.
+    for (const item of found) if (isObjectRef(item)) this.#core.exportRef(item);
     const stored = this.#own(blob, found);
     this.#noteCopies(blob);
     return stored;

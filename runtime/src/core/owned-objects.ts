@@ -112,8 +112,7 @@ export class OwnedObjects {
 
   dispose(ref: AnyObjectRef): void {
     if (ref.owner !== undefined) {
-      this.#core.objects.borrowed.dispose(ref);
-      ref.discard();
+      if (this.#core.objects.borrowed.dispose(ref)) ref.discard();
     } else if (this.#core.objects.table.isExported(ref)) {
       this.#core.objects.bequeath(ref);
     } else {

@@ -132,6 +132,17 @@ describe('references', () => {
     expect(await actor.keptSum()).toBe(LENGTH);
   });
 
+  it('of others that were disposed of stay as long as a value here holds them', async () => {
+    const actor = HolderActor.create();
+    const { ref } = await actor.putHere(LENGTH, 3);
+    const nest = put({ ref });
+    ref[Symbol.dispose]();
+    await actor.collect();
+    const { ref: held } = await nest;
+    expect((await get(held))[LENGTH - 1]).toBe(3);
+    expect(await actor.sum(held)).toBe(3 * LENGTH);
+  });
+
   it('that were disposed of leave the object to its borrowers', async () => {
     const actor = HolderActor.create();
     const ref = put(new Float32Array(LENGTH).fill(4));

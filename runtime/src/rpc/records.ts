@@ -14,7 +14,7 @@ export const RECORD = {
   open: 0,
   /** [call, port, call, method, args, options?, firstSegment?] */
   call: 1,
-  /** [cancel, call, reason]: reason is 'cancelled' or 'timeout'. */
+  /** [cancel, call, reason, recursive?]: reason is 'cancelled' or 'timeout'; `recursive`, to a task worker: what it submitted too. */
   cancel: 2,
   /** [credit, call, items]: the stream may have so many more items unread. */
   credit: 3,
@@ -38,11 +38,11 @@ export const RECORD = {
   /** [end, call, encodedError?] */
   end: 12,
   // between owner and borrower of an object
-  /** [fetch, call, objectId]: answered by result or failure when the object is ready. */
+  /** [fetch, call, objectIds]: answered by `fetched`, one or several, as the objects become ready. */
   fetch: 13,
-  /** [borrow, objectIds] */
+  /** [borrow, objectIds, borrower?, address?]: the sender holds them, or has passed them on to that borrower. */
   borrow: 14,
-  /** [release, objectIds] */
+  /** [release, [objectId, received][]]: given back; `received` says how often the sender was given it. */
   release: 15,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
   inspect: 16,

@@ -90,7 +90,7 @@ describe('modules of actors', () => {
       'throws.mjs': /no such luck/,
       'missing.mjs': /missing\.mjs/,
       'classless.mjs': /does not define actor Subject/,
-      'late.mjs': /before anything it waits for/,
+      'late.mjs': /before `await init\(\)`/,
     };
     for (const [name, message] of Object.entries(failing)) {
       await expect(valueOf(name), name).rejects.toMatchObject({

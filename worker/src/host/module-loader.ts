@@ -69,7 +69,7 @@ export class ModuleLoader {
     if (definition !== undefined) return definition;
     throw new RuntimeEnvSetupError(
       `Module ${moduleUrl} was loaded but does not define ${what}. ` +
-        `Call ${definer}(import.meta, …) at the top level of the module, before anything it waits for.`,
+        `Call ${definer}(import.meta, …) at the top level of the module, before \`await init()\` and all else that it waits for.`,
     );
   }
 

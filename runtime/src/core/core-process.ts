@@ -37,7 +37,7 @@ import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
 import { collectGarbage } from './garbage.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
-import { NodeStore } from './node-store.ts';
+import { NodeStore, type StorePlace } from './node-store.ts';
 import { ObjectExchange } from './object-exchange.ts';
 import { ObjectValues } from './object-values.ts';
 import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
@@ -51,6 +51,8 @@ export interface CoreOptions {
   token: string;
   /** The agent of this process's node, whose object store it may use; `store.useAgent` says it later. */
   agent?: ProcessAddress;
+  /** Where that store is, so that it can be opened without asking the agent first. */
+  storePlace?: StorePlace;
   clock: Clock;
   mintId: MintId;
   /** Connects to the control plane; called once, when it is first needed. */
@@ -103,7 +105,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.tasks = new TaskSubmitter(this);
   }
 
-  #createStore({ processId, clock, mintId, agent }: CoreOptions): NodeStore {
+  #createStore({ processId, clock, mintId, agent, storePlace }: CoreOptions): NodeStore {
     const store = new NodeStore({
       processId,
       clock,
@@ -115,7 +117,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       callFinished: () => this.callFinished(),
       warn: (message, error) => this.warn(message, error),
     });
-    store.useAgent(agent);
+    store.useAgent(agent, storePlace);
     return store;
   }
 

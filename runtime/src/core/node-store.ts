@@ -1,32 +1,30 @@
+import { assert } from '../assert.ts';
 import type { ChannelRecord } from '../channel/channel.ts';
-import {
-  ClusterUnavailableError,
-  ObjectStoreFullError,
-  type MantaError,
-} from '../errors/errors.ts';
+import { ClusterUnavailableError, ObjectStoreFullError } from '../errors/errors.ts';
 import type { BlobId, ObjectId, ProcessId } from '../ids.ts';
 import { blobRecord, slotFrom, type BlobDescriptor, type SlotAddress } from '../objects/blob.ts';
+import { joinParts } from '../objects/payload.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import { addressRecord } from '../rpc/address-record.ts';
 import { ask } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
+import { SharedStore } from '../shared-memory/shared-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { OpenedBytes, ProcessStore, ProcessStoreStatistics } from './process-store.ts';
 import { ProducedBlobs } from './produced-blobs.ts';
-import { attachmentFrom, type StoreAttachment } from './store-attachment.ts';
+import { RoomQueue, type PendingBlob, type WaitingBytes } from './room-queue.ts';
+import { attachmentFrom, type StorePlace } from './store-attachment.ts';
 import { answerAgent } from './store-answers.ts';
 
-export { attachmentRecord, type StoreAttachment } from './store-attachment.ts';
+export { attachmentRecord, type StoreAttachment, type StorePlace } from './store-attachment.ts';
 
 export interface NodeStoreOptions {
   clock: Clock;
   processId: ProcessId;
   mintBlobId(): BlobId;
   connect(address: ProcessAddress): Promise<PeerConnection>;
-  /** Default: the shared memory of the node (shared-memory/shared-store.ts). */
-  openStore?(attachment: StoreAttachment): Promise<ProcessStore>;
   collectGarbage(): Promise<void>;
   /** For the agent's questions about this process's objects: encoded. */
   describe(): Uint8Array;
@@ -36,18 +34,18 @@ export interface NodeStoreOptions {
   warn(message: string, error: unknown): void;
 }
 
-interface Attached {
-  readonly attachment: StoreAttachment;
+/** The store as this process has it open. */
+interface Opened {
+  readonly place: StorePlace;
+  readonly agent: ProcessAddress;
   readonly store: ProcessStore;
   readonly produced: ProducedBlobs;
-  connection: PeerConnection;
+  /** Once the agent knows that this process is attached. */
+  connection: PeerConnection | undefined;
 }
 
-interface WaitingBytes {
-  readonly bytes: Uint8Array;
-  readonly owner: ProcessAddress | undefined;
-  resolve(blob: BlobDescriptor): void;
-  reject(error: unknown): void;
+interface Attached extends Opened {
+  connection: PeerConnection;
 }
 
 /** Values that wait for room are in the heap: at most so many bytes of them, or the store's limit if that is more. */
@@ -63,35 +61,42 @@ const COLLECT_BYTES_MAX = 512 * 1024 * 1024;
 const RELEASE_DELAY_MS = 5;
 
 /**
- * This process's share in the store of its node. The agent is asked to attach when the store is first needed.
+ * This process's share in the store of its node, opened when it is first needed: at once where its place is known, else
+ * when the agent has told it. The agent learns of it meanwhile.
  *
- *             (1) useAgent               (2) attached
- *     without ────────────▶ available ─────────────────▶ attached
- *        ▲                      ▲  └── (3) refused ──┐      │
- *        └──────────────────────┼────────────────────┘      │
- *                               └──── (4) agent lost ───────┘
+ *             (1) useAgent               (2) first use, place known           (3) agent knows
+ *     without ────────────▶ available ──────────────────────────▶ opened ───────────────────▶ attached
+ *        ▲                      └────────── (4) place told by the agent ──────────────────────▶  │
+ *        └──────────────────────────── (5) refused, or agent lost ───────────────────────────────┘
  *
  * Without a store values live in the heap and travel in messages.
  */
 export class NodeStore {
   readonly #options: NodeStoreOptions;
+  readonly #room: RoomQueue;
   #agent: ProcessAddress | undefined;
-  #attached: Attached | undefined;
+  #place: StorePlace | undefined;
+  #opened: Opened | undefined;
   #attaching: Promise<Attached> | undefined;
-  #waiting: WaitingBytes[] = [];
-  #waitingBytes = 0;
-  #isPumping = false;
+  /** The agent is being asked to make room: who waits for it comes first. */
+  #isShort = false;
   #storedSinceCollection = 0;
   readonly #locating = new Map<BlobId, Promise<SlotAddress>>();
   readonly #releases = new Map<ProcessId, { agent: ProcessAddress; blobIds: BlobId[] }>();
 
   constructor(options: NodeStoreOptions) {
     this.#options = options;
+    this.#room = new RoomQueue({
+      store: (entry) => this.#storeWaiting(entry),
+      callStarted: () => options.callStarted(),
+      callFinished: () => options.callFinished(),
+    });
   }
 
-  /** The agent whose store this process may use. */
-  useAgent(agent: ProcessAddress | undefined): void {
+  /** The agent whose store this process may use. `place`: where the store is, so that it can be opened without asking. */
+  useAgent(agent: ProcessAddress | undefined, place?: StorePlace): void {
     this.#agent = agent;
+    this.#place = place;
   }
 
   get agent(): ProcessAddress | undefined {
@@ -104,11 +109,11 @@ export class NodeStore {
 
   /** Bytes of values that wait for room. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return this.#room.waitingBytes;
   }
 
   statistics(): ProcessStoreStatistics | undefined {
-    return this.#attached?.store.statistics();
+    return this.#opened?.store.statistics();
   }
 
   /** @throws MantaError when the agent cannot be reached, or the store not be opened. */
@@ -117,7 +122,8 @@ export class NodeStore {
   }
 
   #whenAttached(): Promise<Attached> {
-    if (this.#attached !== undefined) return Promise.resolve(this.#attached);
+    const opened = this.#opened;
+    if (isAttached(opened)) return Promise.resolve(opened);
     this.#attaching ??= this.#attach().finally(() => {
       this.#attaching = undefined;
     });
@@ -128,26 +134,53 @@ export class NodeStore {
     const agent = this.#agent;
     if (agent === undefined)
       throw new ClusterUnavailableError('This process has no node, and so no object store.');
-    const connection = await this.#options.connect(agent);
-    const attachment = attachmentFrom(await ask(connection, RECORD.storeAttach));
-    const store = await this.#openStore(attachment);
-    const attached = { attachment, store, produced: new ProducedBlobs(store), connection };
-    this.#attached = attached;
-    this.#listen(attached);
-    return attached;
+    try {
+      const connection = await this.#options.connect(agent);
+      const told = attachmentFrom(await ask(connection, RECORD.storeAttach));
+      const opened = this.#opened ?? this.#openAt(told, told.agent);
+      // Another store: what was written to the former is nobody's any more.
+      if (opened.place.directory !== told.directory)
+        throw new ClusterUnavailableError('The object store of this node was made anew.');
+      const attached = Object.assign(opened, { connection });
+      this.#listen(attached);
+      return attached;
+    } catch (error) {
+      if (this.#agent === agent && this.#opened !== undefined) this.#leave();
+      throw error;
+    }
   }
 
-  async #openStore(attachment: StoreAttachment): Promise<ProcessStore> {
-    const { openStore, processId, clock } = this.#options;
-    if (openStore !== undefined) return openStore(attachment);
-    const { SharedStore } = await import('../shared-memory/shared-store.ts');
-    return SharedStore.attach({ directory: attachment.directory, processId, clock });
+  /** Undefined: the agent has to be asked first. */
+  #open(): Opened | undefined {
+    if (this.#opened !== undefined) return this.#opened;
+    const [agent, place] = [this.#agent, this.#place];
+    if (agent === undefined || place === undefined) return undefined;
+    // When that fails, what the agent says is tried once more, and it is said why.
+    this.#place = undefined;
+    try {
+      this.#openAt(place, agent);
+    } catch (error) {
+      this.#options.warn('the object store of this node could not be opened at once', error);
+    }
+    this.#whenAttached().catch((error: unknown) =>
+      this.#options.warn('the object store of this node cannot be used', error),
+    );
+    return this.#opened;
+  }
+
+  #openAt(place: StorePlace, agent: ProcessAddress): Opened {
+    const { processId, clock } = this.#options;
+    const store = SharedStore.attach({ directory: place.directory, processId, clock });
+    const produced = new ProducedBlobs(store);
+    const { directory } = place;
+    this.#opened = { place: { directory }, agent, store, produced, connection: undefined };
+    return this.#opened;
   }
 
   #listen(attached: Attached): void {
     const { connection } = attached;
     connection.onRequest((record) => this.#answer(attached, record));
-    connection.onLost((reason) => void this.#agentLost(attached, reason));
+    connection.onLost(() => this.#agentLost(attached, connection));
   }
 
   #answer(attached: Attached, record: ChannelRecord): void {
@@ -158,54 +191,82 @@ export class NodeStore {
   }
 
   /** The connection broke, or the agent is gone: the one who comes back to the same store goes on. */
-  async #agentLost(attached: Attached, reason: MantaError): Promise<void> {
-    if (this.#attached !== attached) return;
-    try {
-      attached.connection = await this.#options.connect(attached.attachment.agent);
-      const again = attachmentFrom(await ask(attached.connection, RECORD.storeAttach));
-      if (again.directory !== attached.attachment.directory) throw reason;
-      this.#listen(attached);
-    } catch {
-      // Views that exist stay valid; the segments belong to nobody any more.
-      if (this.#attached === attached) this.#attached = undefined;
-      if (this.#agent === attached.attachment.agent) this.#agent = undefined;
-    }
+  #agentLost(attached: Opened, connection: PeerConnection): void {
+    if (this.#opened !== attached || attached.connection !== connection) return;
+    attached.connection = undefined;
+    // A failure was seen to: this process has no store then.
+    this.#whenAttached().catch(() => undefined);
+  }
+
+  /** Views that exist stay valid; the segments belong to nobody any more. */
+  #leave(): void {
+    this.#opened = undefined;
+    this.useAgent(undefined);
   }
 
   // ── storing ──────────────────────────────────────────────────────────────────────────────────────────────
   /**
-   * Copies the parts into shared memory. Undefined: there is no room now, or this process is not attached yet.
+   * Copies the parts into shared memory, when there is room now; else the bytes are kept in the heap until there is.
    * `owner`: when the blob will not be this process's own; the agent is told before anybody else.
+   * @throws ObjectStoreFullError at once when too much waits already; by rejection when the agent finds no room.
    */
   write(
     parts: readonly Uint8Array[],
     sizeBytes: number,
     owner?: ProcessAddress,
-  ): BlobDescriptor | undefined {
-    if (this.#attached === undefined || this.#waiting.length > 0) return undefined;
-    return this.#write(this.#attached, parts, sizeBytes, owner);
+  ): BlobDescriptor | PendingBlob {
+    const opened = this.#isShort ? undefined : this.#open();
+    const blob = opened && this.#writeNow(opened, parts, sizeBytes);
+    if (opened !== undefined && blob !== undefined) {
+      if (owner === undefined || this.#keep(opened, blob, owner)) return blob;
+      return { blob: this.#keepLater(opened, blob, owner), giveUp: () => undefined };
+    }
+    const limitBytes = Math.max(WAITING_BYTES_MAX, this.#opened?.store.limitBytes ?? 0);
+    return this.#room.add(joinParts(parts), owner, limitBytes);
   }
 
-  #write(
-    attached: Attached,
+  #writeNow(
+    opened: Opened,
     parts: readonly Uint8Array[],
     sizeBytes: number,
-    owner: ProcessAddress | undefined,
   ): BlobDescriptor | undefined {
-    const slot = attached.store.write(parts, sizeBytes);
+    const { agent, store, produced } = opened;
+    const slot = store.write(parts, sizeBytes);
     if (slot === undefined) return undefined;
-    const { agent } = attached.attachment;
     const blob: BlobDescriptor = { blobId: this.#options.mintBlobId(), sizeBytes, agent, slot };
-    attached.produced.add(blob.blobId, slot, sizeBytes, this.#options.clock.now());
-    if (owner !== undefined) {
-      const kept = [[blobRecord(blob), addressRecord(owner)]];
-      attached.connection.channel.send([RECORD.storeKeep, kept]);
-    }
-    this.#noteStored(attached, sizeBytes);
+    produced.add(blob.blobId, slot, sizeBytes, this.#options.clock.now());
+    this.#noteStored(opened, sizeBytes);
     return blob;
   }
 
-  #noteStored({ store }: Attached, sizeBytes: number): void {
+  /** False: the agent does not know this process yet. */
+  #keep(opened: Opened, blob: BlobDescriptor, owner: ProcessAddress): boolean {
+    opened.connection?.channel.send([
+      RECORD.storeKeep,
+      [[blobRecord(blob), addressRecord(owner)]],
+    ]);
+    return opened.connection !== undefined;
+  }
+
+  async #keepLater(
+    opened: Opened,
+    blob: BlobDescriptor,
+    owner: ProcessAddress,
+  ): Promise<BlobDescriptor> {
+    this.#options.callStarted();
+    try {
+      const attached = await this.#whenAttached();
+      this.#keep(attached, blob, owner);
+      return blob;
+    } catch (error) {
+      opened.produced.release([blob.blobId]);
+      throw error;
+    } finally {
+      this.#options.callFinished();
+    }
+  }
+
+  #noteStored({ store }: Opened, sizeBytes: number): void {
     this.#storedSinceCollection += sizeBytes;
     const share = Math.max(COLLECT_BYTES_MIN, Math.min(store.limitBytes / 8, COLLECT_BYTES_MAX));
     if (this.#storedSinceCollection < share) return;
@@ -213,66 +274,45 @@ export class NodeStore {
     setImmediate(() => void this.#options.collectGarbage().then(() => store.sweep()));
   }
 
-  /**
-   * For what `write` had no room for: the bytes are kept in the heap until there is. `bytes` must not change.
-   * @throws ObjectStoreFullError at once when too much waits already; by rejection when the agent finds no room.
-   */
-  writeLater(bytes: Uint8Array, owner?: ProcessAddress): Promise<BlobDescriptor> {
-    const sizeBytes = bytes.byteLength;
-    const limit = Math.max(WAITING_BYTES_MAX, this.#attached?.store.limitBytes ?? 0);
-    if (this.#waitingBytes > 0 && this.#waitingBytes + sizeBytes > limit) {
-      throw new ObjectStoreFullError(
-        `The object store of this node has no room, and values of ${this.#waitingBytes} bytes wait for it already. ` +
-          'Await some of the refs before you put more, drop refs, or give the node a larger object store.',
-      );
-    }
-    this.#waitingBytes += sizeBytes;
-    this.#options.callStarted();
-    const stored = new Promise<BlobDescriptor>((resolve, reject) => {
-      this.#waiting.push({ bytes, owner, resolve, reject });
-    });
-    if (!this.#isPumping) void this.#pump();
-    return stored;
-  }
-
   /** The agent becomes the owner of this object and has it on disk when this resolves. */
   async keepDurable(objectId: ObjectId, bytes: Uint8Array): Promise<void> {
-    const agent = this.#agent;
-    const blob =
-      this.write([bytes], bytes.byteLength, agent) ?? (await this.writeLater(bytes, agent));
+    const written = this.write([bytes], bytes.byteLength, this.#agent);
+    const blob = 'giveUp' in written ? await written.blob : written;
+    assert(blob !== undefined, 'a durable object is not given up');
     const { connection } = await this.#whenAttached();
     await ask(connection, RECORD.storeDurable, objectId, blobRecord(blob));
   }
 
-  async #pump(): Promise<void> {
-    this.#isPumping = true;
-    for (let entry = this.#waiting[0]; entry !== undefined; entry = this.#waiting[0]) {
-      try {
-        entry.resolve(await this.#store(entry));
-      } catch (error) {
-        entry.reject(error);
-      }
-      this.#waiting.shift();
-      this.#waitingBytes -= entry.bytes.byteLength;
-      this.#options.callFinished();
+  async #storeWaiting(entry: WaitingBytes): Promise<BlobDescriptor | undefined> {
+    try {
+      return await this.#makeRoomFor(entry);
+    } finally {
+      this.#isShort = false;
     }
-    this.#isPumping = false;
   }
 
-  async #store({ bytes, owner }: WaitingBytes): Promise<BlobDescriptor> {
+  async #makeRoomFor(entry: WaitingBytes): Promise<BlobDescriptor | undefined> {
+    const { bytes, owner } = entry;
     const size = bytes.byteLength;
     const attached = await this.#whenAttached();
-    const tryWrite = (): BlobDescriptor | undefined => this.#write(attached, [bytes], size, owner);
-    let blob = tryWrite();
-    if (blob !== undefined) return blob;
-    await this.#options.collectGarbage();
-    attached.store.sweep();
-    blob = tryWrite();
-    for (let attempt = 0; blob === undefined && attempt < ROOM_ATTEMPTS; attempt += 1) {
-      await ask(attached.connection, RECORD.storeNeed, size);
-      blob = tryWrite();
+    const steps = [
+      async (): Promise<void> => {
+        this.#isShort = true;
+        await this.#options.collectGarbage();
+        attached.store.sweep();
+      },
+      ...Array.from({ length: ROOM_ATTEMPTS }, () => async (): Promise<void> => {
+        await ask(attached.connection, RECORD.storeNeed, size);
+      }),
+    ];
+    for (const makeRoom of [undefined, ...steps]) {
+      await makeRoom?.();
+      if (entry.isGivenUp) return undefined;
+      const blob = this.#writeNow(attached, [bytes], size);
+      if (blob === undefined) continue;
+      if (owner !== undefined) this.#keep(await this.#whenAttached(), blob, owner);
+      return blob;
     }
-    if (blob !== undefined) return blob;
     throw new ObjectStoreFullError(
       `No room for ${size} bytes in the object store of this node: others took what was freed. Try again later.`,
     );
@@ -288,11 +328,13 @@ export class NodeStore {
   /** The bytes, when they are in this node's memory where the value says; else ask `locate`. */
   open(stored: StoredValue): OpenedBytes | undefined {
     const { slot, blob } = stored;
-    if (slot === undefined || this.#attached === undefined) return undefined;
-    const opened = this.#attached.store.open(slot, blob.sizeBytes);
-    if (opened === undefined) stored.slot = undefined;
-    else this.#attached.produced.used(blob.blobId, this.#options.clock.now());
-    return opened;
+    if (slot === undefined) return undefined;
+    const opened = this.#open();
+    if (opened === undefined) return undefined;
+    const bytes = opened.store.open(slot, blob.sizeBytes);
+    if (bytes === undefined) stored.slot = undefined;
+    else opened.produced.used(blob.blobId, this.#options.clock.now());
+    return bytes;
   }
 
   /**
@@ -322,7 +364,7 @@ export class NodeStore {
   // ── letting go ───────────────────────────────────────────────────────────────────────────────────────────
   /** The owner's blob is not needed any more; `copies`: agents that may have it, beside its producer. */
   release(blob: BlobDescriptor, copies: readonly ProcessAddress[]): void {
-    const isOwn = this.#attached?.produced.release([blob.blobId]).length === 1;
+    const isOwn = this.#opened?.produced.release([blob.blobId]).length === 1;
     const agents = isOwn ? copies : [blob.agent, ...copies];
     for (const agent of agents) {
       if (isOwn && agent.processId === blob.agent.processId) continue;
@@ -353,9 +395,11 @@ export class NodeStore {
   }
 
   close(): void {
-    const attached = this.#attached;
-    this.#attached = undefined;
-    this.#agent = undefined;
-    attached?.store.close();
+    const opened = this.#opened;
+    this.#leave();
+    opened?.store.close();
   }
 }
+
+const isAttached = (opened: Opened | undefined): opened is Attached =>
+  opened?.connection !== undefined;

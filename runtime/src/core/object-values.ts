@@ -1,3 +1,4 @@
+import { assert } from '../assert.ts';
 import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
 import type { BlobId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
@@ -37,6 +38,14 @@ interface Remains {
   readonly blob: BlobDescriptor | undefined;
 }
 
+/** A value that there is no room for in the store yet. */
+export interface WaitingValue {
+  /** Undefined: given up before it was stored. */
+  readonly stored: Promise<StoredValue | undefined>;
+  /** Nobody needs it any more: it makes room for others that wait. */
+  giveUp(): void;
+}
+
 /** A value as it goes into a record. */
 export type OutgoingValue = Uint8Array | StoredRecord;
 
@@ -63,15 +72,14 @@ export class ObjectValues {
 
   // ── keeping ──────────────────────────────────────────────────────────────────────────────────────────────
   /**
-   * Encodes a value that this process will own. The refs inside stay exported until it is collected. A promise: there
-   * is no room for it in the store yet.
+   * Encodes a value that this process will own. The refs inside stay exported until it is collected.
    * @throws SerializationError naming the path of what cannot be kept. ObjectStoreFullError: too much waits for room.
    */
-  keep(value: unknown, path: string): Payload | StoredValue | Promise<StoredValue> {
+  keep(value: unknown, path: string): Payload | StoredValue | WaitingValue {
     return this.keepEncoded(this.#core.codec.encodeParts(value, path));
   }
 
-  keepEncoded(encoded: EncodedParts): Payload | StoredValue | Promise<StoredValue> {
+  keepEncoded(encoded: EncodedParts): Payload | StoredValue | WaitingValue {
     const { parts, sizeBytes, transferables } = encoded;
     if (sizeBytes < STORED_BYTES_MIN || !this.#store.isAvailable) {
       const payload = new Payload(joinParts(parts), transferables);
@@ -79,11 +87,16 @@ export class ObjectValues {
         this.#collected.register(payload, { transferables, blob: undefined });
       return payload;
     }
-    const blob = this.#store.write(parts, sizeBytes);
-    if (blob !== undefined) return this.#own(blob, transferables);
-    return this.#store
-      .writeLater(joinParts(parts))
-      .then((stored) => this.#own(stored, transferables));
+    const written = this.#store.write(parts, sizeBytes);
+    if (!('giveUp' in written)) return this.#own(written, transferables);
+    return {
+      giveUp: () => written.giveUp(),
+      stored: written.blob.then((blob) => {
+        if (blob !== undefined) return this.#own(blob, transferables);
+        this.#core.unpin(transferables);
+        return undefined;
+      }),
+    };
   }
 
   #own(blob: BlobDescriptor, transferables: readonly Transferable[]): StoredValue {
@@ -121,14 +134,14 @@ export class ObjectValues {
       this.#handTransferables(transferables, receiver);
       return joinParts(parts);
     }
-    const blob = this.#store.write(parts, sizeBytes, caller.address);
-    const describe = (stored: BlobDescriptor): StoredRecord => {
+    const written = this.#store.write(parts, sizeBytes, caller.address);
+    const describe = (stored: BlobDescriptor | undefined): StoredRecord => {
+      assert(stored !== undefined, 'a result is not given up');
       const encoded = this.#encodeTransferables(transferables);
       this.#handTransferables(transferables, receiver);
       return storedRecord(stored, undefined, encoded);
     };
-    if (blob !== undefined) return describe(blob);
-    return this.#store.writeLater(joinParts(parts), caller.address).then(describe);
+    return 'giveUp' in written ? written.blob.then(describe) : describe(written);
   }
 
   /** Refs of ours in the value are lent to the receiver as they leave. */

@@ -10,7 +10,7 @@ import type { Transferable } from '../serialization/transferable.ts';
 import type { ValueCodec } from '../serialization/value-codec.ts';
 import type { NodeStore } from './node-store.ts';
 import type { ObjectExchange } from './object-exchange.ts';
-import type { ObjectValues } from './object-values.ts';
+import type { ObjectValues, WaitingValue } from './object-values.ts';
 
 interface OwnedCore extends RefOwnerRuntime {
   readonly objects: ObjectExchange;
@@ -42,19 +42,23 @@ export interface ObjectDescription {
 /** What happens to objects beside being made and sent: they are kept, dropped, freed, lost. */
 export class OwnedObjects {
   readonly #core: OwnedCore;
+  readonly #waiting = new WeakMap<AnyObjectRef, WaitingValue>();
 
   constructor(core: OwnedCore) {
     this.#core = core;
   }
 
   /** The ref stands for a value that was kept, or that waits for room. */
-  keep<T>(ref: ObjectRef<T>, kept: Payload | StoredValue | Promise<StoredValue>): ObjectRef<T> {
-    if (!(kept instanceof Promise)) {
+  keep<T>(ref: ObjectRef<T>, kept: Payload | StoredValue | WaitingValue): ObjectRef<T> {
+    if (!('giveUp' in kept)) {
       ref.resolve(kept);
       return ref;
     }
-    kept.then(
+    this.#waiting.set(ref as AnyObjectRef, kept);
+    kept.stored.then(
       (stored) => {
+        this.#waiting.delete(ref as AnyObjectRef);
+        if (stored === undefined) return;
         if (ref.state === REF_STATE.pending) ref.resolve(stored);
         else this.#core.values.drop(stored);
       },
@@ -107,6 +111,8 @@ export class OwnedObjects {
   drop(ref: AnyObjectRef): void {
     const { content } = ref;
     ref.discard();
+    this.#waiting.get(ref)?.giveUp();
+    this.#waiting.delete(ref);
     if (content instanceof StoredValue) this.#core.values.drop(content);
   }
 

@@ -3,10 +3,14 @@ import { parseId, type NodeId } from '../ids.ts';
 import { addressFrom, addressRecord, type AddressRecord } from '../rpc/address-record.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
-/** What a process needs to know of its node's store: the agent's answer to `storeAttach`, as an AttachmentRecord. */
-export interface StoreAttachment {
-  /** Of the store; see shared-memory/shared-store.ts. */
+/** Where a node's store is. */
+export interface StorePlace {
+  /** See shared-memory/shared-store.ts. */
   readonly directory: string;
+}
+
+/** What a process needs to know of its node's store: the agent's answer to `storeAttach`, as an AttachmentRecord. */
+export interface StoreAttachment extends StorePlace {
   readonly nodeId: NodeId;
   readonly limitBytes: number;
   /** The agent as others reach it; with `nodeId`. */

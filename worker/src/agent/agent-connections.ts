@@ -2,6 +2,7 @@ import { assert } from '@manta/runtime/assert';
 import type { Channel, ChannelRecord, ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
+import type { StorePlace } from '@manta/runtime/core/node-store';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
@@ -98,6 +99,12 @@ export class AgentConnections {
   /** What must be removed when the agent cannot do it itself. */
   get directories(): readonly string[] {
     return this.store?.directories ?? [];
+  }
+
+  get storePlace(): StorePlace {
+    const { store } = this;
+    assert(store !== undefined, 'a node has a store once it is open');
+    return { directory: store.place.directory };
   }
 
   get objectStore(): ObjectStoreState | undefined {

@@ -273,6 +273,7 @@ export class NodeAgent {
         machineId: machineId(),
         isolation,
         agent: this.connections.address,
+        storePlace: this.connections.storePlace,
         socketDirectory: options.folders.sockets,
         moduleCacheDirectory: options.folders.cache,
         ...(options.tcpHost === undefined ? {} : { tcpHost: options.tcpHost }),

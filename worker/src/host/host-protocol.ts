@@ -1,3 +1,4 @@
+import type { StorePlace } from '@manta/runtime/core/node-store';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { ActorSpec, Isolation, ProcessAddress } from '@manta/runtime/wire/messages';
@@ -18,6 +19,8 @@ export interface HostConfiguration {
   isolation: Isolation;
   /** The agent, whose store of objects the host attaches to when it first needs it. */
   agent: ProcessAddress;
+  /** Where that store is. */
+  storePlace: StorePlace;
   /** Directory for this host's Unix socket. */
   socketDirectory: string;
   /** Where compiled TypeScript modules are kept, by content. */

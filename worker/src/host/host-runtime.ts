@@ -68,7 +68,7 @@ export class HostRuntime {
   }
 
   #createCore(): CoreProcess {
-    const { clusterId, processId, machineId, nodeId, token, brokerAddress, agent } =
+    const { clusterId, processId, machineId, nodeId, token, brokerAddress, agent, storePlace } =
       this.#configuration;
     const core: CoreProcess = new CoreProcess({
       clusterId,
@@ -78,6 +78,7 @@ export class HostRuntime {
       nodeId,
       token,
       agent,
+      storePlace,
       clock: systemClock,
       mintId: createIdMint((bytes) => randomFillSync(bytes)),
       connectTransport: async (): Promise<Transport> => {

@@ -128,10 +128,10 @@ export class StoreProcess {
   }
 
   async put(bytes: Uint8Array, owner?: ProcessAddress): Promise<BlobDescriptor> {
-    return (
-      this.nodeStore.write([bytes], bytes.byteLength, owner) ??
-      (await this.nodeStore.writeLater(bytes, owner))
-    );
+    const written = this.nodeStore.write([bytes], bytes.byteLength, owner);
+    const blob = 'giveUp' in written ? await written.blob : written;
+    assert(blob !== undefined, 'nobody gave it up');
+    return blob;
   }
 
   /** A copy, so that nothing stays pinned for longer than it takes. */

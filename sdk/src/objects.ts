@@ -193,6 +193,11 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
   return Promise.resolve();
 }
 
+/** The call that makes a lost value again, else the one that makes it. */
+function attemptOf(ref: AnyObjectRef): AnyObjectRef {
+  return (ref.runtime as unknown as Core).lineage.describe(ref)?.attempt ?? ref;
+}
+
 /**
  * Best effort; a finished call is not touched.
  * @param options about tasks alone, an actor's process is not killed for one call: `force` kills the worker of a
@@ -203,9 +208,10 @@ export function cancel(
   what: ObjectRef<any> | ObjectRefStream<any>,
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
-  if (what instanceof TaskCall) what.task.submitter.cancel(what, options);
-  else if (what instanceof RuntimeStream) what.cancel(options);
-  else if (what instanceof ActorCall) what.caller.cancel(what, 'cancelled');
+  const call = isObjectRef(what) ? attemptOf(what) : what;
+  if (call instanceof TaskCall) call.task.submitter.cancel(call, options);
+  else if (call instanceof RuntimeStream) call.cancel(options);
+  else if (call instanceof ActorCall) call.caller.cancel(call, 'cancelled');
   else if (!isObjectRef(what)) {
     throw new InvalidArgumentError(
       `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,

@@ -125,6 +125,14 @@ async function explainRef(what: AnyObjectRef): Promise<Answer> {
   if (what.state === REF_STATE.failed) {
     return { state: 'failed', since: now, reason: `It failed: ${String(what.content)}` };
   }
+  const again = currentSession().core.lineage.describe(what);
+  if (again !== undefined) {
+    const { reason, ...answer } =
+      again.attempt === undefined
+        ? { state: 'waiting-for-dependencies', since: now, reason: '' }
+        : await explainRef(again.attempt);
+    return { ...answer, reason: `${again.text} ${reason}`.trimEnd() };
+  }
   if (what instanceof TaskCall) {
     const { lease, ...task } = await explainTask(what);
     return lease === undefined ? task : withReasonOf(lease, task);

@@ -364,6 +364,7 @@ export class HeadServer {
       this.#detector.forget(nodeId);
       this.#outboxes.get(nodeId)?.close();
       this.#outboxes.delete(nodeId);
+      this.#options.transport.publish(this.#subjects.nodeDied, encodeControl({ nodeId }));
     }
   }
 

@@ -13,6 +13,7 @@ import type {
   ObjectId,
   ProcessId,
 } from '../ids.ts';
+import { Lineage, lineageLimitBytes } from '../lineage/lineage.ts';
 import { isObjectRef, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
@@ -38,9 +39,11 @@ import { ActorRegistry } from './actor-registry.ts';
 import { collectGarbage } from './garbage.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
 import { NodeStore, type StorePlace } from './node-store.ts';
+import { NodeDeaths } from './node-deaths.ts';
 import { ObjectExchange } from './object-exchange.ts';
 import { ObjectValues } from './object-values.ts';
 import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
+import { PendingWork } from './pending-work.ts';
 
 export interface CoreOptions {
   clusterId: ClusterId;
@@ -53,6 +56,8 @@ export interface CoreOptions {
   agent?: ProcessAddress;
   /** Where that store is, so that it can be opened without asking the agent first. */
   storePlace?: StorePlace;
+  /** What may be kept to make lost objects again. Default: MANTA_LINEAGE_BYTES, else 1 GiB. */
+  lineageBytes?: number;
   clock: Clock;
   mintId: MintId;
   /** Connects to the control plane; called once, when it is first needed. */
@@ -65,8 +70,6 @@ export interface CoreOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** While work is pending, one timer keeps the process alive. */
-const KEEP_ALIVE_MS = 2 ** 30;
 
 /**
  * What every process that calls actors or owns objects has (Ray calls it the core worker): connections to other
@@ -81,13 +84,14 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly store: NodeStore;
   readonly values: ObjectValues;
   readonly owned: OwnedObjects;
+  readonly lineage: Lineage;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handleCounts = new Map<ActorCaller, number>();
-  #pendingWork = 0;
-  #keepAlive: NodeJS.Timeout | undefined;
+  readonly #pendingWork = new PendingWork();
+  readonly #nodeDeaths: NodeDeaths;
   #closed = false;
 
   constructor(options: CoreOptions) {
@@ -102,6 +106,14 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.store = this.#createStore(options);
     this.values = new ObjectValues(this, this.store, this.objects.blobs);
     this.owned = new OwnedObjects(this);
+    this.lineage = new Lineage(this, options.lineageBytes ?? lineageLimitBytes(process.env));
+    this.objects.onLost = (ref, reason) => this.lineage.lost(ref, reason);
+    this.#nodeDeaths = new NodeDeaths({
+      transport: () => this.transport(),
+      subject: subjectsOf(options.clusterId).nodeDied,
+      onDied: (nodeId) => this.objects.blobs.sources.nodeDied(nodeId),
+      warn: (message, error) => this.warn(message, error),
+    });
     this.tasks = new TaskSubmitter(this);
   }
 
@@ -252,6 +264,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   noteStored(ref: AnyObjectRef, stored: StoredValue): void {
     this.objects.noteStored(ref, stored);
+    this.lineage.placed(ref, stored);
   }
 
   forgetStored(blobId: BlobId): void {
@@ -289,10 +302,12 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   unpin(pins: readonly Transferable[]): void {
     for (const pin of pins) {
-      if (pin instanceof ArgumentRef) this.owned.drop(pin);
-      else if (!isObjectRef(pin)) continue;
-      else if (pin.owner === undefined) this.objects.table.unpin(pin);
-      else this.objects.borrowed.unpin(pin);
+      if (pin instanceof ArgumentRef) {
+        if (!pin.isKept) this.owned.drop(pin);
+      } else if (isObjectRef(pin)) {
+        if (pin.owner === undefined) this.objects.table.unpin(pin);
+        else this.objects.borrowed.unpin(pin);
+      }
     }
   }
 
@@ -319,6 +334,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   fetch(ref: AnyObjectRef): void {
     this.objects.fetch(ref);
+  }
+
+  refetch(ref: AnyObjectRef): void {
+    this.objects.refetch(ref);
+  }
+
+  /** This process owns values on other nodes. */
+  watchNodes(): void {
+    this.#nodeDeaths.watch();
   }
 
   dispose(ref: AnyObjectRef): void {
@@ -369,21 +393,16 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   callStarted(): void {
-    this.#pendingWork += 1;
-    if (this.#pendingWork === 1) {
-      this.#keepAlive ??= setInterval(() => undefined, KEEP_ALIVE_MS);
-      this.#keepAlive.ref();
-    }
+    this.#pendingWork.started();
   }
 
   callFinished(): void {
-    this.#pendingWork -= 1;
-    if (this.#pendingWork === 0) this.#keepAlive?.unref();
+    this.#pendingWork.finished();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#keepAlive);
+    this.#pendingWork.close();
     this.tasks.close(new ClusterUnavailableError('This process has left the cluster (shutdown).'));
     this.actors.closeAll();
     this.objects.close();

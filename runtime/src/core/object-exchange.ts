@@ -1,5 +1,10 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import { ObjectLostError, OwnerDiedError, ProtocolError } from '../errors/errors.ts';
+import {
+  ObjectLostError,
+  OwnerDiedError,
+  ProtocolError,
+  type MantaError,
+} from '../errors/errors.ts';
 import { parseId, type BlobId, type ObjectId, type ProcessId } from '../ids.ts';
 import { BlobOwner } from '../objects/blob-owner.ts';
 import {
@@ -51,10 +56,10 @@ export class ObjectExchange {
   readonly blobs: BlobOwner;
   readonly borrowed: BorrowedRefs;
   /**
-   * An object of ours whose value is gone for good. True: it is being made again (the ref then gets its new value by
-   * `resolve` or `reject`); false: it fails with ObjectLostError.
+   * An object of ours whose value is gone for good. Undefined: it is being made again (the ref then gets its new value
+   * by `resolve` or `reject`); else what it fails with.
    */
-  onLost: (ref: AnyObjectRef) => boolean = () => false;
+  onLost: (ref: AnyObjectRef, reason: string) => MantaError | undefined = lostForGood;
   readonly #core: ExchangeCore;
   readonly #fetcher: ObjectFetcher;
   /** Refs of ours whose value is stored. */
@@ -72,7 +77,7 @@ export class ObjectExchange {
     this.#core = core;
     this.blobs = new BlobOwner({
       connect: (agent) => core.connect(agent),
-      onLost: (blobId) => this.#blobLost(blobId),
+      onLost: (blobId, reason) => this.#blobLost(blobId, reason),
     });
     this.borrowed = new BorrowedRefs(core.clock, {
       tell: (owner, record) => this.#tell(owner, record),
@@ -234,24 +239,21 @@ export class ObjectExchange {
   }
 
   /** The last copy of a blob of ours is gone. */
-  #blobLost(blobId: BlobId): void {
+  #blobLost(blobId: BlobId, reason: string): void {
     const ref = this.#stored.get(blobId)?.deref();
     this.#stored.delete(blobId);
     const { content } = ref ?? {};
     if (ref === undefined || !(content instanceof StoredValue)) return;
     if (content.blob.blobId !== blobId) return;
-    this.lose(ref, undefined);
+    this.lose(ref, reason);
   }
 
-  lose(ref: AnyObjectRef, cause: unknown): void {
-    if (ref.state !== REF_STATE.ready) return;
-    if (ref.owner === undefined && this.onLost(ref)) {
-      ref.reopen();
-      return;
-    }
-    ref.lose(
-      new ObjectLostError(`Every copy of object ${ref.id} is lost.`, { cause: cause ?? undefined }),
-    );
+  /** `reason`: in words. */
+  lose(ref: AnyObjectRef, reason: string): void {
+    if (ref.state !== REF_STATE.ready || ref.owner !== undefined) return;
+    const failure = this.onLost(ref, reason);
+    if (failure === undefined) ref.reopen();
+    else ref.lose(failure);
   }
 
   // ── deaths ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -313,6 +315,10 @@ export class ObjectExchange {
   close(): void {
     this.#isClosed = true;
   }
+}
+
+function lostForGood(ref: AnyObjectRef, reason: string): ObjectLostError {
+  return new ObjectLostError(`Every copy of object ${ref.id} is lost: ${reason}.`);
 }
 
 function ownerGone(owner: ProcessAddress, cause: unknown): OwnerDiedError {

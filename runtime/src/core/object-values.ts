@@ -30,6 +30,8 @@ export interface ValuesCore {
   exportRef(ref: AnyObjectRef): unknown;
   /** The blob is being let go: nothing is to be told about it any more. */
   forgetStored(blobId: BlobId): void;
+  /** This process owns values on other nodes. */
+  watchNodes(): void;
 }
 
 /** What is left to do when nobody needs a kept value any more. */
@@ -200,6 +202,7 @@ export class ObjectValues {
     for (const item of found) if (isObjectRef(item)) this.#core.exportRef(item);
     const stored = this.#own(blob, found);
     this.#noteCopies(blob);
+    if (blob.agent.nodeId !== this.#store.agent?.nodeId) this.#core.watchNodes();
     return stored;
   }
 

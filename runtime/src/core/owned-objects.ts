@@ -6,6 +6,7 @@ import { RECORD } from '../rpc/records.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import type { Lineage } from '../lineage/lineage.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ValueCodec } from '../serialization/value-codec.ts';
 import type { NodeStore } from './node-store.ts';
@@ -15,6 +16,7 @@ import type { ObjectValues, WaitingValue } from './object-values.ts';
 interface OwnedCore extends RefOwnerRuntime {
   readonly objects: ObjectExchange;
   readonly values: ObjectValues;
+  readonly lineage: Lineage;
   readonly store: NodeStore;
   readonly codec: ValueCodec;
   unpin(pins: readonly Transferable[]): void;
@@ -22,7 +24,10 @@ interface OwnedCore extends RefOwnerRuntime {
 }
 
 /** A large argument of one call: nobody else has this ref, so its value goes with the call. */
-export class ArgumentRef extends ObjectRef<unknown> {}
+export class ArgumentRef extends ObjectRef<unknown> {
+  /** The call may have to run again, to make its result anew: the value stays as long as that may be. */
+  isKept = false;
+}
 
 /** An object as `manta memory` and listObjects show it. */
 export interface ObjectDescription {
@@ -102,7 +107,7 @@ export class OwnedObjects {
       if (MantaError.is(error, 'OwnerDiedError') || MantaError.is(error, 'ObjectFreedError'))
         ref.lose(error);
       else if (!MantaError.is(error, 'ObjectLostError')) throw error;
-      else if (ref.owner === undefined) this.#core.objects.lose(ref, error);
+      else if (ref.owner === undefined) this.#core.objects.lose(ref, (error as MantaError).message);
       else this.#core.objects.refetch(ref);
     }
   }
@@ -136,6 +141,7 @@ export class OwnedObjects {
       ref.discard();
       return;
     }
+    this.#core.lineage.freed(ref);
     this.#core.objects.table.free(ref);
     this.drop(ref);
   }

@@ -11,7 +11,7 @@ export interface BlobOwnerOptions {
   /** How this process reaches an agent; a rejection means that the agent's process is gone or unreachable. */
   connect(agent: ProcessAddress): Promise<{ readonly channel: Pick<Channel, 'send'> }>;
   /** The last copy of a blob is gone; who waited for it has been told. */
-  onLost(blobId: BlobId): void;
+  onLost(blobId: BlobId, reason: string): void;
 }
 
 /** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing). */
@@ -21,7 +21,9 @@ export class BlobOwner {
 
   constructor(options: BlobOwnerOptions) {
     this.#options = options;
-    this.sources = new BlobSources({ onLost: (blobId) => options.onLost(blobId) });
+    this.sources = new BlobSources({
+      onLost: (blobId, reason) => options.onLost(blobId, reason),
+    });
   }
 
   /** Handles the records of this part; false for those of others. @throws ProtocolError */

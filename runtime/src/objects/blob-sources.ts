@@ -42,11 +42,13 @@ interface Entry {
   /** Sources that failed an asker. */
   readonly refusals: Map<ProcessId, Map<NodeId, Refusals>>;
   readonly counters: Map<NodeId, number>;
+  /** What became of the copy that was lost last. */
+  lastLoss: string;
 }
 
 export interface BlobSourcesOptions {
   /** The last copy of a blob is gone; who waited for it has been told. */
-  onLost?: (blobId: BlobId) => void;
+  onLost?: (blobId: BlobId, reason: string) => void;
 }
 
 /**
@@ -66,7 +68,7 @@ export interface BlobSourcesOptions {
  */
 export class BlobSources {
   readonly #entries = new Map<BlobId, Entry>();
-  readonly #onLost: (blobId: BlobId) => void;
+  readonly #onLost: (blobId: BlobId, reason: string) => void;
 
   constructor({ onLost = () => undefined }: BlobSourcesOptions = {}) {
     this.#onLost = onLost;
@@ -86,6 +88,7 @@ export class BlobSources {
         waiting: new Map(),
         refusals: new Map(),
         counters: new Map(),
+        lastLoss: 'no copy of it is left',
       };
       this.#entries.set(blob.blobId, entry);
     }
@@ -130,7 +133,8 @@ export class BlobSources {
     endPull(entry, asker);
     entry.waiting.delete(asker);
     entry.waiting.set(asker, waiter);
-    if (nodeId !== undefined && entry.copies.has(nodeId)) this.#strike(blobId, entry, nodeId);
+    if (nodeId !== undefined && entry.copies.has(nodeId))
+      this.#strike(blobId, entry, nodeId, 'missing');
     else this.#serve(blobId, entry);
   }
 
@@ -167,7 +171,7 @@ export class BlobSources {
     endPull(entry, asker);
     const agent = entry.copies.get(nodeId)?.agent;
     if (failure === 'missing') {
-      this.#strike(blobId, entry, nodeId);
+      this.#strike(blobId, entry, nodeId, 'missing');
       return undefined;
     }
     if (agent !== undefined) refuse(entry, asker, nodeId);
@@ -187,12 +191,12 @@ export class BlobSources {
   /** That node has this blob no more. */
   missing(blobId: BlobId, nodeId: NodeId): void {
     const entry = this.#entries.get(blobId);
-    if (entry !== undefined) this.#strike(blobId, entry, nodeId);
+    if (entry !== undefined) this.#strike(blobId, entry, nodeId, 'missing');
   }
 
   /** All that the node had is gone. */
   nodeDied(nodeId: NodeId): void {
-    for (const [blobId, entry] of this.#entries) this.#strike(blobId, entry, nodeId);
+    for (const [blobId, entry] of this.#entries) this.#strike(blobId, entry, nodeId, 'died');
   }
 
   /** The process is gone, with what it pulled. */
@@ -204,13 +208,14 @@ export class BlobSources {
     }
   }
 
-  #strike(blobId: BlobId, entry: Entry, nodeId: NodeId): void {
+  #strike(blobId: BlobId, entry: Entry, nodeId: NodeId, why: 'missing' | 'died'): void {
     const copy = entry.copies.get(nodeId);
     if (copy === undefined) return;
     entry.copies.delete(nodeId);
     entry.counters.delete(nodeId);
     for (const asker of copy.pulls) entry.grants.delete(asker);
     for (const refusals of entry.refusals.values()) refusals.delete(nodeId);
+    entry.lastLoss = why === 'died' ? `node ${nodeId} died` : `node ${nodeId} has it no more`;
     this.#serve(blobId, entry);
   }
 
@@ -219,7 +224,7 @@ export class BlobSources {
     if (entry.copies.size === 0) {
       if (this.#entries.get(blobId) === entry) this.#entries.delete(blobId);
       refuseAll(entry, 'no copy of it is left');
-      this.#onLost(blobId);
+      this.#onLost(blobId, entry.lastLoss);
       return;
     }
     for (const [asker, waiter] of entry.waiting) {

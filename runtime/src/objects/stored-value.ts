@@ -1,4 +1,5 @@
 import { ProtocolError } from '../errors/errors.ts';
+import type { ValueRecipe } from '../lineage/recipe.ts';
 import { addressFrom, addressRecord, type AddressRecord } from '../rpc/address-record.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
@@ -24,6 +25,8 @@ export class StoredValue {
   slot: SlotAddress | undefined;
   /** The bytes, in a process that has no store. */
   bytes: Uint8Array | undefined = undefined;
+  /** How it can be made again when it is lost. */
+  recipe: ValueRecipe | undefined = undefined;
   /** The refs and handles inside in encoded form, once it has been sent somewhere. */
   encodedTransferables: Uint8Array | undefined = undefined;
 

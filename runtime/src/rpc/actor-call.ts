@@ -1,10 +1,12 @@
 import { TaskCancelledError, TaskTimeoutError, type MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
+import type { Maker } from '../lineage/recipe.ts';
 import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
+import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { MethodInfo } from './caller-core.ts';
-import type { CallOptions } from './call-options.ts';
+import { optionsAgain, type CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -33,6 +35,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   stream: ObjectRefStream<unknown> | undefined = undefined;
   /** Items to drop because an earlier attempt delivered them. */
   skipItems = 0;
+  /** Times that it was refused because an argument was lost. */
+  argumentLosses = 0;
   unlisten: (() => void) | undefined = undefined;
 
   constructor(caller: ActorCaller, method: MethodInfo, values: unknown[], retries: number) {
@@ -67,6 +71,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       this.fail(error);
       return;
     }
+    this.#remember(content);
     this.finish();
     if (this.stream !== undefined) this.stream.finish();
     this.resolve(content);
@@ -87,7 +92,31 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       this.connection?.channel.send([RECORD.credit, this.number, 1]);
       return;
     }
-    this.openStream().push(this.#contentOf(value));
+    const stream = this.openStream();
+    const content = this.#contentOf(value);
+    this.#remember(content, stream.received);
+    stream.push(content);
+  }
+
+  #remember(content: Content, item?: number): void {
+    if (content instanceof StoredValue) this.caller.core.lineage.keep(content, this, item);
+  }
+
+  /** How this call is made once more. */
+  maker(): Maker {
+    const { caller, method, options } = this;
+    return {
+      name: `${caller.className}.${method.name} of actor ${caller.actorId}`,
+      option: 'maxTaskRetries',
+      maxRetries: options?.maxTaskRetries ?? caller.settings.maxTaskRetries,
+      again: (values, pins, retriesLeft) => {
+        const call = new ActorCall(caller, method, values, retriesLeft);
+        call.options = optionsAgain(options);
+        if (pins.length > 0) call.pins = pins;
+        caller.again(call);
+        return call;
+      },
+    };
   }
 
   onEnd(encodedError: Uint8Array | undefined): void {

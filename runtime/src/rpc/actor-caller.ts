@@ -5,18 +5,19 @@ import {
   TaskError,
 } from '../errors/errors.ts';
 import type { ActorId } from '../ids.ts';
-import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
 import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
-import { prepareArguments, type PreparedArguments } from './arguments.ts';
+import { pendingDependencies, prepareArguments } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
 import { awaitDependencies, sendCall, takeSent, watchCall } from './call-steps.ts';
 import type { CallerCore, CallerSettings, MethodInfo } from './caller-core.ts';
+import { mayGoAgain } from './lost-arguments.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -129,11 +130,16 @@ export class ActorCaller {
     if (prepared.pins.length > 0) call.pins = prepared.pins;
     if (options !== undefined)
       call.unlisten = watchCall(options, this.core.clock, (reason) => this.cancel(call, reason));
-    this.#accept(call, prepared);
+    this.#accept(call, prepared.dependencies);
     return call;
   }
 
-  #accept(call: ActorCall, prepared?: PreparedArguments): void {
+  /** A finished call is made once more. */
+  again(call: ActorCall): void {
+    this.#accept(call, pendingDependencies(call.values ?? []));
+  }
+
+  #accept(call: ActorCall, dependencies: readonly AnyObjectRef[] = []): void {
     this.#unfinished += 1;
     if (this.#unfinished === 1) this.core.callStarted();
     if (this.#state === 'dead') {
@@ -151,8 +157,7 @@ export class ActorCaller {
       call.fail(backpressureError(this.settings));
       return;
     }
-    if (prepared !== undefined && prepared.dependencies.length > 0)
-      awaitDependencies(call, prepared.dependencies, () => this.#flush());
+    if (dependencies.length > 0) awaitDependencies(call, dependencies, () => this.#flush());
     if (this.#state === 'open' && this.queue.isEmpty && call.phase === 'queued') {
       this.#send(call);
       return;
@@ -175,7 +180,13 @@ export class ActorCaller {
   }
 
   #send(call: ActorCall): void {
-    sendCall(call, this.#connection as PeerConnection, this.#port, this.core);
+    const missing = call.plain ? [] : pendingDependencies(call.values ?? []);
+    if (missing.length === 0) {
+      sendCall(call, this.#connection as PeerConnection, this.#port, this.core);
+      return;
+    }
+    this.queue.putBack(call);
+    awaitDependencies(call, missing, () => this.#flush());
   }
 
   cancel(call: ActorCall, reason: 'cancelled' | 'timeout'): void {
@@ -192,6 +203,11 @@ export class ActorCaller {
     if (error instanceof ActorUnavailableError) {
       if (ran) this.#onKilled(call, error);
       else this.#onRefused(call);
+      return;
+    }
+    if (!ran && mayGoAgain(error, call.values, call, this.core)) {
+      this.queue.requeue(call);
+      this.#flush();
       return;
     }
     const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;

@@ -127,6 +127,11 @@ function addPayload(wire: WireArguments, payload: Payload, index: number): void 
   wire.args.push(null);
 }
 
+/** The refs among the values that are not ready: they were not at the call, or are being made again. */
+export function pendingDependencies(values: readonly unknown[]): AnyObjectRef[] {
+  return values.filter(isObjectRef).filter(({ state }) => state === REF_STATE.pending);
+}
+
 /** The error of the first dependency that failed: the call then fails with it and does not run. */
 export function failedDependency(values: readonly unknown[]): { error: unknown } | undefined {
   for (const value of values) {

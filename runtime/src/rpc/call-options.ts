@@ -54,6 +54,13 @@ export function checkCallOptions(options: CallOptions): CallOptions {
   return options;
 }
 
+/** For a call that is made once more, to make its lost result again: nobody waits, and nobody else may answer. */
+export function optionsAgain(options: CallOptions | undefined): CallOptions | undefined {
+  if (options === undefined) return undefined;
+  const { timeoutMs: _timeout, signal: _signal, idempotencyKey: _key, ...kept } = options;
+  return kept;
+}
+
 /** What the callee has to know; undefined when everything is as usual. */
 export function recordOptions(
   options: CallOptions | undefined,

@@ -30,6 +30,12 @@ export class CallQueue {
     this.#calls.push(call);
   }
 
+  /** What `take` gave waits for an argument that is being made again: it is the first again. */
+  putBack(call: ActorCall): void {
+    this.#calls = [call, ...this.#calls.slice(this.#head)];
+    this.#head = 0;
+  }
+
   /** The call was sent and goes again. */
   requeue(call: ActorCall): void {
     call.phase = 'queued';

@@ -1,5 +1,6 @@
 import type { ActorId, ProcessId } from '../ids.ts';
-import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import type { MakingCall } from '../lineage/lineage.ts';
+import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -24,6 +25,10 @@ export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   refresh(actorId: ActorId): void;
   receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
   unpin(pins: readonly Transferable[]): void;
+  /** What made a stored value is remembered, so that it can be made again. */
+  readonly lineage: { keep(stored: StoredValue, call: MakingCall, item?: number): void };
+  /** The callee could not read the value of this borrowed ref: its owner says what became of it. */
+  refetch(ref: AnyObjectRef): void;
   /** One more / one fewer call under way: keeps the process alive meanwhile. */
   callStarted(): void;
   callFinished(): void;

@@ -1,7 +1,9 @@
 import type { MantaError } from '../errors/errors.ts';
 import type { ProcessId } from '../ids.ts';
+import type { Maker } from '../lineage/recipe.ts';
 import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
-import type { CallOptions } from '../rpc/call-options.ts';
+import { StoredValue } from '../objects/stored-value.ts';
+import { optionsAgain, type CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
@@ -33,6 +35,8 @@ export interface TaskExtras {
   stream: ObjectRefStream<unknown> | undefined;
   /** Items to drop because an earlier attempt delivered them. */
   skipItems: number;
+  /** Times that it was refused because an argument was lost. */
+  argumentLosses: number;
   /** Ends watching the timeout and the signal. */
   unlisten: (() => void) | undefined;
   /** One of several that were at a worker when it died: goes alone, so that the next death has one culprit. */
@@ -73,6 +77,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       pins: undefined,
       stream: undefined,
       skipItems: 0,
+      argumentLosses: 0,
       unlisten: undefined,
       isSuspect: false,
       memoryKills: 0,
@@ -115,6 +120,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       this.fail(error);
       return;
     }
+    this.#remember(content);
     this.finish();
     this.extras?.stream?.finish();
     this.resolve(content);
@@ -147,7 +153,33 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       this.#grant(1);
       return;
     }
-    this.openStream().push(this.#contentOf(value, this.lease as TaskLease));
+    const stream = this.openStream();
+    const content = this.#contentOf(value, this.lease as TaskLease);
+    this.#remember(content, stream.received);
+    stream.push(content);
+  }
+
+  #remember(content: Content, item?: number): void {
+    if (content instanceof StoredValue) this.task.submitter.core.lineage.keep(content, this, item);
+  }
+
+  /** How this task is run once more. */
+  maker(): Maker {
+    const { task, number } = this;
+    const options = optionsAgain(this.extras?.options);
+    return {
+      name: `task ${task.name}`,
+      option: 'maxRetries',
+      maxRetries: task.definition.maxRetries,
+      again: (values, pins, retriesLeft) => {
+        const call = new TaskCall(task, values, number);
+        call.retriesLeft = retriesLeft;
+        if (pins.length > 0) call.extra().pins = pins;
+        if (options !== undefined) call.extra().options = options;
+        task.submitter.again(call);
+        return call;
+      },
+    };
   }
 
   onEnd(encodedError: Uint8Array | undefined): void {

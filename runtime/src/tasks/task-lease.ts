@@ -1,5 +1,5 @@
 import { ActorUnavailableError, type MantaError } from '../errors/errors.ts';
-import { isObjectRef } from '../objects/object-ref.ts';
+import { isObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { Payload } from '../objects/payload.ts';
 import { failedDependency, wireArguments } from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
@@ -16,6 +16,8 @@ export interface LeaseOwner {
   changed(): void;
   /** Its worker gives the task back; it did not run. */
   givenBack(call: TaskCall): void;
+  /** One of its arguments is being made again. */
+  waits(call: TaskCall): void;
   /** Its worker, or the way to it, is gone. In the order in which they were sent: the first was the one that ran. */
   lost(lease: TaskLease, calls: TaskCall[]): void;
   /** No worker was started. */
@@ -194,6 +196,10 @@ export class TaskLease {
     const connection = this.connection as PeerConnection;
     const values = call.values as unknown[];
     const { task } = call;
+    if (values.some(isPending)) {
+      this.#owner.waits(call);
+      return;
+    }
     call.phase = TASK_PHASE.sent;
     let record: unknown[];
     let segments: Uint8Array[] | undefined;
@@ -338,5 +344,8 @@ export class TaskLease {
 
 /** A task that was never measured is taken for a long one: nothing is sent behind it. */
 const estimateMs = (task: TaskFunction): number => task.runMs ?? LEASE_LIMITS.backlogMs + 1;
+
+const isPending = (value: unknown): boolean =>
+  isObjectRef(value) && value.state === REF_STATE.pending;
 
 const isStructured = (value: unknown): boolean => value instanceof Payload || isObjectRef(value);

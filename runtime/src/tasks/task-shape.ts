@@ -14,6 +14,8 @@ export interface ShapeOwner {
   request(shape: TaskShape): TaskLease;
   /** The lease is over: its process stays for others, or ends. */
   end(lease: TaskLease, how: 'return' | 'kill'): void;
+  /** Holds the task back until its arguments are there. */
+  hold(call: TaskCall): void;
   /** Finds out why the worker is gone, then repeats the task or fails it. */
   judge(call: TaskCall, lease: TaskLease): void;
   /** Calls `pump` again after a while. */
@@ -65,6 +67,10 @@ export class TaskShape implements LeaseOwner {
   givenBack(call: TaskCall): void {
     if (isOver(call)) return;
     this.addFirst([call]);
+  }
+
+  waits(call: TaskCall): void {
+    this.#owner.hold(call);
   }
 
   lost(lease: TaskLease, calls: TaskCall[]): void {

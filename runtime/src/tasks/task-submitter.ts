@@ -3,10 +3,11 @@ import { MantaError, TaskError } from '../errors/errors.ts';
 import type { ActorId, JobId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
-import { failedDependency, prepareArguments } from '../rpc/arguments.ts';
+import { failedDependency, pendingDependencies, prepareArguments } from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { watchCall } from '../rpc/call-steps.ts';
+import { mayGoAgain } from '../rpc/lost-arguments.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { TaskCounts } from '../wire/job-messages.ts';
@@ -148,6 +149,11 @@ export class TaskSubmitter implements ShapeOwner {
     return call;
   }
 
+  /** A finished task runs once more. */
+  again(call: TaskCall): void {
+    this.#accept(call, pendingDependencies(call.values ?? []));
+  }
+
   #mintNumber(): number {
     const number = FIRST_NUMBER + this.#nextNumber;
     this.#nextNumber = (this.#nextNumber + 1) % FIRST_NUMBER;
@@ -164,14 +170,21 @@ export class TaskSubmitter implements ShapeOwner {
     } else if (call.extras?.options?.signal?.aborted === true) {
       call.fail(cancelledError(call));
     } else if (dependencies.length > 0) {
-      this.#hold(call, dependencies);
+      this.hold(call, dependencies);
     } else {
       this.#ready(call);
     }
   }
 
   /** Held back until every ref among its arguments is there; others of its shape pass it by. */
-  #hold(call: TaskCall, dependencies: readonly AnyObjectRef[]): void {
+  hold(
+    call: TaskCall,
+    dependencies: readonly AnyObjectRef[] = pendingDependencies(call.values ?? []),
+  ): void {
+    if (dependencies.length === 0) {
+      this.#ready(call);
+      return;
+    }
     let missing = dependencies.length;
     call.phase = TASK_PHASE.waiting;
     this.#waiting.add(call);
@@ -180,7 +193,7 @@ export class TaskSubmitter implements ShapeOwner {
         missing -= 1;
         if (missing > 0 || call.phase !== TASK_PHASE.waiting) return;
         this.#waiting.delete(call);
-        this.#ready(call);
+        this.hold(call);
       },
     };
     for (const dependency of dependencies) dependency.addWaiter(waiter);
@@ -292,6 +305,10 @@ export class TaskSubmitter implements ShapeOwner {
     if (call.phase === TASK_PHASE.done) return;
     if (isLeaseOver) {
       call.task.shape.addFirst([call]);
+      return;
+    }
+    if (refusedBy !== undefined && mayGoAgain(error, call.values, call.extra(), this.core)) {
+      this.hold(call);
       return;
     }
     const rule = call.extras?.options?.retryExceptions ?? call.task.definition.retryExceptions;

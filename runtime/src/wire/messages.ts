@@ -118,6 +118,10 @@ export const ProcessAddress = v.object({
 });
 export type ProcessAddress = v.InferOutput<typeof ProcessAddress>;
 
+/** `event.node-died` */
+export const NodeDied = v.object({ nodeId: id('node') });
+export type NodeDied = v.InferOutput<typeof NodeDied>;
+
 export const ActorState = v.picklist(['pending', 'alive', 'restarting', 'dead']);
 export type ActorState = v.InferOutput<typeof ActorState>;
 

@@ -47,6 +47,8 @@ export interface Subjects {
   jobLogs(jobId: JobId): string;
   /** `{epoch}`: a head has started; agents report again and processes hold again. */
   readonly headStarted: string;
+  /** A node is dead: what it stored is lost. */
+  readonly nodeDied: string;
 }
 
 export function subjectsOf(clusterId: string): Subjects {
@@ -61,5 +63,6 @@ export function subjectsOf(clusterId: string): Subjects {
     processChannel: (processId) => `${root}.process.${processId}.channel`,
     jobLogs: (jobId) => `${root}.job.${jobId}.logs`,
     headStarted: `${root}.event.head-started`,
+    nodeDied: `${root}.event.node-died`,
   };
 }

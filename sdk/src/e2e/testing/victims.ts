@@ -1,0 +1,44 @@
+import { waitFor } from '@manta/runtime/testing/wait-for';
+import { get, type ObjectRef, type TaskOptions, wait } from '@manta/sdk';
+import type { TestCluster, TestNode } from '@manta/sdk/testing';
+import { coreOf } from './core.ts';
+
+/** Work goes to that node as long as it lives. */
+export const at = ({ nodeId }: Pick<TestNode, 'nodeId'>): Pick<TaskOptions, 'scheduling'> => ({
+  scheduling: { nodeId, soft: true },
+});
+
+/** Nodes that a test kills; what runs there runs elsewhere afterwards. */
+export class Victims {
+  readonly #cluster: TestCluster;
+
+  constructor(cluster: TestCluster) {
+    this.#cluster = cluster;
+  }
+
+  add(): Promise<TestNode> {
+    return this.#cluster.addNode({ cpus: 4 });
+  }
+
+  /** The nodes that stay and that this program is not on. */
+  others(ref: ObjectRef<unknown>): TestNode[] {
+    const own = coreOf(ref).store.agent?.nodeId;
+    return this.#cluster.nodes.filter(({ nodeId }) => nodeId !== own);
+  }
+}
+
+/** Until the values are there, wherever that is: nothing is brought to this node. */
+export async function ready(refs: readonly ObjectRef<unknown>[]): Promise<void> {
+  await wait(refs, { numReturns: refs.length, fetchLocal: false });
+}
+
+/** The first value of each array. */
+export async function firstsOf(refs: readonly ObjectRef<Float32Array>[]): Promise<number[]> {
+  return (await get(refs)).map((values) => values[0] ?? Number.NaN);
+}
+
+/** Until this program knows that the value of a ref is not there any more. */
+export const known = (ref: ObjectRef<unknown>, state: 'pending' | 'failed'): Promise<unknown> =>
+  waitFor(() => (ref as unknown as { state: number }).state === (state === 'pending' ? 0 : 2), {
+    describe: `the ref is ${state}`,
+  });

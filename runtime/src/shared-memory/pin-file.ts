@@ -63,7 +63,10 @@ export class PinFile {
 
   private nextIndex(): number {
     if (this.used === capacityOf(this.fileBytes)) this.grow();
-    return PINS.headerWords + 2 * this.used++;
+    const index = PINS.headerWords + 2 * this.used++;
+    // Before anything is pinned there: who looks for pins reads no further.
+    this.file.words.store(PINS.used, this.used);
+    return index;
   }
 
   private grow(): void {
@@ -118,7 +121,9 @@ export class ForeignPinFile {
   forEachPin(callback: (segmentId: number, page: number) => void): boolean {
     const capacity = this.file.words.load(PINS.capacity);
     if (capacity === 0) return false;
-    const wordCount = PINS.headerWords + 2 * capacity;
+    const used = this.file.words.load(PINS.used);
+    if (used === 0) return true;
+    const wordCount = PINS.headerWords + 2 * Math.min(used, capacity);
     if (wordCount > this.file.words.length && !this.reopen(wordCount)) return false;
     const words = this.file.words.loadMany(0, wordCount);
     for (let index: number = PINS.headerWords; index < wordCount; index += 2) {

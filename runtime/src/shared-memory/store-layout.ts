@@ -3,7 +3,7 @@
  *
  * ```
  * control              magic, version, limit (low, high), number of changes to the set of pin files
- * pins-<processId>     magic, version, capacity, account | pairs of (segment, first page + 1), segment 0 = empty
+ * pins-<processId>     magic, version, capacity, account, used | pairs of (segment, first page + 1), segment 0 = empty
  * segment-<n>          magic, version, state, pages, owner | generation of each page | length of each slot | data
  * making-<processId>-… a segment that is not complete yet
  * ```
@@ -11,7 +11,7 @@
  * Each word has one writer at a time, save the number of changes, which only processes that map it add to. So nothing
  * has to be repaired when a process dies between two writes.
  */
-export const STORE_VERSION = 1;
+export const STORE_VERSION = 2;
 
 /** Slots are multiples of this: of the page of every machine we map memory on (4 or 16 KiB). */
 export const SLOT_PAGE_BYTES = 16 * 1024;
@@ -35,6 +35,8 @@ export const PINS = {
   capacity: 2,
   /** Pages of all segment files of the process, header and tables included. */
   account: 3,
+  /** Only so many pairs were ever used: those behind them are empty. */
+  used: 4,
 } as const;
 
 export const SEGMENT = {

@@ -1,20 +1,17 @@
-import type { Channel, ChannelPeer, ChannelRecord } from '../channel/channel.ts';
+import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { openChannel } from '../channel/open-channel.ts';
 import type { MantaError } from '../errors/errors.ts';
 import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
-import type {
-  ActorId,
-  BlobId,
-  ClusterId,
-  JobId,
-  MintId,
-  NodeId,
-  ObjectId,
-  ProcessId,
-} from '../ids.ts';
+import type { ActorId, BlobId, JobId, ObjectId, ProcessId } from '../ids.ts';
 import { Lineage, lineageLimitBytes } from '../lineage/lineage.ts';
-import { isObjectRef, type AnyObjectRef, type RefOwnerRuntime } from '../objects/object-ref.ts';
+import { DurableRef } from '../objects/durable-ref.ts';
+import {
+  isObjectRef,
+  type AnyObjectRef,
+  type ExportedRef,
+  type RefOwnerRuntime,
+} from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
@@ -36,38 +33,16 @@ import type { TaskCounts } from '../wire/job-messages.ts';
 import { Acknowledgement, ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
+import type { CoreOptions } from './core-options.ts';
 import { collectGarbage } from './garbage.ts';
+import { HandleCounts } from './handle-counts.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
-import { NodeStore, type StorePlace } from './node-store.ts';
+import { NodeStore } from './node-store.ts';
 import { NodeDeaths } from './node-deaths.ts';
 import { ObjectExchange } from './object-exchange.ts';
 import { ObjectValues } from './object-values.ts';
 import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
 import { PendingWork } from './pending-work.ts';
-
-export interface CoreOptions {
-  clusterId: ClusterId;
-  processId: ProcessId;
-  role: ChannelPeer['role'];
-  machineId: string;
-  nodeId?: NodeId | undefined;
-  token: string;
-  /** The agent of this process's node, whose object store it may use; `store.useAgent` says it later. */
-  agent?: ProcessAddress;
-  /** Where that store is, so that it can be opened without asking the agent first. */
-  storePlace?: StorePlace;
-  /** What may be kept to make lost objects again. Default: MANTA_LINEAGE_BYTES, else 1 GiB. */
-  lineageBytes?: number;
-  clock: Clock;
-  mintId: MintId;
-  /** Connects to the control plane; called once, when it is first needed. */
-  connectTransport(): Promise<Transport>;
-  /** How others reach the objects of this process. */
-  address: ProcessAddress;
-  /** Makes a handle from what the codec received. */
-  reviveHandle(data: unknown): unknown;
-  warn(message: string, error: unknown): void;
-}
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -89,9 +64,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly waits = new TaskWaits();
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
-  readonly #handleCounts = new Map<ActorCaller, number>();
+  readonly #handles = new HandleCounts();
   readonly #pendingWork = new PendingWork();
-  readonly #nodeDeaths: NodeDeaths;
+  readonly #nodeDeaths = new NodeDeaths(this);
   #closed = false;
 
   constructor(options: CoreOptions) {
@@ -108,12 +83,6 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.owned = new OwnedObjects(this);
     this.lineage = new Lineage(this, options.lineageBytes ?? lineageLimitBytes(process.env));
     this.objects.onLost = (ref, reason) => this.lineage.lost(ref, reason);
-    this.#nodeDeaths = new NodeDeaths({
-      transport: () => this.transport(),
-      subject: subjectsOf(options.clusterId).nodeDied,
-      onDied: (nodeId) => this.objects.blobs.sources.nodeDied(nodeId),
-      warn: (message, error) => this.warn(message, error),
-    });
     this.tasks = new TaskSubmitter(this);
   }
 
@@ -235,10 +204,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   // ── values ───────────────────────────────────────────────────────────────────────────────────────────────
   #revive(kind: TransferKind, data: unknown): unknown {
     if (kind === 'handle') return this.options.reviveHandle(data);
-    const { id, owner } = (data ?? {}) as { id: ObjectId; owner: ProcessAddress };
+    const { id, owner, isDurable } = (data ?? {}) as ExportedRef;
     if (typeof id !== 'string' || typeof owner?.processId !== 'string')
       throw new ProtocolError('A malformed ref.');
-    return this.objects.revive(id, owner);
+    return this.objects.revive(id, owner, isDurable === true);
   }
 
   receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue {
@@ -287,13 +256,12 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     return this.owned.keep(new ArgumentRef(this), this.values.keepEncoded(encoded));
   }
 
-  exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress } {
-    if (ref.owner !== undefined) {
-      this.objects.borrowed.pin(ref);
-      return { id: ref.id as ObjectId, owner: ref.owner };
-    }
-    this.objects.table.pin(ref);
-    return { id: ref.id as ObjectId, owner: this.address };
+  exportRef(ref: AnyObjectRef): ExportedRef {
+    const { owner } = ref;
+    if (owner === undefined) this.objects.table.pin(ref);
+    else this.objects.borrowed.pin(ref);
+    const exported = { id: ref.id as ObjectId, owner: owner ?? this.address };
+    return ref instanceof DurableRef ? { ...exported, isDurable: true } : exported;
   }
 
   lend(pins: readonly Transferable[], borrower: ProcessId): void {
@@ -355,22 +323,16 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   // ── handles ──────────────────────────────────────────────────────────────────────────────────────────────
   handleMade(caller: ActorCaller): void {
-    this.#handleCounts.set(caller, (this.#handleCounts.get(caller) ?? 0) + 1);
+    this.#handles.made(caller);
   }
 
   handleDropped(caller: ActorCaller): void {
-    const count = (this.#handleCounts.get(caller) ?? 1) - 1;
-    if (count > 0) {
-      this.#handleCounts.set(caller, count);
-      return;
-    }
-    this.#handleCounts.delete(caller);
-    if (!this.#closed) this.actors.drop(caller);
+    if (this.#handles.dropped(caller) && !this.#closed) this.actors.drop(caller);
   }
 
   /** False once the last handle of this caller is gone. */
   hasHandles(caller: ActorCaller): boolean {
-    return this.#handleCounts.has(caller);
+    return this.#handles.has(caller);
   }
 
   // ── for the parts ────────────────────────────────────────────────────────────────────────────────────────

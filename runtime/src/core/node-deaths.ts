@@ -1,12 +1,14 @@
-import type { NodeId } from '../ids.ts';
+import type { ClusterId } from '../ids.ts';
+import type { BlobSources } from '../objects/blob-sources.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transport } from '../transport/transport.ts';
 import { NodeDied } from '../wire/messages.ts';
+import { subjectsOf } from '../wire/subjects.ts';
 
-export interface NodeDeathsOptions {
+interface NodeDeathsCore {
+  readonly options: { clusterId: ClusterId };
+  readonly objects: { blobs: { sources: BlobSources } };
   transport(): Promise<Transport>;
-  subject: string;
-  onDied(nodeId: NodeId): void;
   warn(message: string, error: unknown): void;
 }
 
@@ -15,23 +17,25 @@ export interface NodeDeathsOptions {
  * does no harm: who then tries to read such a value finds out.
  */
 export class NodeDeaths {
-  readonly #options: NodeDeathsOptions;
+  readonly #core: NodeDeathsCore;
   #isWatching = false;
 
-  constructor(options: NodeDeathsOptions) {
-    this.#options = options;
+  constructor(core: NodeDeathsCore) {
+    this.#core = core;
   }
 
   watch(): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    const { transport, subject, onDied, warn } = this.#options;
-    transport().then(
-      (connected) =>
-        connected.subscribe(subject, (payload) => onDied(decodeControl(NodeDied, payload).nodeId)),
+    const { options, objects } = this.#core;
+    this.#core.transport().then(
+      (transport) =>
+        transport.subscribe(subjectsOf(options.clusterId).nodeDied, (payload) =>
+          objects.blobs.sources.nodeDied(decodeControl(NodeDied, payload).nodeId),
+        ),
       (error: unknown) => {
         this.#isWatching = false;
-        warn('the deaths of nodes cannot be heard of', error);
+        this.#core.warn('the deaths of nodes cannot be heard of', error);
       },
     );
   }

@@ -7,6 +7,7 @@ import {
 } from '../errors/errors.ts';
 import { parseId, type BlobId, type ObjectId, type ProcessId } from '../ids.ts';
 import { BlobOwner } from '../objects/blob-owner.ts';
+import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import {
   isObjectRef,
   ObjectRef,
@@ -113,14 +114,16 @@ export class ObjectExchange {
     }
   }
 
-  revive(id: ObjectId, owner: ProcessAddress): AnyObjectRef {
+  revive(id: ObjectId, owner: ProcessAddress, isDurable: boolean): AnyObjectRef {
     if (owner.processId === this.#core.address.processId) return this.table.find(id);
     const known = this.borrowed.find(id);
     if (known !== undefined) {
       if (this.#sender !== undefined) this.borrowed.received(id);
       return known;
     }
-    const ref: AnyObjectRef = new ObjectRef<unknown>(this.#core.runtime);
+    const ref: AnyObjectRef = isDurable
+      ? new DurableRef<unknown>(this.#core.runtime)
+      : new ObjectRef<unknown>(this.#core.runtime);
     ref.objectId = id;
     ref.owner = this.borrowed.add(ref, id, owner);
     // A third process has counted us at the owner, unless it died before its word got there: so we say so, too.
@@ -303,8 +306,9 @@ export class ObjectExchange {
     if (owner !== undefined) {
       const error = ownerGone(owner, undefined);
       for (const ref of this.borrowed.ownerDied(processId)) {
-        if (ref.content instanceof StoredValue) ref.lose(error);
-        else ref.reject(error);
+        const failure = ownerDiedError(ref, error);
+        if (ref.content instanceof StoredValue) ref.lose(failure);
+        else ref.reject(failure);
       }
     }
     this.#core.clock.after(LAST_WORDS_MS, () => this.table.releaseAllOf(processId), {

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
+import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
 import { joinParts, Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
@@ -88,7 +89,7 @@ export class OwnedObjects {
         'A durable object cannot hold refs: their objects end with their owners.',
       );
     }
-    const ref = new ObjectRef<T>(this.#core);
+    const ref = new DurableRef<T>(this.#core);
     const id = this.#core.mintObjectId();
     ref.objectId = id;
     ref.owner = this.#core.objects.borrowed.add(ref as AnyObjectRef, id, agent);
@@ -105,7 +106,7 @@ export class OwnedObjects {
     } catch (error) {
       if (ref.content !== content) return;
       if (MantaError.is(error, 'OwnerDiedError') || MantaError.is(error, 'ObjectFreedError'))
-        ref.lose(error);
+        ref.lose(ownerDiedError(ref, error as MantaError));
       else if (!MantaError.is(error, 'ObjectLostError')) throw error;
       else if (ref.owner === undefined) this.#core.objects.lose(ref, (error as MantaError).message);
       else this.#core.objects.refetch(ref);

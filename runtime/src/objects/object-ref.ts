@@ -10,6 +10,14 @@ import { StoredValue } from './stored-value.ts';
 /** What a ready ref holds. */
 export type Content = Primitive | Payload | StoredValue;
 
+/** A ref on its way to another process. */
+export interface ExportedRef {
+  id: ObjectId;
+  owner: ProcessAddress;
+  /** The owner is an agent, which has the object on its disk. */
+  isDurable?: boolean;
+}
+
 /** What a ref asks of the process it lives in (core/core-process.ts). */
 export interface RefOwnerRuntime {
   /** Told when code here waits for a ref: a task that does gives up its CPUs meanwhile. */
@@ -26,7 +34,7 @@ export interface RefOwnerRuntime {
    */
   bringLocal(ref: AnyObjectRef): Promise<void>;
   /** The ref is about to leave this process inside a value: its owner must keep the object until it is taken over. */
-  exportRef(ref: AnyObjectRef): { id: ObjectId; owner: ProcessAddress };
+  exportRef(ref: AnyObjectRef): ExportedRef;
   /** Somebody here wants the value of a borrowed ref. */
   fetch(ref: AnyObjectRef): void;
   /** The user is done with this ref; others may still hold theirs. */

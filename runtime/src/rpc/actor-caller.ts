@@ -1,9 +1,4 @@
-import {
-  ActorUnavailableError,
-  ClusterUnavailableError,
-  MantaError,
-  TaskError,
-} from '../errors/errors.ts';
+import { ActorUnavailableError, ClusterUnavailableError, MantaError } from '../errors/errors.ts';
 import type { ActorId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
@@ -12,10 +7,10 @@ import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
 import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
-import { pendingDependencies, prepareArguments } from './arguments.ts';
+import { pendingDependencies } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
-import { awaitDependencies, sendCall, takeSent, watchCall } from './call-steps.ts';
+import { awaitDependencies, prepareCall, sendCall, takeSent } from './call-steps.ts';
 import type { CallerCore, CallerSettings, MethodInfo } from './caller-core.ts';
 import { mayGoAgain } from './lost-arguments.ts';
 import { LostCalls } from './lost-calls.ts';
@@ -106,8 +101,7 @@ export class ActorCaller {
 
   // ── calls ────────────────────────────────────────────────────────────────────────────────────────────────
   submit(method: MethodInfo, args: unknown[]): ActorCall {
-    for (const arg of args)
-      if (!isPrimitive(arg)) return this.#submitPrepared(method, args, undefined);
+    for (const arg of args) if (!isPrimitive(arg)) return this.#prepare(method, args, undefined);
     const call = new ActorCall(this, method, args, this.settings.maxTaskRetries);
     call.plain = true;
     this.#accept(call);
@@ -115,22 +109,12 @@ export class ActorCaller {
   }
 
   submitWith(method: MethodInfo, args: unknown[], options: CallOptions): ActorCall {
-    return this.#submitPrepared(method, args, checkCallOptions(options));
+    return this.#prepare(method, args, checkCallOptions(options));
   }
 
-  #submitPrepared(
-    method: MethodInfo,
-    args: unknown[],
-    options: CallOptions | undefined,
-  ): ActorCall {
-    const retries = options?.maxTaskRetries ?? this.settings.maxTaskRetries;
-    const prepared = prepareArguments(args, this.core);
-    const call = new ActorCall(this, method, prepared.values, retries);
-    call.options = options;
-    if (prepared.pins.length > 0) call.pins = prepared.pins;
-    if (options !== undefined)
-      call.unlisten = watchCall(options, this.core.clock, (reason) => this.cancel(call, reason));
-    this.#accept(call, prepared.dependencies);
+  #prepare(method: MethodInfo, args: unknown[], options: CallOptions | undefined): ActorCall {
+    const { call, dependencies } = prepareCall(this, method, args, options);
+    this.#accept(call, dependencies);
     return call;
   }
 
@@ -211,13 +195,11 @@ export class ActorCaller {
       return;
     }
     const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;
-    const thrown =
-      error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
     if (
       ran &&
       call.retriesLeft !== 0 &&
       call.values !== undefined &&
-      mayRetryException(rule, thrown?.name ?? '')
+      mayRetryException(rule, error)
     ) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.phase = 'queued';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors/errors.ts';
+import { InvalidArgumentError, TaskError } from '../errors/errors.ts';
 import { checkTimeout } from '../time/timeout.ts';
 import type { CallRecordOptions } from './records.ts';
 
@@ -76,9 +76,10 @@ export function recordOptions(
   ];
 }
 
-export function mayRetryException(
-  rule: boolean | string[] | undefined,
-  errorName: string,
-): boolean {
-  return Array.isArray(rule) ? rule.includes(errorName) : rule === true;
+/** Whether the call goes again, by what its callee threw. */
+export function mayRetryException(rule: boolean | string[] | undefined, error: unknown): boolean {
+  if (!Array.isArray(rule)) return rule === true;
+  const thrown =
+    error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
+  return rule.includes(thrown?.name ?? '');
 }

@@ -2,9 +2,9 @@ import type { AnyObjectRef } from '../objects/object-ref.ts';
 import type { Clock } from '../time/clock.ts';
 import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
-import { failedDependency, wireArguments } from './arguments.ts';
+import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
 import { recordOptions, type CallOptions } from './call-options.ts';
-import type { CallerCore } from './caller-core.ts';
+import type { CallerCore, MethodInfo } from './caller-core.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -25,6 +25,23 @@ export function watchCall(
     undo.push(() => signal.removeEventListener('abort', abort));
   }
   return () => undo.forEach((step) => step());
+}
+
+/** The call, and the refs among its arguments that are not ready. @throws SerializationError, ObjectStoreFullError */
+export function prepareCall(
+  caller: ActorCaller,
+  method: MethodInfo,
+  args: unknown[],
+  options: CallOptions | undefined,
+): { call: ActorCall; dependencies: readonly AnyObjectRef[] } {
+  const retries = options?.maxTaskRetries ?? caller.settings.maxTaskRetries;
+  const { values, pins, dependencies } = prepareArguments(args, caller.core);
+  const call = new ActorCall(caller, method, values, retries);
+  call.options = options;
+  if (pins.length > 0) call.pins = pins;
+  if (options !== undefined)
+    call.unlisten = watchCall(options, caller.core.clock, (reason) => caller.cancel(call, reason));
+  return { call, dependencies };
 }
 
 /** Holds the call back until every ref among its arguments is there. */

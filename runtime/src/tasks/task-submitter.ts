@@ -1,6 +1,5 @@
 import { registered } from '../rpc/caller-questions.ts';
-import { MantaError, TaskError } from '../errors/errors.ts';
-import type { ActorId, JobId, ProcessId } from '../ids.ts';
+import { MantaError } from '../errors/errors.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
 import { failedDependency, pendingDependencies, prepareArguments } from '../rpc/arguments.ts';
@@ -8,32 +7,15 @@ import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { watchCall } from '../rpc/call-steps.ts';
 import { mayGoAgain } from '../rpc/lost-arguments.ts';
-import type { CallerCore } from '../rpc/caller-core.ts';
 import { decodeError } from '../serialization/error-codec.ts';
-import type { TaskCounts } from '../wire/job-messages.ts';
 import type { ActorSpec } from '../wire/messages.ts';
+import type { SubmitterCore } from './submitter-core.ts';
 import { TASK_PHASE, TaskCall } from './task-call.ts';
 import { cancelledError, crashError, deathOf, timeoutError } from './task-errors.ts';
 import { TaskFunction, type LeaseTemplate, type TaskDefinition } from './task-function.ts';
 import { TaskLease } from './task-lease.ts';
 import { TaskProgress } from './task-progress.ts';
 import { TaskShape, type ShapeOwner } from './task-shape.ts';
-
-/** What a submitter needs of the process it lives in. */
-export interface SubmitterCore extends CallerCore {
-  readonly processId: ProcessId;
-  readonly actors: {
-    readonly leases: Map<ActorId, ActorSpec>;
-    create(spec: ActorSpec): ActorCaller;
-    submitCreation(spec: ActorSpec, caller: ActorCaller): void;
-    drop(caller: ActorCaller): void;
-  };
-  mintActorId(): ActorId;
-  /** Tells the head; a lease that it does not know (any more) is no error. */
-  endLease(actorId: ActorId, returned: boolean): Promise<void>;
-  reportProgress(jobId: JobId, tasks: TaskCounts[]): void;
-  warn(message: string, error: unknown): void;
-}
 
 export interface CancelOptions {
   /** The worker of a running task is killed; its other tasks go elsewhere. */
@@ -312,10 +294,8 @@ export class TaskSubmitter implements ShapeOwner {
       return;
     }
     const rule = call.extras?.options?.retryExceptions ?? call.task.definition.retryExceptions;
-    const thrown =
-      error instanceof TaskError ? (error.cause as { name?: string } | undefined) : undefined;
     const ran = refusedBy === undefined;
-    if (ran && call.retriesLeft !== 0 && mayRetryException(rule, thrown?.name ?? '')) {
+    if (ran && call.retriesLeft !== 0 && mayRetryException(rule, error)) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.task.shape.addFirst([call]);
       return;

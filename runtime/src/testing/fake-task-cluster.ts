@@ -9,7 +9,8 @@ import { RECORD, RETURNED } from '../rpc/records.ts';
 import { encodeError, taskErrorFrom } from '../serialization/error-codec.ts';
 import { createValueCodec } from '../serialization/value-codec.ts';
 import { TASK_WORKER, type LeaseTemplate } from '../tasks/task-function.ts';
-import { TaskSubmitter, type SubmitterCore } from '../tasks/task-submitter.ts';
+import type { SubmitterCore } from '../tasks/submitter-core.ts';
+import { TaskSubmitter } from '../tasks/task-submitter.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import type { ActorSpec, ActorUpdate, ProcessAddress } from '../wire/messages.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -105,9 +106,6 @@ export class FakeTaskWorker implements Channel {
     this.#closeListeners.push(listener);
   }
   onSegment(): void {}
-  drained(): Promise<void> {
-    return Promise.resolve();
-  }
   pause(): void {}
   resume(): void {}
   close(): void {

@@ -1,4 +1,3 @@
-import { waitFor } from '@manta/runtime/testing/wait-for';
 import { get, type ObjectRef, type TaskOptions, wait } from '@manta/sdk';
 import type { TestCluster, TestNode } from '@manta/sdk/testing';
 import { coreOf } from './core.ts';
@@ -36,9 +35,3 @@ export async function ready(refs: readonly ObjectRef<unknown>[]): Promise<void> 
 export async function firstsOf(refs: readonly ObjectRef<Float32Array>[]): Promise<number[]> {
   return (await get(refs)).map((values) => values[0] ?? Number.NaN);
 }
-
-/** Until this program knows that the value of a ref is not there any more. */
-export const known = (ref: ObjectRef<unknown>, state: 'pending' | 'failed'): Promise<unknown> =>
-  waitFor(() => (ref as unknown as { state: number }).state === (state === 'pending' ? 0 : 2), {
-    describe: `the ref is ${state}`,
-  });

@@ -16,8 +16,11 @@ export interface ChannelPeer {
  */
 export interface Channel {
   readonly peer: ChannelPeer;
-  /** Queues a record; `segments` are attached bytes that are not copied into the frame. */
-  send(record: ChannelRecord, segments?: Uint8Array[]): void;
+  /**
+   * Queues a record; `segments` are attached bytes that are not copied into the frame. `whenSent`: they have left this
+   * process and may be written to again; not called when the channel is closed before.
+   */
+  send(record: ChannelRecord, segments?: Uint8Array[], whenSent?: () => void): void;
   /** One handler per channel; called once per record, in order. */
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void;
   /**
@@ -27,8 +30,6 @@ export interface Channel {
   onSegment(handler: (record: ChannelRecord, bytes: number) => SegmentSink | undefined): void;
   /** Called exactly once, also when `close` was called here. */
   onClose(listener: (reason: MantaError) => void): void;
-  /** Resolves when less than `limitBytes` of what was sent are still in this process, or the channel is closed. */
-  drained(limitBytes: number): Promise<void>;
   /** Stops or restarts reading: how a full mailbox pushes back on its callers. */
   pause(): void;
   resume(): void;

@@ -16,7 +16,8 @@ import { RecordWriter } from './record-writer.ts';
 
 /** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
 const RECORDS_PER_FRAME = 256;
-const SEGMENT_BYTES_PER_FRAME = 4 * 1024 * 1024;
+/** A segment of this size has a frame of its own: only then can its receiver take it piece by piece. */
+const SEGMENT_BYTES_PER_FRAME = 256 * 1024;
 
 /** The one implementation of Channel: frames over a pipe whose handshake is done. */
 export class FrameChannel implements Channel {
@@ -27,12 +28,12 @@ export class FrameChannel implements Channel {
   readonly #writer = new RecordWriter(FRAME_HEADER_BYTES);
   #segments: Uint8Array[] = [];
   #segmentBytes = 0;
+  #whenSent: (() => void)[] = [];
   #flushScheduled = false;
   #closed: MantaError | undefined;
   #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
   /** Frames that came before there was a handler. */
   #early: Frame[] = [];
-  #drainWaiters: { limitBytes: number; resolve: () => void }[] = [];
   readonly #flush = (): void => {
     this.#flushScheduled = false;
     this.#writeBatch();
@@ -43,7 +44,6 @@ export class FrameChannel implements Channel {
     this.peer = peer;
     this.#reader = reader;
     reader.maxFrameBytes = LIMITS.frameBytes;
-    pipe.onProgress(() => this.#tellDrained());
     pipe.onClose((error) => {
       this.#finish(
         new ClusterUnavailableError(
@@ -53,28 +53,9 @@ export class FrameChannel implements Channel {
     });
   }
 
-  get queuedBytes(): number {
-    return this.#pipe.queuedBytes + this.#segmentBytes;
-  }
-
-  drained(limitBytes: number): Promise<void> {
-    if (this.#closed !== undefined || this.queuedBytes < limitBytes) return Promise.resolve();
-    return new Promise((resolve) => this.#drainWaiters.push({ limitBytes, resolve }));
-  }
-
-  #tellDrained(): void {
-    if (this.#drainWaiters.length === 0) return;
-    const { queuedBytes } = this;
-    this.#drainWaiters = this.#drainWaiters.filter(({ limitBytes, resolve }) => {
-      if (queuedBytes >= limitBytes) return true;
-      resolve();
-      return false;
-    });
-  }
-
-  send(record: ChannelRecord, segments?: Uint8Array[]): void {
+  send(record: ChannelRecord, segments?: Uint8Array[], whenSent?: () => void): void {
     if (this.#closed !== undefined) return;
-    if (segments !== undefined) this.#attach(record, segments);
+    if (segments !== undefined) this.#attach(record, segments, whenSent);
     this.#writer.write(record);
     if (this.#writer.count >= RECORDS_PER_FRAME || this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME) {
       this.#writeBatch();
@@ -85,7 +66,9 @@ export class FrameChannel implements Channel {
   }
 
   /** A record names its segments from 0; in a frame they stand behind those of the records before it. */
-  #attach(record: ChannelRecord, segments: Uint8Array[]): void {
+  #attach(record: ChannelRecord, segments: Uint8Array[], whenSent?: () => void): void {
+    if ((segments[0]?.byteLength ?? 0) >= SEGMENT_BYTES_PER_FRAME) this.#writeBatch();
+    if (whenSent !== undefined) this.#whenSent.push(whenSent);
     record.push(this.#segments.length);
     for (const segment of segments) {
       this.#segments.push(segment);
@@ -100,7 +83,15 @@ export class FrameChannel implements Channel {
       this.#segments = [];
       this.#segmentBytes = 0;
     }
-    this.#pipe.write(frame);
+    if (this.#whenSent.length === 0) {
+      this.#pipe.write(frame);
+      return;
+    }
+    const whenSent = this.#whenSent;
+    this.#whenSent = [];
+    this.#pipe.write(frame, () => {
+      for (const tell of whenSent) tell();
+    });
   }
 
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
@@ -193,8 +184,7 @@ export class FrameChannel implements Channel {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     this.#segments = [];
-    for (const { resolve } of this.#drainWaiters) resolve();
-    this.#drainWaiters.length = 0;
+    this.#whenSent = [];
     for (const listener of this.#closeListeners) listener(reason);
     this.#closeListeners.length = 0;
   }

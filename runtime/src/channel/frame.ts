@@ -126,13 +126,14 @@ function unpack(bytes: Buffer): unknown {
 const malformed = (what: string): ProtocolError =>
   new ProtocolError(`Channel frame with a wrong ${what}.`);
 
-/** Where the segment begins, but for padding, when the frame has one and its body is there; else 0. */
+/** Where the segment begins, but for padding, as far as `start` tells; 0: the frame has not one segment. */
 function sinkPrefixBytes(start: Buffer, length: number): number {
   const tableBytes = FRAME_HEADER_BYTES + 8;
-  if (start.length < tableBytes || start.readUInt16LE(6) !== 1) return 0;
+  if (start.readUInt16LE(6) !== 1) return 0;
+  if (start.length < tableBytes) return tableBytes;
   const prefixBytes = tableBytes + start.readUInt32LE(FRAME_HEADER_BYTES);
   if (prefixBytes > length) throw malformed('body length');
-  return prefixBytes <= start.length ? prefixBytes : 0;
+  return prefixBytes;
 }
 
 /** The error that the body of a refusal frame tells of. */
@@ -158,6 +159,8 @@ interface SunkFrame {
 
 /** With less than this attached, a sink costs more than it saves. */
 const SINK_THRESHOLD_BYTES = 32 * 1024;
+/** A body that is longer is not waited for. */
+const SINK_PREFIX_BYTES_MAX = 4 * 1024;
 
 /**
  * Cuts a byte stream into frames. A frame that lies in one chunk is decoded in place; one that spans chunks is
@@ -170,7 +173,7 @@ export class FrameReader {
   /** Asked for a sink when a frame with one large segment begins; undefined: the frame is collected. */
   onSegment: ((body: unknown, bytes: number) => SegmentSink | undefined) | undefined;
   #sunk: SunkFrame | undefined;
-  /** Start of a frame whose header is not complete yet. */
+  /** Start of a frame whose header is not complete yet, or what stands before its segment. */
   #partialHeader: Buffer | undefined;
   #collecting: Buffer | undefined;
   #collected = 0;
@@ -220,16 +223,25 @@ export class FrameReader {
   #begin(length: number, start: Buffer): void {
     if (length >= SINK_THRESHOLD_BYTES && this.onSegment !== undefined) {
       const prefixBytes = sinkPrefixBytes(start, length);
-      const sunk = prefixBytes > 0 ? this.#openSink(start, prefixBytes, length) : undefined;
-      if (sunk !== undefined) {
-        this.#sunk = sunk;
-        this.#sink(sunk, start.subarray(prefixBytes));
-        return;
+      if (prefixBytes > 0 && prefixBytes <= SINK_PREFIX_BYTES_MAX) {
+        if (this.#beginSunk(length, start, prefixBytes)) return;
       }
     }
     this.#collecting = Buffer.allocUnsafeSlow(length);
     this.#collected = 0;
     this.#collect(this.#collecting, start);
+  }
+
+  /** False: nobody takes the segment as it comes. */
+  #beginSunk(length: number, start: Buffer, prefixBytes: number): boolean {
+    if (start.length < prefixBytes) {
+      this.#partialHeader = Buffer.from(start);
+      return true;
+    }
+    this.#sunk = this.#openSink(start, prefixBytes, length);
+    if (this.#sunk === undefined) return false;
+    this.#sink(this.#sunk, start.subarray(prefixBytes));
+    return true;
   }
 
   #openSink(start: Buffer, prefixBytes: number, length: number): SunkFrame | undefined {

@@ -32,7 +32,11 @@ class NatsPipe implements Pipe {
   readonly #clock: Clock;
   readonly #cancelPings: () => void;
   #queue: Buffer[] = [];
-  queuedBytes = 0;
+  /** Bytes taken by `write`, and of those the bytes handed to the transport. */
+  #writtenBytes = 0;
+  #passedBytes = 0;
+  /** Who is to be told once so many bytes were passed on. */
+  #whenPassed: { bytes: number; tell: () => void }[] = [];
   #unacknowledged = 0;
   #sent = 0;
   #received = 0;
@@ -47,7 +51,6 @@ class NatsPipe implements Pipe {
   #ended = false;
   #closed = false;
   #data: ((chunk: Buffer, isLent: boolean) => void) | undefined;
-  #progressed: () => void = () => undefined;
   readonly #closeListeners: ((error: Error | undefined) => void)[] = [];
 
   constructor(transport: Transport, peerSubject: string, release: () => void, clock: Clock) {
@@ -59,21 +62,23 @@ class NatsPipe implements Pipe {
     this.#cancelPings = clock.every(PING_INTERVAL_MS, () => this.#keepAlive(), { unref: true });
   }
 
-  write(buffers: readonly Buffer[]): void {
+  write(buffers: readonly Buffer[], whenWritten?: () => void): void {
     if (this.#closed || this.#ended) return;
     for (const buffer of buffers) {
       for (let offset = 0; offset < buffer.length; offset += CHUNK_BYTES) {
         this.#queue.push(buffer.subarray(offset, offset + CHUNK_BYTES));
       }
-      this.queuedBytes += buffer.length;
+      this.#writtenBytes += buffer.length;
     }
+    if (whenWritten !== undefined)
+      this.#whenPassed.push({ bytes: this.#writtenBytes, tell: whenWritten });
     this.#pump();
   }
 
   #pump(): void {
     while (this.#queue.length > 0 && this.#unacknowledged < WINDOW_BYTES) {
       const chunk = this.#queue.shift() as Buffer;
-      this.queuedBytes -= chunk.length;
+      this.#passedBytes += chunk.length;
       this.#unacknowledged += chunk.length;
       const message = this.#numbered(TYPE.data, chunk.length);
       chunk.copy(message, HEADER_BYTES);
@@ -81,7 +86,8 @@ class NatsPipe implements Pipe {
       this.#publish(message);
     }
     if (this.#ended && this.#queue.length === 0) this.#finish(undefined, true);
-    this.#progressed();
+    while ((this.#whenPassed[0]?.bytes ?? Infinity) <= this.#passedBytes)
+      this.#whenPassed.shift()?.tell();
   }
 
   #numbered(type: number, bodyBytes: number): Buffer {
@@ -183,7 +189,7 @@ class NatsPipe implements Pipe {
     this.#cancelPings();
     this.#held = [];
     this.#queue = [];
-    this.queuedBytes = 0;
+    this.#whenPassed = [];
     if (tellPeer && this.#transport.status !== 'closed') {
       this.#transport.publish(this.#peerSubject, Buffer.of(TYPE.close));
     }
@@ -194,9 +200,6 @@ class NatsPipe implements Pipe {
   onData(handler: (chunk: Buffer, isLent: boolean) => void): void {
     this.#data = handler;
     this.#deliverHeld();
-  }
-  onProgress(listener: () => void): void {
-    this.#progressed = listener;
   }
   onClose(listener: (error: Error | undefined) => void): void {
     this.#closeListeners.push(listener);

@@ -2,11 +2,8 @@ import type { OnReadOpts, Socket } from 'node:net';
 
 /** What carries a channel's bytes: a Unix socket, a TCP connection, or a conversation over NATS. */
 export interface Pipe {
-  write(buffers: readonly Buffer[]): void;
-  /** Bytes accepted by `write` that have not left this process. */
-  readonly queuedBytes: number;
-  /** Called when `queuedBytes` has become less after a `write` of several buffers. */
-  onProgress(listener: () => void): void;
+  /** `whenWritten`: the buffers have left this process; not called when the pipe ends before. */
+  write(buffers: readonly Buffer[], whenWritten?: () => void): void;
   /** `isLent`: the chunk's memory is used anew after the call. */
   onData(handler: (chunk: Buffer, isLent: boolean) => void): void;
   /** Called once, with the error that ended it, if any. */
@@ -49,29 +46,22 @@ export function socketPipe(socket: Socket, receiver?: ReadReceiver): Pipe {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
   let failure: Error | undefined;
-  let progressed: () => void = () => undefined;
   socket.on('error', (error) => {
     failure = error;
   });
-  // A frame with attached segments is large: its end is told, so that the next one follows at once.
-  const written = (): void => progressed();
   return {
-    write(buffers) {
-      if (buffers.length === 1) {
+    write(buffers, whenWritten) {
+      if (buffers.length === 1 && whenWritten === undefined) {
         socket.write(buffers[0] as Buffer);
         return;
       }
       socket.cork();
       const last = buffers.length - 1;
       for (let index = 0; index < last; index += 1) socket.write(buffers[index] as Buffer);
-      socket.write(buffers[last] as Buffer, written);
+      socket.write(buffers[last] as Buffer, (error) => {
+        if (error == null) whenWritten?.();
+      });
       socket.uncork();
-    },
-    onProgress: (listener) => {
-      progressed = listener;
-    },
-    get queuedBytes() {
-      return socket.writableLength;
     },
     onData(handler) {
       if (receiver === undefined) socket.on('data', (chunk: Buffer) => handler(chunk, false));

@@ -15,9 +15,12 @@ export interface BlobSink {
 }
 
 export interface PullLimits {
-  /** Default 4 MiB; sources refuse more than `LIMITS.blobChunkBytes`. */
+  /**
+   * Default 1 MiB, which stays in a processor's cache from reading to sending; sources refuse more than
+   * `LIMITS.blobChunkBytes`.
+   */
   readonly chunkBytes: number;
-  /** Chunks of one pull under way, default 8. */
+  /** Chunks of one pull under way, default 32. */
   readonly windowChunks: number;
   /** A source that was asked and sends nothing for so long is given up, default 30 s. */
   readonly stallTimeoutMs: number;
@@ -26,8 +29,8 @@ export interface PullLimits {
 }
 
 export const PULL_LIMITS: PullLimits = {
-  chunkBytes: 4 * 1024 * 1024,
-  windowChunks: 8,
+  chunkBytes: 1024 * 1024,
+  windowChunks: 32,
   stallTimeoutMs: 30_000,
   corruptChunksMax: 3,
 };

@@ -50,9 +50,6 @@ class FakeChannel implements Channel {
     this.#closeListeners.push(listener);
   }
   onSegment(): void {}
-  drained(): Promise<void> {
-    return Promise.resolve();
-  }
   pause(): void {}
   resume(): void {}
   close(): void {

@@ -17,6 +17,8 @@ import {
 
 const GROWTH_PAGES_MIN = (4 * 1024 * 1024) / SLOT_PAGE_BYTES;
 const GROWTH_PAGES_MAX = (256 * 1024 * 1024) / SLOT_PAGE_BYTES;
+/** Less is written before another thread has begun. */
+const WARMED_PAGES_MIN = (4 * 1024 * 1024) / SLOT_PAGE_BYTES;
 /** A segment made to grow takes at most this part of the quota; a single slot may take all of it. */
 const GROWTH_PARTS_MIN = 16;
 
@@ -76,6 +78,14 @@ export class OwnSegments {
     if (isDedicated) this.dedicated.add(segment.segmentId);
     this.warm(segment);
     return { segment, ...slot };
+  }
+
+  /** The slot's pages are brought into memory ahead of bytes that come one after the other. */
+  warmSlot({ segment, page }: OwnSlot, pages: number): void {
+    const { mappedAt, segmentId } = segment;
+    if (mappedAt === undefined || pages < WARMED_PAGES_MIN) return;
+    const address = mappedAt + page * SLOT_PAGE_BYTES;
+    this.warmer?.warmFirst({ address, lengthBytes: pages * SLOT_PAGE_BYTES, segmentId });
   }
 
   /** Gives wholly free segments back until `bytes` are; how many were. */

@@ -31,6 +31,13 @@ export class PageWarmer {
     if (this.running === undefined) this.next();
   }
 
+  /** Before all else: it is about to be written. */
+  warmFirst(range: ColdRange): void {
+    if (this.isUseless) return;
+    this.queue.unshift(range);
+    if (this.running === undefined) this.next();
+  }
+
   /** Calls back, perhaps at once, when the segment is not looked at any more and may be unmapped. */
   forget(segmentId: number, whenForgotten: () => void): void {
     for (let index = this.queue.length - 1; index >= 0; index--)

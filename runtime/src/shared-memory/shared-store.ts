@@ -167,6 +167,7 @@ export class SharedStore {
   reserve(sizeBytes: number): SlotReservation | undefined {
     const own = this.allocate(sizeBytes);
     if (own === undefined) return undefined;
+    this.own.warmSlot(own, roundToPages(sizeBytes));
     const start = own.page * SLOT_PAGE_BYTES;
     return {
       slot: addressOf(own),

@@ -85,7 +85,7 @@ export class NodeObjectStore {
       agent,
       nodeId: () => options.nodeId,
       memory,
-      slots: new SlotCopier(memory.directory),
+      slots: new SlotCopier(memory.directory, { isMemory: place.kind === 'memory' }),
       spillStorage: settings.spillStorage,
       spillDirectories,
       connect,

@@ -22,7 +22,7 @@ import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
-import type { ChunkRequest } from '../transfer/blob-server.ts';
+import type { ChunkRequest } from '../transfer/chunks.ts';
 import { BlobTable, type BlobEntry, type Freed } from './blob-table.ts';
 import { DurableObjects } from './durable-objects.ts';
 import { EarlyReleases } from './early-releases.ts';
@@ -197,23 +197,22 @@ export class ObjectStore {
     this.#watch(owner);
   }
 
-  /** For another node; undefined: not here. */
-  async read(request: ChunkRequest): Promise<Uint8Array | undefined> {
+  /** Fills `target` for another node; false: not here. */
+  async read(request: ChunkRequest, target: Uint8Array): Promise<boolean> {
     const { blobId, offset, bytes } = request;
     const { slots, clock } = this.#options;
-    const target = Buffer.allocUnsafeSlow(bytes);
     const entry = this.#table.get(blobId);
     const slot = entry === undefined ? request.slot : entry.slot;
     if (entry !== undefined) {
-      if (offset + bytes > entry.sizeBytes) return undefined;
+      if (offset + bytes > entry.sizeBytes) return false;
       entry.lastUsedMs = clock.now();
     }
-    if (slot !== undefined && (await slots.copyOut(slot, offset, target))) return target;
+    if (slot !== undefined && (await slots.copyOut(slot, offset, target))) return true;
     // It may have been moved while it was copied.
     const spilled = this.#table.get(blobId)?.spilled;
-    if (spilled === undefined) return undefined;
+    if (spilled === undefined) return false;
     await this.#files.readPart(spilled, offset, target);
-    return target;
+    return true;
   }
 
   usage(): StoreUsage {

@@ -14,6 +14,13 @@ import {
 
 /** Segment files kept open. */
 const FILES_MAX = 64;
+/** So much is read from memory in less time than it takes to have another thread do it, and then is in this one's cache. */
+const DIRECT_BYTES_MAX = 1024 * 1024;
+
+export interface SlotCopierOptions {
+  /** Segments are in memory, not on a disk that may let us wait. */
+  isMemory: boolean;
+}
 
 interface OpenSegment {
   readonly file: FileHandle;
@@ -21,16 +28,18 @@ interface OpenSegment {
 }
 
 /**
- * Copies bytes out of slots of any process by reading the segment's file: on threads of their own, and without a pin that
- * would have to wait for garbage collection.
+ * Copies bytes out of slots of any process by reading the segment's file: much at a time on threads of their own, and
+ * without a pin that would have to wait for garbage collection.
  */
 export class SlotCopier {
   readonly #directory: string;
+  readonly #isMemory: boolean;
   /** In the order of their opening. */
   readonly #segments = new Map<number, Promise<OpenSegment | undefined>>();
 
-  constructor(directory: string) {
+  constructor(directory: string, { isMemory }: SlotCopierOptions) {
     this.#directory = directory;
+    this.#isMemory = isMemory;
   }
 
   /**
@@ -72,14 +81,19 @@ export class SlotCopier {
 
   async #copy(slot: SlotAddress, offset: number, target: Uint8Array): Promise<boolean> {
     const segment = await this.#open(slot.segmentId);
-    if (segment === undefined || !holds(segment, slot, offset + target.byteLength)) return false;
+    if (segment === undefined) return false;
+    const { file } = segment;
+    const isDirect = this.#isMemory && target.byteLength <= DIRECT_BYTES_MAX;
     const start = segmentDataOffset(segment.pages) + slot.offset + offset;
     for (let done = 0; done < target.byteLength;) {
       const length = target.byteLength - done;
-      const { bytesRead } = await segment.file.read(target, done, length, start + done);
-      if (bytesRead === 0) return false;
-      done += bytesRead;
+      const count = isDirect
+        ? readSync(file.fd, target, done, length, start + done)
+        : (await file.read(target, done, length, start + done)).bytesRead;
+      if (count === 0) return false;
+      done += count;
     }
+    // A slot's generation never comes back: what it is now it was all the time.
     return holds(segment, slot, offset + target.byteLength);
   }
 
@@ -130,6 +144,7 @@ function holds({ file, pages }: OpenSegment, slot: SlotAddress, bytes: number): 
   return (
     Number.isInteger(page) &&
     page < pages &&
+    slot.generation > 0 &&
     readWord(file, generationWord(page)) === slot.generation &&
     readWord(file, lengthWord(pages, page)) * SLOT_PAGE_BYTES >= bytes
   );

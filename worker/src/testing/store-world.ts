@@ -55,7 +55,7 @@ export class StoreWorld {
       agent: () => this.agent,
       nodeId: () => this.nodeId,
       memory: this.memory,
-      slots: new SlotCopier(directory),
+      slots: new SlotCopier(directory, { isMemory: true }),
       spillStorage: options.spillStorage ?? fileSpillStorage,
       spillDirectories: options.spillDirectories?.(this.root) ?? [join(this.root, 'spill')],
       connect: (address) => connect(address, { processId: agentId, role: 'agent' }),

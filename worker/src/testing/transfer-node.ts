@@ -10,7 +10,8 @@ import { systemClock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
-import { BlobServer, type ChunkRequest } from '../transfer/blob-server.ts';
+import { BlobServer } from '../transfer/blob-server.ts';
+import type { ChunkRequest } from '../transfer/chunks.ts';
 import { PullManager, type PullManagerOptions, type PullStore } from '../transfer/pull-manager.ts';
 
 const mintId = createIdMint((bytes) => randomFillSync(bytes));
@@ -69,7 +70,7 @@ export class TransferNode {
     const connect = (address: ProcessAddress) => this.connections.connect(address);
     this.owner = new BlobOwner({ connect, onLost: (blobId) => this.lost.push(blobId) });
     this.server = new BlobServer({
-      reader: { read: (request) => this.#read(request) },
+      reader: { read: (request, target) => this.#read(request, target) },
       ...(options.bytesPerPeer === undefined ? {} : { bytesPerPeer: options.bytesPerPeer }),
     });
     this.pulls = new PullManager({
@@ -131,10 +132,10 @@ export class TransferNode {
 
   #accept(channel: Channel): void {
     const send = channel.send.bind(channel);
-    channel.send = (record, segments) => {
+    channel.send = (record, segments, whenSent) => {
       if (record[0] === RECORD.blobChunk && this.corruptChunks.delete(this.#chunks++))
         record[2] = (record[2] as number) ^ 1;
-      send(record, segments);
+      send(record, segments, whenSent);
     };
     channel.onRecord((record) => {
       if (this.server.receive(channel, record) || this.owner.receive(channel, record)) return;
@@ -143,11 +144,14 @@ export class TransferNode {
     channel.onClose(() => this.owner.peerGone(channel.peer.processId));
   }
 
-  async #read(request: ChunkRequest): Promise<Uint8Array | undefined> {
+  async #read(request: ChunkRequest, target: Uint8Array): Promise<boolean> {
     const slot = this.slots.get(request.blobId);
-    if (slot === undefined) return undefined;
+    if (slot === undefined) return false;
     const { offset, bytes } = request;
-    return this.onRead(request, this.store.bytesOf(slot).subarray(offset, offset + bytes));
+    target.set(
+      await this.onRead(request, this.store.bytesOf(slot).subarray(offset, offset + bytes)),
+    );
+    return true;
   }
 }
 

@@ -1,24 +1,16 @@
-import { crc32 } from 'node:zlib';
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { ObjectLostError, ProtocolError } from '@manta/runtime/errors/errors';
-import { parseId, type BlobId } from '@manta/runtime/ids';
-import { slotFrom, type SlotAddress } from '@manta/runtime/objects/blob';
+import { parseId } from '@manta/runtime/ids';
+import { slotFrom } from '@manta/runtime/objects/blob';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { LIMITS } from '@manta/runtime/wire/limits';
-
-export interface ChunkRequest {
-  blobId: BlobId;
-  offset: number;
-  bytes: number;
-  /** Where it lay on this node when it was described: of what a process stored for itself the agent knows no more. */
-  slot: SlotAddress | undefined;
-}
+import { ChunkChecksums, ChunkMemory, type ChunkRequest } from './chunks.ts';
 
 /** Where a node's blobs are read from: its shared memory, or its disk. */
 export interface BlobReader {
-  /** The bytes asked for, which do not change; undefined: not here (any more), or not so long. */
-  read(request: ChunkRequest): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Fills `target`, which is as long as what was asked for. False: not here (any more), or not so long. */
+  read(request: ChunkRequest, target: Uint8Array): boolean | Promise<boolean>;
 }
 
 export interface BlobServerOptions {
@@ -32,12 +24,16 @@ interface Request extends ChunkRequest {
 }
 
 const BYTES_PER_PEER = 8 * 1024 * 1024;
+/** Reading goes on, on another thread, while what was read is summed up and sent. */
+const READS_AT_A_TIME = 2;
 
 /** Answers the chunk requests of other nodes (record blobPull). */
 export class BlobServer {
   readonly #reader: BlobReader;
   readonly #bytesPerPeer: number;
   readonly #peers = new Map<Channel, PeerQueue>();
+  readonly #memory = new ChunkMemory();
+  readonly #checksums = new ChunkChecksums();
   #servedBytes = 0;
   #servedChunks = 0;
 
@@ -62,7 +58,13 @@ export class BlobServer {
   #queueOf(channel: Channel): PeerQueue {
     let queue = this.#peers.get(channel);
     if (queue === undefined) {
-      queue = new PeerQueue(channel, this.#bytesPerPeer, (request) => this.#read(request));
+      queue = new PeerQueue({
+        channel,
+        limitBytes: this.#bytesPerPeer,
+        memory: this.#memory,
+        read: (request, target) => this.#read(request, target),
+        checksums: this.#checksums,
+      });
       this.#peers.set(channel, queue);
       channel.onClose(() => {
         this.#peers.get(channel)?.close();
@@ -72,34 +74,35 @@ export class BlobServer {
     return queue;
   }
 
-  async #read(request: Request): Promise<Uint8Array> {
+  async #read(request: ChunkRequest, target: Uint8Array): Promise<void> {
     const { blobId, bytes } = request;
-    const chunk = await this.#reader.read(request);
-    if (chunk === undefined || chunk.byteLength !== bytes)
+    if (!(await this.#reader.read(request, target)))
       throw new ObjectLostError(`This node does not have blob ${blobId} (any more).`);
     this.#servedBytes += bytes;
     this.#servedChunks += 1;
-    return chunk;
   }
+}
+
+interface PeerQueueOptions {
+  channel: Channel;
+  limitBytes: number;
+  memory: ChunkMemory;
+  read(request: ChunkRequest, target: Uint8Array): Promise<void>;
+  checksums: ChunkChecksums;
 }
 
 /** The requests of one peer, answered in order; the next is read when enough of the answers have left. */
 class PeerQueue {
-  readonly #channel: Channel;
-  readonly #limitBytes: number;
-  readonly #read: (request: Request) => Promise<Uint8Array>;
+  readonly #options: PeerQueueOptions;
   readonly #requests: Request[] = [];
-  #isRunning = false;
+  #reading = 0;
+  /** Read, or being read, and not sent yet. */
+  #heldBytes = 0;
+  #lastAnswer: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  constructor(
-    channel: Channel,
-    limitBytes: number,
-    read: (request: Request) => Promise<Uint8Array>,
-  ) {
-    this.#channel = channel;
-    this.#limitBytes = limitBytes;
-    this.#read = read;
+  constructor(options: PeerQueueOptions) {
+    this.#options = options;
   }
 
   get length(): number {
@@ -107,10 +110,10 @@ class PeerQueue {
   }
 
   push(request: Request): void {
-    if (this.#requests.length >= LIMITS.blobRequests)
+    if (this.#requests.length + this.#reading >= LIMITS.blobRequests)
       throw new ProtocolError(`More than ${LIMITS.blobRequests} requests for chunks at a time.`);
     this.#requests.push(request);
-    if (!this.#isRunning) void this.#run();
+    this.#readOn();
   }
 
   close(): void {
@@ -118,23 +121,51 @@ class PeerQueue {
     this.#requests.length = 0;
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true;
-    while (this.#requests.length > 0) {
-      await this.#channel.drained(this.#limitBytes);
-      const request = this.#requests.shift();
-      if (request !== undefined && !this.#isClosed) await this.#answer(request);
+  #readOn(): void {
+    while (this.#reading < READS_AT_A_TIME) {
+      const request = this.#requests[0];
+      if (request === undefined) return;
+      const heldBytes = this.#heldBytes + request.bytes;
+      if (this.#heldBytes > 0 && heldBytes > this.#options.limitBytes) return;
+      this.#requests.shift();
+      this.#heldBytes = heldBytes;
+      this.#reading += 1;
+      const chunk = this.#options.memory.take(request.bytes);
+      const read = this.#options.read(request, chunk).then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
+      this.#lastAnswer = this.#answer(this.#lastAnswer, { request, chunk, read });
     }
-    this.#isRunning = false;
   }
 
-  async #answer(request: Request): Promise<void> {
-    try {
-      const chunk = await this.#read(request);
-      this.#channel.send([RECORD.blobChunk, request.call, crc32(chunk)], [chunk]);
-    } catch (error) {
-      this.#channel.send([RECORD.failure, request.call, encodeError(error)]);
+  async #answer(
+    before: Promise<void>,
+    {
+      request,
+      chunk,
+      read,
+    }: { request: Request; chunk: Uint8Array; read: Promise<{ error: unknown } | undefined> },
+  ): Promise<void> {
+    await before;
+    const failure = await read;
+    this.#reading -= 1;
+    if (this.#isClosed) return;
+    const { channel, checksums } = this.#options;
+    if (failure === undefined) {
+      const record = [RECORD.blobChunk, request.call, checksums.of(request, chunk)];
+      channel.send(record, [chunk], () => this.#letGo(chunk));
+      this.#readOn();
+    } else {
+      channel.send([RECORD.failure, request.call, encodeError(failure.error)]);
+      this.#letGo(chunk);
     }
+  }
+
+  #letGo(chunk: Uint8Array): void {
+    this.#heldBytes -= chunk.byteLength;
+    this.#options.memory.give(chunk);
+    this.#readOn();
   }
 }
 

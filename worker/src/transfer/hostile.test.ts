@@ -12,11 +12,10 @@ const peer = {
   peer: { processId: idOf('p', 'c'), role: 'agent' },
   send: () => undefined,
   onClose: () => undefined,
-  drained: () => new Promise<void>(() => undefined),
 } as unknown as Channel;
 
 describe('a chunk server refuses', () => {
-  const server = (): BlobServer => new BlobServer({ reader: { read: () => undefined } });
+  const server = (): BlobServer => new BlobServer({ reader: { read: () => false } });
   const pull = (...fields: unknown[]): ChannelRecord => [RECORD.blobPull, ...fields];
 
   it.each([

@@ -109,6 +109,51 @@ export function describeChannelConformance(
       ]);
     });
 
+    it('says when segments have left: their memory can be used again', async () => {
+      const { caller, listener } = await pair();
+      const received = collect(listener);
+      const memory = Buffer.alloc(2 ** 20);
+      const sendNext = (number: number): void => {
+        memory.fill(number);
+        caller.send([1, 'before']);
+        caller.send([1, number], [memory], () => {
+          if (number < 20) sendNext(number + 1);
+        });
+      };
+      sendNext(1);
+      await waitFor(() => received.length === 40, { describe: 'all records' });
+      const segments = received.flatMap(({ segments: attached }) => attached);
+      expect(segments.map((segment) => segment.length)).toEqual(Array(20).fill(2 ** 20));
+      expect(segments.map(([first]) => first)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+      expect(segments.every((segment) => segment.every((byte) => byte === segment[0]))).toBe(true);
+    });
+
+    it('lets a large segment be taken as it comes, also when small records are sent in its turn', async () => {
+      const { caller, listener } = await pair();
+      const others: unknown[] = [];
+      listener.onRecord((record) => others.push(record[1]));
+      let bytes = 0;
+      let ends = 0;
+      listener.onSegment(() => ({
+        write: (piece) => {
+          bytes += piece.length;
+        },
+        end: () => {
+          ends += 1;
+        },
+      }));
+      caller.send([1, 'before']);
+      caller.send([1, 'large'], [Buffer.alloc(2 ** 20)]);
+      caller.send([1, 'large'], [Buffer.alloc(2 ** 20)]);
+      caller.send([1, 'behind']);
+      await waitFor(() => others.includes('behind'), { describe: 'the last record' });
+      expect({ others, bytes, ends }).toEqual({
+        others: ['before', 'behind'],
+        bytes: 2 * 2 ** 20,
+        ends: 2,
+      });
+    });
+
     it('carries 100 MiB in one record', async () => {
       const { caller, listener } = await pair();
       const big = Buffer.alloc(100 * 2 ** 20, 'manta');

@@ -1,7 +1,7 @@
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { MessageHandler } from '@manta/runtime/transport/transport';
-import { JobLogs } from '@manta/runtime/wire/messages';
+import { JobLogs } from '@manta/runtime/wire/job-messages';
 
 const REPEAT_WINDOW_MS = 5_000;
 const REMEMBERED_LINES = 1_000;

@@ -36,12 +36,12 @@ export class LocalClients implements LocalBus {
   #tasks: (() => void)[] = [];
   #isClosed = false;
 
-  constructor({ clock, maxPayloadBytes, router, counters, admits }: LocalClientsOptions) {
-    this.clock = clock;
-    this.maxPayloadBytes = maxPayloadBytes;
-    this.router = router;
-    this.counters = counters;
-    this.#admits = admits;
+  constructor(options: LocalClientsOptions) {
+    this.clock = options.clock;
+    this.maxPayloadBytes = options.maxPayloadBytes;
+    this.router = options.router;
+    this.counters = options.counters;
+    this.#admits = (name) => options.admits(name);
   }
 
   get count(): number {

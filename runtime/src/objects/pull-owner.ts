@@ -1,12 +1,11 @@
 import { OwnerDiedError, type MantaError } from '../errors/errors.ts';
-import type { BlobId, NodeId, ProcessId } from '../ids.ts';
+import type { BlobId, NodeId } from '../ids.ts';
 import { addressFrom, addressRecord } from '../rpc/address-record.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import { blobLost, type BlobOwner } from './blob-owner.ts';
-import type { SourceFailure, SourceWaiter } from './blob-sources.ts';
+import type { SourceFailure } from './blob-sources.ts';
 
 export type Connect = (address: ProcessAddress) => Promise<PeerConnection>;
 
@@ -26,21 +25,6 @@ export interface PullOwner {
   failed(nodeId: NodeId, failure: SourceFailure): void;
   /** The pull is over; `copy`: the agent of this node, when it has the blob now. */
   ended(copy: ProcessAddress | undefined): void;
-}
-
-/** This process owns the blob itself. */
-export function localPullOwner(owner: BlobOwner, blobId: BlobId, processId: ProcessId): PullOwner {
-  return {
-    source: (answers) => {
-      const waiter: SourceWaiter = {
-        onSource: (agent) => answers.onSource(agent),
-        onLost: (reason) => answers.onRefused(blobLost(blobId, reason)),
-      };
-      owner.sources.source(blobId, processId, undefined, waiter);
-    },
-    failed: (nodeId, failure) => owner.failed(blobId, processId, nodeId, failure),
-    ended: () => owner.sources.ended(blobId, processId),
-  };
 }
 
 /**

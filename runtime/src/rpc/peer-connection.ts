@@ -5,7 +5,8 @@ import type { CallerRecord } from './caller-record.ts';
 import { RECORD } from './records.ts';
 
 /** Whether records of this kind are no answers to calls, but about objects and their storage (rpc/records.ts). */
-const isAboutObjects = (kind: number): boolean => kind >= RECORD.free && kind <= RECORD.storeDescribe;
+const isAboutObjects = (kind: number): boolean =>
+  kind >= RECORD.free && kind <= RECORD.storeDescribe;
 
 /** Takes a chunk as its bytes come. */
 export interface ChunkSink {

@@ -42,3 +42,16 @@ export const JobProgress = v.object({
   tasks: v.pipe(v.array(TaskCounts), v.maxLength(LIMITS.taskNames)),
 });
 export type JobProgress = v.InferOutput<typeof JobProgress>;
+
+/** Lines that actors of a job wrote, for the driver's terminal. */
+export const JobLogs = v.object({
+  nodeId: id('node'),
+  entries: v.array(
+    v.object({
+      pid: count,
+      label: v.string(),
+      stream: v.picklist(['stdout', 'stderr']),
+      lines: v.array(v.string()),
+    }),
+  ),
+});

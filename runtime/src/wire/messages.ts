@@ -388,16 +388,3 @@ export const NodeLogsReply = v.object({
   text: v.optional(v.string()),
   nextOffset: v.optional(count),
 });
-
-/** Lines that actors of a job wrote, for the driver's terminal. */
-export const JobLogs = v.object({
-  nodeId: id('node'),
-  entries: v.array(
-    v.object({
-      pid: count,
-      label: v.string(),
-      stream: v.picklist(['stdout', 'stderr']),
-      lines: v.array(v.string()),
-    }),
-  ),
-});

@@ -2,7 +2,7 @@ import type { NodeId } from '@manta/runtime/ids';
 import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
-import type { JobLogs } from '@manta/runtime/wire/messages';
+import type { JobLogs } from '@manta/runtime/wire/job-messages';
 import type { Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import type { HostProcess } from '../pool/host-process.ts';

@@ -9,10 +9,10 @@ import type { NodeId, ProcessId } from '@manta/runtime/ids';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { JobLogs, NodeLogsReply, type ProcessAddress } from '@manta/runtime/wire/messages';
+import { JobLogs } from '@manta/runtime/wire/job-messages';
+import { NodeLogsReply, type ProcessAddress } from '@manta/runtime/wire/messages';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-// Processes and threads are started from what was compiled, so the node is taken from there too.
-import { startNode, type NodeOptions, type RunningNode } from '../../dist/main.js';
+import { startNode, type NodeOptions, type RunningNode } from '../../dist/main.js'; // as its processes are
 import { endCommand, FakeHead, startCommand, testMint, testSpec } from '../testing/fake-head.ts';
 
 const TOKEN = 'test-token';

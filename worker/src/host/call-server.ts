@@ -16,8 +16,7 @@ import { IncomingCall } from './incoming-call.ts';
 
 /** A port leads to one life of one actor, or to the reason why it does not. */
 type Port =
-  | { instance: CallHost; arrivals: Arrivals; caller: Caller | undefined }
-  | { refusal: Uint8Array };
+  { instance: CallHost; arrivals: Arrivals; caller: Caller | undefined } | { refusal: Uint8Array };
 
 export interface ActorDirectory {
   find(actorId: string, incarnation: number): CallHost | undefined;

@@ -1,6 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+/** The finalizers of each registry run in a task of their own, one after another. */
+const FINALIZER_TURNS = 8;
+
 let collect: (() => void) | undefined;
 
 /**
@@ -13,6 +16,6 @@ export async function collectGarbage(): Promise<void> {
     collect = runInNewContext('gc') as () => void;
   }
   collect();
-  // Finalizers run in a task of their own, and what they let go may be found only then.
-  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < FINALIZER_TURNS; turn += 1)
+    await new Promise((resolve) => setImmediate(resolve));
 }

@@ -18,7 +18,7 @@ import { RoomQueue, type PendingBlob, type WaitingBytes } from './room-queue.ts'
 import { attachmentFrom, type StorePlace } from './store-attachment.ts';
 import { answerAgent } from './store-answers.ts';
 
-export { attachmentRecord, type StoreAttachment, type StorePlace } from './store-attachment.ts';
+export { attachmentRecord, type StorePlace } from './store-attachment.ts';
 
 export interface NodeStoreOptions {
   clock: Clock;
@@ -172,8 +172,7 @@ export class NodeStore {
     const { processId, clock } = this.#options;
     const store = SharedStore.attach({ directory: place.directory, processId, clock });
     const produced = new ProducedBlobs(store);
-    const { directory } = place;
-    this.#opened = { place: { directory }, agent, store, produced, connection: undefined };
+    this.#opened = { place, agent, store, produced, connection: undefined };
     return this.#opened;
   }
 
@@ -184,7 +183,8 @@ export class NodeStore {
   }
 
   #answer(attached: Attached, record: ChannelRecord): void {
-    const { collectGarbage, describe } = this.#options;
+    const collectGarbage = (): Promise<void> => this.#options.collectGarbage();
+    const describe = (): Uint8Array => this.#options.describe();
     answerAgent({ ...attached, collectGarbage, describe }, record).catch((error: unknown) =>
       this.#options.warn('a question of the node could not be answered', error),
     );
@@ -241,10 +241,7 @@ export class NodeStore {
 
   /** False: the agent does not know this process yet. */
   #keep(opened: Opened, blob: BlobDescriptor, owner: ProcessAddress): boolean {
-    opened.connection?.channel.send([
-      RECORD.storeKeep,
-      [[blobRecord(blob), addressRecord(owner)]],
-    ]);
+    opened.connection?.channel.send([RECORD.storeKeep, [[blobRecord(blob), addressRecord(owner)]]]);
     return opened.connection !== undefined;
   }
 
@@ -351,14 +348,10 @@ export class NodeStore {
       const fields = [blobRecord(stored.blob), addressRecord(owner)];
       locating = ask(connection, RECORD.storeLocate, ...fields).then(slotFrom);
       this.#locating.set(blobId, locating);
-      const done = (): void => void this.#locating.delete(blobId);
-      locating.then(done, done);
+      const forget = (): void => void this.#locating.delete(blobId);
+      locating.then(forget, forget);
     }
     stored.slot = await locating;
-  }
-
-  get locatingCount(): number {
-    return this.#locating.size;
   }
 
   // ── letting go ───────────────────────────────────────────────────────────────────────────────────────────

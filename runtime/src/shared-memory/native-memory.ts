@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { markAsUntransferable } from 'node:worker_threads';
 import type * as koffiModule from 'koffi';
 import { MantaError } from '../errors/errors.ts';
+import { EngineAccount } from './engine-account.ts';
 import { SLOT_PAGE_BYTES } from './store-layout.ts';
 
 export type MappingKind =
@@ -93,6 +94,7 @@ class KoffiMemory implements NativeMemory {
   private readonly madvise: NumberFunction;
   private readonly fallocate: NumberFunction | undefined;
   private readonly sysconf: NumberFunction;
+  private readonly account: EngineAccount | undefined;
 
   constructor(koffi: Koffi, platform: keyof typeof CONSTANTS) {
     this.koffi = koffi;
@@ -110,6 +112,7 @@ class KoffiMemory implements NativeMemory {
     this.munmap = library.func('munmap', 'int', ['size_t', 'size_t']) as NumberFunction;
     this.madvise = library.func('madvise', 'int', ['size_t', 'size_t', 'int']) as NumberFunction;
     this.sysconf = library.func('sysconf', 'long', ['int']) as NumberFunction;
+    this.account = EngineAccount.open(koffi, platform);
     if (platform === 'linux')
       this.fallocate = library.func('posix_fallocate', 'int', [
         'int',
@@ -142,7 +145,10 @@ class KoffiMemory implements NativeMemory {
   }
 
   view(address: number, lengthBytes: number): ArrayBuffer {
+    // Before: the engine looks at its count as it adds to it.
+    this.account?.takeOff(lengthBytes);
     const buffer = this.koffi.view(address, lengthBytes);
+    this.account?.made(buffer);
     markAsUntransferable(buffer);
     return buffer;
   }

@@ -1,5 +1,5 @@
 import { assert } from '../assert.ts';
-import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
+import { MantaError, ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
 import type { BlobId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
@@ -12,16 +12,21 @@ import {
   storedRecord,
   type StoredRecord,
 } from '../objects/stored-value.ts';
+import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { Caller } from '../rpc/caller-record.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { holdsTransferables } from '../serialization/value-format.ts';
+import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import { HeapPulls } from './heap-pulls.ts';
 import type { NodeStore } from './node-store.ts';
 
 export interface ValuesCore {
   readonly address: ProcessAddress;
   readonly codec: ValueCodec;
+  readonly clock: Clock;
+  connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Decodes and says which refs and handles it brought to life. */
   collect(bytes: Uint8Array, sender: ProcessId): Transferable[];
   lend(pins: readonly Transferable[], borrower: ProcessId): void;
@@ -64,12 +69,16 @@ export class ObjectValues {
   readonly #core: ValuesCore;
   readonly #store: NodeStore;
   readonly #owner: BlobOwner;
+  readonly #heap: HeapPulls;
   readonly #collected = new FinalizationRegistry<Remains>((remains) => this.#letGo(remains));
 
   constructor(core: ValuesCore, store: NodeStore, owner: BlobOwner) {
     this.#core = core;
     this.#store = store;
     this.#owner = owner;
+    const { address, clock } = core;
+    const connect = core.connect.bind(core);
+    this.#heap = new HeapPulls({ processId: address.processId, clock, connect, own: owner });
   }
 
   // ── keeping ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -215,6 +224,9 @@ export class ObjectValues {
 
   /** Undefined: `bringLocal` first. */
   decodeStored(stored: StoredValue): { value: unknown } | undefined {
+    const { bytes } = stored;
+    if (bytes !== undefined)
+      return { value: this.#core.codec.decode(bytes, new PrivateCopies(bytes)) };
     const opened = this.#store.open(stored);
     if (opened === undefined) return undefined;
     return { value: this.#core.codec.decode(opened.bytes, opened) };
@@ -235,9 +247,28 @@ export class ObjectValues {
   /** @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError */
   async bringLocal(stored: StoredValue): Promise<void> {
     if (stored.owner === undefined) this.#noteCopies(stored.blob);
-    await this.#store.locate(stored, stored.owner ?? this.#core.address);
+    if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heap.pull(stored);
+  }
+
+  /** False: this process has no store, or has one no more. */
+  async #bringToStore(stored: StoredValue): Promise<boolean> {
+    if (!this.#store.isAvailable) return false;
+    try {
+      await this.#store.locate(stored, stored.owner ?? this.#core.address);
+    } catch (error) {
+      if (isAboutValue(error)) throw error;
+      // The agent did not answer. If it is gone this process leaves the store; else it is asked anew.
+      await this.#store.attach().catch(() => undefined);
+    }
+    return this.#store.isAvailable;
   }
 }
+
+/** Said by who looked for the value, not by a connection that broke. */
+const isAboutValue = (error: unknown): boolean =>
+  ['ObjectLostError', 'OwnerDiedError', 'ObjectFreedError', 'ObjectStoreFullError'].some((name) =>
+    MantaError.is(error, name),
+  );
 
 /** Gives each reader of a payload its own copy of the binary data in it. */
 class PrivateCopies {

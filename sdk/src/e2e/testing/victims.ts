@@ -19,6 +19,14 @@ export class Victims {
     return this.#cluster.addNode({ cpus: 4 });
   }
 
+  /** The node of this program. */
+  own(ref: ObjectRef<unknown>): TestNode {
+    const { agent } = coreOf(ref).store;
+    const node = this.#cluster.nodes.find(({ nodeId }) => nodeId === agent?.nodeId);
+    if (node === undefined) throw new Error('this program has no node');
+    return node;
+  }
+
   /** The nodes that stay and that this program is not on. */
   others(ref: ObjectRef<unknown>): TestNode[] {
     const own = coreOf(ref).store.agent?.nodeId;

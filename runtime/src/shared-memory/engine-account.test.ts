@@ -1,37 +1,36 @@
-import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
-import { afterEach, expect, it } from 'vitest';
-import { collectGarbage } from '../core/garbage.ts';
-import { TestStore } from '../testing/test-store.ts';
-import { nativeMemory } from './native-memory.ts';
+import type * as koffiModule from 'koffi';
+import { expect, it } from 'vitest';
+import { EngineAccount } from './engine-account.ts';
 
-const SIZE_BYTES = 256 * 1024 * 1024;
+const ENGINE = 4096;
+const MIB = 1024 * 1024;
 
-let store: TestStore | undefined;
+/** Stands for koffi with an engine that knows these functions, and notes what it is told. */
+function fakeKoffi(functions: (name: string) => boolean) {
+  const adjusted: number[][] = [];
+  const func = (name: string) => {
+    if (!functions(name)) throw new Error(`Cannot find function ${name}`);
+    if (name.includes('GetCurrent')) return () => ENGINE;
+    return (...parameters: number[]) => adjusted.push(parameters);
+  };
+  const koffi = { load: () => ({ func }) } as unknown as typeof koffiModule;
+  return { koffi, adjusted };
+}
 
-afterEach(() => store?.close());
+const isKnown = process.versions.v8.startsWith('11.3.');
 
-it.runIf(nativeMemory() !== undefined)(
-  'large views do not make the engine collect garbage again and again',
-  async () => {
-    store = new TestStore('mapped', 2 * SIZE_BYTES);
-    const [producer, reader] = [store.attach(), store.attach()];
-    const reserved = producer.reserve(SIZE_BYTES);
-    if (reserved === undefined) throw new Error('the store has room');
-    await collectGarbage();
-    const collections: PerformanceEntry[] = [];
-    const observer = new PerformanceObserver((list) => collections.push(...list.getEntries()));
-    observer.observe({ entryTypes: ['gc'] });
-    let shownBytes = 0;
-    for (let count = 0; count < 60; count++)
-      shownBytes += reader.open(reserved.slot, SIZE_BYTES)?.bufferOf(0, SIZE_BYTES).byteLength ?? 0;
-    expect(shownBytes).toBe(60 * SIZE_BYTES);
-    await new Promise((resolve) => setImmediate(resolve));
-    collections.push(...observer.takeRecords());
-    observer.disconnect();
-    const kinds = collections.map(({ detail }) => (detail as { kind: number }).kind);
-    const major = kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MAJOR);
-    expect(major.length).toBeLessThan(4);
-    await collectGarbage();
-    expect(reader.statistics().views).toBe(0);
-  },
-);
+it('takes off what large views have beyond a mebibyte, and never adds, where it knows the engine', () => {
+  const { koffi, adjusted } = fakeKoffi(() => true);
+  const account = EngineAccount.open(koffi, 'linux');
+  for (const sizeBytes of [1, MIB, MIB + 1, 1024 * MIB]) account?.takeOff(sizeBytes);
+  const takenOff = [
+    [ENGINE, -1],
+    [ENGINE, -1023 * MIB],
+  ];
+  expect(adjusted).toEqual(isKnown ? takenOff : []);
+});
+
+it('leaves the count of an engine alone that has no such function', () => {
+  const { koffi } = fakeKoffi((name) => name.includes('GetCurrent'));
+  expect(EngineAccount.open(koffi, 'linux')).toBeUndefined();
+});

@@ -4,7 +4,6 @@ type Koffi = typeof koffiModule;
 
 /** Views of so many bytes and more count as this many. */
 const COUNTED_BYTES_MAX = 1024 * 1024;
-const SETTLE_DELAY_MS = 1_000;
 
 /** The engine's own function that is told of memory outside its heap, as its C++ compiler named it. */
 const CURRENT_ENGINE = '_ZN2v87Isolate10GetCurrentEv';
@@ -16,23 +15,24 @@ const ADJUST = {
 /**
  * The engine counts each ArrayBuffer as memory that collecting it would give back, and collects garbage at once when
  * there are gigabytes of them: milliseconds for each view of a large value. Shared memory is not given back by that, so
- * what views have beyond a mebibyte is taken off its count. (Some is left: the engine is to notice views at all.)
+ * what a view has beyond a mebibyte is taken off the count before. (Some is left: the engine is to notice views at all.)
+ *
+ * It is never put back. The engine looks at how far its count rose above the lowest since it last collected, so that it
+ * may fall below zero; and putting back could make it collect within a native call, whose stack it cannot read.
  */
 export class EngineAccount {
   private readonly engine: number;
   private readonly adjust: (engine: number, bytes: number) => void;
-  /** Taken off for views that were collected meanwhile. */
-  private spareBytes = 0;
-  private isSettling = false;
-  private readonly collected = new FinalizationRegistry<number>((bytes) => this.settle(bytes));
 
   private constructor(engine: number, adjust: (engine: number, bytes: number) => void) {
     this.engine = engine;
     this.adjust = adjust;
   }
 
-  /** Of this thread; undefined where the engine has no such function: its count stays as it is. */
+  /** Of this thread; undefined where the engine is another than the one this is known of: its count stays as it is. */
   static open(koffi: Koffi, platform: keyof typeof ADJUST): EngineAccount | undefined {
+    // Later ones end the process when their count would fall below zero.
+    if (!process.versions.v8.startsWith('11.3.')) return undefined;
     try {
       const library = koffi.load(null);
       const current = library.func(CURRENT_ENGINE, 'intptr_t', []) as () => number;
@@ -46,31 +46,6 @@ export class EngineAccount {
 
   /** For a view that is made next. */
   takeOff(lengthBytes: number): void {
-    const bytes = lengthBytes - COUNTED_BYTES_MAX;
-    if (bytes <= 0) return;
-    if (this.spareBytes >= bytes) {
-      this.spareBytes -= bytes;
-      return;
-    }
-    this.adjust(this.engine, this.spareBytes - bytes);
-    this.spareBytes = 0;
-  }
-
-  /** The view that bytes were taken off for: they are put back when it is collected. */
-  made(view: ArrayBuffer): void {
-    const bytes = view.byteLength - COUNTED_BYTES_MAX;
-    if (bytes > 0) this.collected.register(view, bytes);
-  }
-
-  /** Not at once: the engine's count falls a little after the finalizers ran. */
-  private settle(bytes: number): void {
-    this.spareBytes += bytes;
-    if (this.isSettling) return;
-    this.isSettling = true;
-    setTimeout(() => {
-      this.isSettling = false;
-      this.adjust(this.engine, this.spareBytes);
-      this.spareBytes = 0;
-    }, SETTLE_DELAY_MS).unref();
+    if (lengthBytes > COUNTED_BYTES_MAX) this.adjust(this.engine, COUNTED_BYTES_MAX - lengthBytes);
   }
 }

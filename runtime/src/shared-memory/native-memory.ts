@@ -148,7 +148,6 @@ class KoffiMemory implements NativeMemory {
     // Before: the engine looks at its count as it adds to it.
     this.account?.takeOff(lengthBytes);
     const buffer = this.koffi.view(address, lengthBytes);
-    this.account?.made(buffer);
     markAsUntransferable(buffer);
     return buffer;
   }

@@ -6,7 +6,7 @@ import { realData, startMemcpy } from './memcpy.ts';
 
 it.runIf(nativeMemory() !== undefined)('copies into shared memory and leaves no file', async () => {
   const directory = tmpdir();
-  const memcpy = startMemcpy(3 * 1024 * 1024, directory);
+  const memcpy = startMemcpy(realData(3 * 1024 * 1024), directory);
   expect(await memcpy.contender.round(5)).toBeGreaterThan(0);
   await memcpy[Symbol.asyncDispose]();
   expect(readdirSync(directory).filter((name) => name.startsWith('manta-memcpy-'))).toEqual([]);

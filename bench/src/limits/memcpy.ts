@@ -14,12 +14,13 @@ export interface Memcpy extends AsyncDisposable {
 }
 
 /**
- * The limit of `put`: a plain copy of the same number of bytes into warm shared memory, `Uint8Array.set` into a mapping
- * whose pages were touched. The bytes are real data: untouched zeros would all be one page of memory, read from the cache.
+ * The limit of `put`: a plain copy of the same bytes into warm shared memory, `Uint8Array.set` into a mapping whose pages
+ * were touched.
  * @param directory where the file of the mapping is made (it has no name for long). Default /dev/shm.
  * @throws Error where memory cannot be mapped
  */
-export function startMemcpy(sizeBytes: number, directory = '/dev/shm'): Memcpy {
+export function startMemcpy(source: Uint8Array, directory = '/dev/shm'): Memcpy {
+  const sizeBytes = source.length;
   const memory = nativeMemory();
   if (memory === undefined) throw new Error('koffi is missing: shared memory cannot be mapped');
   const path = `${directory}/manta-memcpy-${process.pid}`;
@@ -29,7 +30,6 @@ export function startMemcpy(sizeBytes: number, directory = '/dev/shm'): Memcpy {
     ftruncateSync(fd, sizeBytes);
     const address = memory.map(fd, 0, sizeBytes, 'shared');
     const target = new Uint8Array(memory.view(address, sizeBytes));
-    const source = realData(sizeBytes);
     const copy = (): void => target.set(source);
     copy();
     return {
@@ -44,6 +44,7 @@ export function startMemcpy(sizeBytes: number, directory = '/dev/shm'): Memcpy {
   }
 }
 
+/** Untouched zeros would all be one page of memory, read from the processor's cache. */
 export function realData(sizeBytes: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(sizeBytes);
   const pattern = randomFillSync(new Uint8Array(Math.min(PATTERN_BYTES, sizeBytes)));

@@ -32,6 +32,7 @@ export const goals: Readonly<Record<string, Goal>> = {
   single_client_put_calls: { peers: { ray: 50 } },
   single_client_get_calls: { peers: { ray: 20 } },
   single_client_put_gigabytes: { limitShare: 0.8, peers: { ray: 1.2 } },
+  single_client_put_gigabytes_of_real_data: { limitShare: 0.8 },
   multi_client_put_gigabytes: { peers: { ray: 1.2 } },
   get_1_gib_array: { atMost: 1 },
   single_client_get_object_containing_10k_refs: { peers: { ray: 5 } },

@@ -21,7 +21,7 @@ export interface Pipe {
 const TCP_KEEP_ALIVE_MS = 10_000;
 
 /** Reads need no memory of their own where each is handled before the next begins, in all sockets of the thread. */
-const READ_BUFFER_BYTES = 64 * 1024;
+const READ_BUFFER_BYTES = 256 * 1024;
 const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 /** Windows fills a buffer while others are read. */
 const canShareReadBuffer = process.platform !== 'win32';

@@ -1,5 +1,4 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import { openChannel } from '../channel/open-channel.ts';
 import type { MantaError } from '../errors/errors.ts';
 import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
@@ -17,7 +16,8 @@ import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
 import { callerRecord } from '../rpc/caller-record.ts';
-import { PeerConnection } from '../rpc/peer-connection.ts';
+import type { PeerConnection } from '../rpc/peer-connection.ts';
+import { PeerConnections } from '../rpc/peer-connections.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transferable, TransferKind } from '../serialization/transferable.ts';
 import {
@@ -44,8 +44,6 @@ import { ObjectValues } from './object-values.ts';
 import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
 import { PendingWork } from './pending-work.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
-
 /**
  * What every process that calls actors or owns objects has (Ray calls it the core worker): connections to other
  * processes, the actors it holds handles of, the objects it owns and borrows, and the way to the head.
@@ -62,16 +60,18 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly lineage: Lineage;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
-  readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
+  readonly #connections: PeerConnections;
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handles = new HandleCounts();
   readonly #pendingWork = new PendingWork();
-  readonly #nodeDeaths = new NodeDeaths(this);
+  readonly #nodeDeaths: NodeDeaths;
   #closed = false;
 
   constructor(options: CoreOptions) {
     this.options = options;
     this.clock = options.clock;
+    this.#connections = this.#createConnections(options);
+    this.#nodeDeaths = new NodeDeaths(this, (nodeId) => this.#connections.nodeDied(nodeId));
     this.codec = createValueCodec({
       revive: (kind, data) => this.#revive(kind, data),
       abandon: (transferables) => this.unpin(transferables),
@@ -151,42 +151,24 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   // ── data plane ───────────────────────────────────────────────────────────────────────────────────────────
   connect(address: ProcessAddress): Promise<PeerConnection> {
-    const known = this.#connections.get(address.processId);
-    if (known !== undefined) return known;
-    const opening = this.#open(address);
-    this.#connections.set(address.processId, opening);
-    const forget = (): void => {
-      if (this.#connections.get(address.processId) === opening)
-        this.#connections.delete(address.processId);
-    };
-    opening.then((connection) => {
-      connection.onLost(() => {
-        forget();
-        this.objects.peerLost(address.processId);
-      });
-    }, forget);
-    this.objects.knowPeer(address);
-    return opening;
+    if (!this.#connections.has(address.processId)) this.objects.knowPeer(address);
+    return this.#connections.connect(address);
   }
 
-  async #open(address: ProcessAddress): Promise<PeerConnection> {
-    const { role, machineId, token, clusterId } = this.options;
-    const channel = await openChannel(address, {
-      self: { processId: this.processId, role },
+  #createConnections({ role, processId, machineId, token, clusterId }: CoreOptions) {
+    return new PeerConnections({
+      self: { processId, role },
+      clusterId,
       machineId,
       token,
-      timeoutMs: CONNECT_TIMEOUT_MS,
+      transport: () => this.transport(),
       onRefused: (reason) => this.warn('a channel was refused', reason),
-      nats: {
-        transport: () => this.transport(),
-        subject: subjectsOf(clusterId).processChannel(address.processId),
+      onConnected: (connection, address) => {
+        connection.callerRecord = () => callerRecord({ address: this.address, takesStored: true });
+        connection.onUnclaimed = (value) => this.#takeUnclaimed(value, address.processId);
       },
+      onLost: ({ processId: peerId }) => this.objects.peerLost(peerId),
     });
-    channel.unref();
-    const connection = new PeerConnection(channel);
-    connection.callerRecord = () => callerRecord({ address: this.address, takesStored: true });
-    connection.onUnclaimed = (value) => this.#takeUnclaimed(value, address.processId);
-    return connection;
   }
 
   /** Nobody waits for this value any more; the refs in it, and its place in the store, are given back. */
@@ -369,9 +351,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.actors.closeAll();
     this.objects.close();
     this.store.flushReleases();
-    const connections = await Promise.allSettled(this.#connections.values());
-    for (const result of connections)
-      if (result.status === 'fulfilled') result.value.channel.close();
+    await this.#connections.close();
     this.store.close();
     if (this.#control !== undefined) {
       const control = await this.#control.catch(() => undefined);

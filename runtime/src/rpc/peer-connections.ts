@@ -1,7 +1,7 @@
 import type { ChannelPeer } from '../channel/channel.ts';
 import { openChannel } from '../channel/open-channel.ts';
 import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
-import type { ClusterId, ProcessId } from '../ids.ts';
+import type { ClusterId, NodeId, ProcessId } from '../ids.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
@@ -16,35 +16,70 @@ export interface PeerConnectionsOptions {
   transport: () => Promise<Transport>;
   /** What a peer sent could not be handled, and its channel was closed. */
   onRefused: (reason: MantaError) => void;
+  /** Before anybody uses a new connection. */
+  onConnected?: (connection: PeerConnection, address: ProcessAddress) => void;
+  /** A connection is gone; connecting again from here opens a new one. */
+  onLost?: (address: ProcessAddress) => void;
+}
+
+interface Peer {
+  readonly address: ProcessAddress;
+  readonly connection: Promise<PeerConnection>;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Nodes never come back under the same id; those that died long ago nobody asks for any more. */
+const DEAD_NODES_MAX = 1_000;
 
 /** One connection per process that this one talks to, opened by the nearest way when it is first needed. */
 export class PeerConnections {
   readonly #options: PeerConnectionsOptions;
-  readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
+  readonly #peers = new Map<ProcessId, Peer>();
+  readonly #deadNodes = new Set<NodeId>();
   #isCut = false;
 
   constructor(options: PeerConnectionsOptions) {
     this.#options = options;
   }
 
+  /** Connected, or about to be. */
+  has(processId: ProcessId): boolean {
+    return this.#peers.has(processId);
+  }
+
   /** @throws ClusterUnavailableError the process is gone or cannot be reached. */
   connect(address: ProcessAddress): Promise<PeerConnection> {
-    const known = this.#connections.get(address.processId);
-    if (known !== undefined) return known;
-    const opening = this.#open(address);
-    this.#connections.set(address.processId, opening);
+    const known = this.#peers.get(address.processId);
+    if (known !== undefined) return known.connection;
+    const peer: Peer = { address, connection: this.#open(address) };
+    this.#peers.set(address.processId, peer);
     const forget = (): void => {
-      if (this.#connections.get(address.processId) === opening)
-        this.#connections.delete(address.processId);
+      if (this.#peers.get(address.processId) === peer) this.#peers.delete(address.processId);
     };
-    opening.then((connection) => {
-      if (connection.closed) forget();
-      else connection.onLost(forget);
+    const lost = (): void => {
+      forget();
+      this.#options.onLost?.(address);
+    };
+    // The first to hear of it: who awaits the connection comes afterwards.
+    peer.connection.then((connection) => {
+      this.#options.onConnected?.(connection, address);
+      if (connection.closed) lost();
+      else connection.onLost(lost);
     }, forget);
-    return opening;
+    return peer.connection;
+  }
+
+  /**
+   * The head's verdict: what is connected there is lost now, and nothing can be connected any more. A machine without
+   * power or network would else be waited for until its peers lose patience.
+   */
+  nodeDied(nodeId: NodeId): void {
+    this.#deadNodes.add(nodeId);
+    const [oldest] = this.#deadNodes;
+    if (this.#deadNodes.size > DEAD_NODES_MAX && oldest !== undefined)
+      this.#deadNodes.delete(oldest);
+    for (const { address, connection } of this.#peers.values())
+      if (address.nodeId === nodeId) void closeOnceOpen(connection);
   }
 
   /** While cut, as in a network partition, nothing is connected and nothing can be. */
@@ -54,14 +89,14 @@ export class PeerConnections {
   }
 
   async close(): Promise<void> {
-    const connections = await Promise.allSettled(this.#connections.values());
-    for (const result of connections)
-      if (result.status === 'fulfilled') result.value.channel.close();
+    await Promise.all([...this.#peers.values()].map((peer) => closeOnceOpen(peer.connection)));
   }
 
   async #open(address: ProcessAddress): Promise<PeerConnection> {
     const { self, clusterId, machineId, token, transport, onRefused } = this.#options;
     if (this.#isCut) throw new ClusterUnavailableError('this process is cut off from the cluster');
+    if (address.nodeId !== undefined && this.#deadNodes.has(address.nodeId))
+      throw new ClusterUnavailableError(`node ${address.nodeId} of the process is dead`);
     const channel = await openChannel(address, {
       self,
       machineId,
@@ -73,4 +108,9 @@ export class PeerConnections {
     channel.unref();
     return new PeerConnection(channel);
   }
+}
+
+async function closeOnceOpen(opening: Promise<PeerConnection>): Promise<void> {
+  const connection = await opening.catch(() => undefined); // Told to who connects.
+  connection?.channel.close();
 }

@@ -7,8 +7,9 @@ import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
 import { RECORD } from '@manta/runtime/rpc/records';
+import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { NodeEvent, ProcessAddress } from '@manta/runtime/wire/messages';
+import { NodeDied, type NodeEvent, type ProcessAddress } from '@manta/runtime/wire/messages';
 import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { Subjects } from '@manta/runtime/wire/subjects';
 import { NodeObjectStore, type ObjectStoreSettings } from '../objects/node-object-store.ts';
@@ -82,6 +83,16 @@ export class AgentConnections {
       connect: (address) => this.peers.connect(address),
     });
     this.server = await this.listen();
+    this.heedDeaths();
+  }
+
+  /** Pulls from a machine that says nothing any more go on elsewhere, or end, when the head has given it up. */
+  private heedDeaths(): void {
+    const { transport, subjects, nodeId: ownNodeId } = this.options;
+    transport.subscribe(subjects.nodeDied, (payload) => {
+      const { nodeId } = decodeControl(NodeDied, payload);
+      if (nodeId !== ownNodeId()) this.peers.nodeDied(nodeId);
+    });
   }
 
   /** How processes reach this agent. */

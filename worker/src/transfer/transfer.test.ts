@@ -168,6 +168,24 @@ describe('a pull goes on', () => {
     expect(owner.owner.sources.copies(blob.blobId)).not.toContainEqual(owner.address);
   });
 
+  it('from another copy when the node of its silent source is said to be dead', async () => {
+    const [owner, source, reader] = await three();
+    const bytes = randomBytes(2 * MiB);
+    const blob = owner.put(bytes);
+    await source.get(blob, owner.address);
+    await copies(owner, blob, 2);
+    keepFirstCopyBusy(owner, blob);
+    const { reached, go } = holdAtChunk(source, 20);
+    const value = reader.get(blob, owner.address);
+    await reached;
+    reader.connections.nodeDied(source.nodeId);
+    owner.connections.nodeDied(source.nodeId);
+    owner.owner.sources.nodeDied(source.nodeId);
+    expect(bytes.equals(await value)).toBe(true);
+    go();
+    await expect(reader.connections.connect(source.address)).rejects.toThrow(/is dead/);
+  });
+
   it('when chunks come corrupt: they are pulled anew', async () => {
     const [owner, reader] = await three();
     const bytes = randomBytes(MiB);

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const MANTA = fileURLToPath(new URL('../../../../cli/bin/manta.mjs', import.meta.url));
 const SUBNET = '10.77.0';
 const NEEDS =
-  'Tests of several machines need Linux, root, and ip, nft, unshare and nsenter (iproute2, nftables, util-linux)';
+  'Tests of several machines need Linux, root, and ip, tc, nft, unshare and nsenter (iproute2, nftables, util-linux)';
 
 /**
  * Several machines on one, made of what containers are made of: each has its own network stack, host name, processes,
@@ -138,6 +138,36 @@ export class Machine {
 
   async plugIn(): Promise<void> {
     await this.run('ip', ['link', 'set', 'eth0', 'up']);
+  }
+
+  /** From now on what it sends leaves it so slowly. */
+  async throttle(megabytesPerSecond: number): Promise<void> {
+    const rate = ['rate', `${8 * megabytesPerSecond}mbit`, 'burst', '1mb', 'latency', '50ms'];
+    await this.run('tc', ['qdisc', 'replace', 'dev', 'eth0', 'root', 'tbf', ...rate]);
+  }
+
+  /** What is opened from here to that port of the other machine goes to a port of this one, but for some. */
+  async redirect(
+    to: { machine: Machine; port: number },
+    ownPort: number,
+    exceptFrom: { first: number; last: number },
+  ): Promise<void> {
+    const target = `ip daddr ${to.machine.ip} tcp dport ${to.port}`;
+    const rules = [
+      'table ip detour {',
+      '  chain output {',
+      '    type nat hook output priority -100;',
+      `    ${target} tcp sport != ${exceptFrom.first}-${exceptFrom.last} redirect to :${ownPort}`,
+      '  }',
+      '}',
+    ];
+    await this.run('nft', ['-f', await this.writeFile('detour.nft', rules.join('\n'))]);
+  }
+
+  /** Bytes that came over its cable. */
+  async receivedBytes(): Promise<number> {
+    const interfaces = await this.run('cat', ['/proc/net/dev']);
+    return Number(/eth0:\s*(\d+)/.exec(interfaces)?.[1]);
   }
 
   /** A firewall that drops whatever others want to open here; connections to elsewhere, and their answers, pass. */

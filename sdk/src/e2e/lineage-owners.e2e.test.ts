@@ -60,7 +60,7 @@ describe('the result of an actor call', () => {
       name: 'ObjectReconstructionFailedError',
       cause: { name: 'ActorDiedError' },
     });
-    expect(journal.lines()).toEqual(['once', 'mortal']);
+    expect(journal.lines().toSorted()).toEqual(['mortal', 'once']);
   });
 });
 

@@ -13,7 +13,7 @@ export interface BenchCommand {
 
 export const usage = `npm run bench -- SUITE… [options]
 
-  --peers ray,piscina    (ray, moleculer, piscina) run the same workloads there too, after ours
+  --peers ray,piscina    (ray, moleculer, piscina) run each workload there too, right after ours
   --rows PATTERN         only rows whose name matches this regular expression
   --json FILE            write the results as JSON
   --svg FILE             draw them as a chart

@@ -6,8 +6,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Report } from './report/report.ts';
 import { repositoryPath } from './repository.ts';
-import { callRowNames } from './suites/core-calls.ts';
-import { creationRowNames } from './suites/core-creation.ts';
+import { coreParts } from './suites/core.ts';
 
 const run = promisify(execFile);
 
@@ -20,9 +19,9 @@ test('a quick run of the core suite gives every row, a table, JSON and a chart',
     const args = [main, 'core', '--quick', '--json', json, '--svg', svg];
     const { stdout } = await run(process.execPath, args);
     const report = JSON.parse(await readFile(json, 'utf8')) as Report;
-    const expected = [...callRowNames, ...creationRowNames].filter(
-      (name) => process.platform === 'linux' || name !== '100k_shared_actors_memory',
-    );
+    const expected = coreParts
+      .flat()
+      .filter((name) => process.platform === 'linux' || name !== '100k_shared_actors_memory');
     expect(report.rows.map((row) => row.name).toSorted()).toEqual(expected.toSorted());
     expect(report.rows.filter((row) => row.value <= 0)).toEqual([]);
     expect(report.rows.filter((row) => row.limit !== undefined)).toHaveLength(13);

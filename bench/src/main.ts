@@ -39,26 +39,36 @@ function settingsOf(command: BenchCommand): SuiteSettings {
 async function run(command: BenchCommand): Promise<Report> {
   requirePeers(command.peers);
   const settings = settingsOf(command);
-  let rows: Row[] = [];
-  const steadiness = [await checkSteadiness('before manta', settings.timing)];
+  const rows: Row[] = [];
+  const steadiness = [await checkSteadiness('before', settings.timing)];
   for (const [name, load] of Object.entries(suites)) {
     if (!command.suites.includes(name)) continue;
     const suite = await load();
-    rows.push(...(await suite.run(settings)));
+    const parts = suite.parts(settings);
+    // Peers follow part by part, so that both see the same machine; without peers one part is quicker.
+    for (const part of command.peers.length === 0 ? [parts.flat()] : parts) {
+      const wants = (row: string): boolean => part.includes(row) && settings.wants(row);
+      rows.push(...(await besidePeers(await suite.run({ ...settings, wants }), command, settings)));
+    }
+    steadiness.push(await checkSteadiness(`after ${name}`, settings.timing));
   }
   if (rows.length === 0) throw new Error(`No row matches ${String(command.rows)}.`);
-  steadiness.push(await checkSteadiness('after manta', settings.timing));
-  // One after another, never at the same time as ours or as each other.
-  for (const peer of command.peers) {
-    const report = await runPeer(peer, {
-      rows: rows.map((row) => row.name),
-      quick: command.quick,
-      settleMs: settings.timing.settleMs,
-    });
-    rows = withPeer(rows, peer, report);
-    steadiness.push(await checkSteadiness(`after ${peer}`, settings.timing));
-  }
   return { machine: describeMachine(), quick: command.quick, steadiness, rows };
+}
+
+/** One after another, never at the same time as ours or as each other. */
+async function besidePeers(
+  rows: Row[],
+  { peers, quick }: BenchCommand,
+  { timing: { settleMs } }: SuiteSettings,
+): Promise<Row[]> {
+  if (rows.length === 0) return rows;
+  let compared = rows;
+  for (const peer of peers) {
+    const report = await runPeer(peer, { rows: rows.map(({ name }) => name), quick, settleMs });
+    compared = withPeer(compared, peer, report);
+  }
+  return compared;
 }
 
 async function main(): Promise<void> {

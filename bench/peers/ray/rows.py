@@ -240,8 +240,12 @@ def run_rows(options):
 
     if wanted("init_private_cluster"):
         add("init_private_cluster", init_cluster(options))
+    timed_rows = {**CALL_ROWS, **objects.TIMED_ROWS, **tasks.TIMED_ROWS}
+    measured_rows = {**tasks.MEASURED_ROWS, **objects.MEASURED_ROWS}
+    if not any(wanted(name) for name in [*timed_rows, *CREATION_ROWS, *measured_rows]):
+        return rows
     ray.init()
-    for name, (unit, prepare) in {**CALL_ROWS, **objects.TIMED_ROWS, **tasks.TIMED_ROWS}.items():
+    for name, (unit, prepare) in timed_rows.items():
         if wanted(name):
             actors, run, multiplier = prepare()
             add(name, summary(time_row(run, multiplier, options), unit))
@@ -250,7 +254,7 @@ def run_rows(options):
     for name, measure in CREATION_ROWS.items():
         if wanted(name):
             add(name, measure(options))
-    for name, measure in {**tasks.MEASURED_ROWS, **objects.MEASURED_ROWS}.items():
+    for name, measure in measured_rows.items():
         if wanted(name):
             add(name, measure(options, median_of))
     ray.shutdown()

@@ -4,8 +4,8 @@ import { startRawEcho } from './raw-echo.ts';
 
 /**
  * A busy neighbour changes the bare echo several times over, in both directions (cores that never sleep wake a waiting
- * process sooner). Rows of ours run beside their limit, but peers run at another time: checks before and after
- * each tell whether the machine was still the same.
+ * process sooner). Rows of ours run beside their limit, but peers run after them: checks before and after each suite tell
+ * whether the machine was still the same.
  */
 export async function checkSteadiness(when: string, rule: TimingRule): Promise<SteadinessCheck> {
   await using echo = await startRawEcho({ clients: 1, servers: 1 });

@@ -44,8 +44,8 @@ export const sampleReport: Report = {
   },
   quick: false,
   steadiness: [
-    { when: 'before manta', syncPerSecond: 15_000, batchedPerSecond: 1_700_000 },
-    { when: 'after manta', syncPerSecond: 14_000, batchedPerSecond: 1_650_000 },
+    { when: 'before', syncPerSecond: 15_000, batchedPerSecond: 1_700_000 },
+    { when: 'after core', syncPerSecond: 14_000, batchedPerSecond: 1_650_000 },
   ],
   rows,
 };

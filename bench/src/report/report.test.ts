@@ -122,7 +122,7 @@ describe('the table', () => {
 
   test('shows the bare echo through the run and warns when the machine was not the same', () => {
     expect(lines[3]).toBe(
-      'bare echo per second, one at a time and in batches: before manta 15.0 k and 1.70 M, after manta 14.0 k and 1.65 M',
+      'bare echo per second, one at a time and in batches: before 15.0 k and 1.70 M, after core 14.0 k and 1.65 M',
     );
     expect(lines[4]).toBe('');
     const later = { when: 'after ray', syncPerSecond: 70_000, batchedPerSecond: 1_700_000 };

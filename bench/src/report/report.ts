@@ -30,7 +30,7 @@ export interface Report {
   machine: Machine;
   /** True for a run with tiny counts, whose figures mean nothing. */
   quick: boolean;
-  /** The bare echo before and after each system's part of the run. */
+  /** The bare echo before the first suite and after each. */
   steadiness: SteadinessCheck[];
   rows: Row[];
 }

@@ -165,10 +165,8 @@ const creators: readonly { names: string[]; create: Creator }[] = [
   },
 ];
 
-export const creationRowNames: readonly string[] = [
-  'init_private_cluster',
-  ...creators.flatMap(({ names }) => names),
-];
+/** Names of rows; those of a part come from one measurement. */
+export const creationParts: readonly (readonly string[])[] = creators.map(({ names }) => names);
 
 /** Needs an initialised SDK. */
 export async function runCreationRows(settings: SuiteSettings): Promise<Row[]> {

@@ -2,13 +2,21 @@ import { init, shutdown } from '@manta/sdk';
 import { serverCount } from '../harness/machine.ts';
 import type { Row } from '../report/report.ts';
 import { callRowNames, timedCallRows } from './core-calls.ts';
-import { creationRowNames, runCreationRows, runInitRow } from './core-creation.ts';
+import { creationParts, runCreationRows, runInitRow } from './core-creation.ts';
 import { runTimedRows } from './rows.ts';
 import type { Suite, SuiteSettings } from './suite.ts';
 
+/** Names of rows; those of a part are measured together. */
+export const coreParts: readonly (readonly string[])[] = [
+  ['init_private_cluster'],
+  ...callRowNames.map((name) => [name]),
+  ...creationParts,
+];
+
 async function run(settings: SuiteSettings): Promise<Row[]> {
   const rows = await runInitRow(settings);
-  if (![...callRowNames, ...creationRowNames].some((name) => settings.wants(name))) return rows;
+  const others = [...callRowNames, ...creationParts.flat()];
+  if (!others.some((name) => settings.wants(name))) return rows;
   await init();
   try {
     rows.push(...(await runTimedRows('core', timedCallRows(serverCount()), settings)));
@@ -20,4 +28,4 @@ async function run(settings: SuiteSettings): Promise<Row[]> {
 }
 
 /** `ray microbenchmark`, as far as there is something to measure, and what creating actors costs. */
-export const coreSuite: Suite = { run };
+export const coreSuite: Suite = { parts: () => coreParts, run };

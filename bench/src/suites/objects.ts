@@ -93,12 +93,11 @@ const clusterRows: readonly MeasuredRow[] = [
   { name: 'transfer_between_nodes', unit: 'GB/s', measure: measureTransfer },
 ];
 
-export function objectRowNames(settings: SuiteSettings): string[] {
-  return [...timedRows(settings), ...measuredRows, ...clusterRows].map(({ name }) => name);
-}
-
 /** The object rows of `ray microbenchmark`, of its single-node envelope, and transfer between two nodes. */
 export const objectsSuite: Suite = {
+  parts: (settings) =>
+    [...timedRows(settings), ...measuredRows, ...clusterRows].map(({ name }) => [name]),
+
   async run(settings) {
     const rows = [];
     if ([...timedRows(settings), ...measuredRows].some(({ name }) => settings.wants(name))) {

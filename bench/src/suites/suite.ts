@@ -13,5 +13,7 @@ export interface SuiteSettings {
 }
 
 export interface Suite {
+  /** All rows in order; those of a part are measured together. Between parts, peers take their turn. */
+  parts(settings: SuiteSettings): readonly (readonly string[])[];
   run(settings: SuiteSettings): Promise<Row[]>;
 }

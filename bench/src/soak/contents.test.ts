@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Content, isValueOf, randomContent, valueOf } from './contents.ts';
-import { Random } from './random.ts';
+import { SeededRandom } from '@manta/runtime/seeded-random';
 
 const SHAPES = ['bytes', 'numbers', 'record'] as const;
 const contentOf = (shape: Content['shape'], sizeBytes = 1_001): Content => ({
@@ -33,7 +33,7 @@ it('one changed byte is seen', () => {
 
 it('the same seed gives the same contents', () => {
   const twice = [1, 2].map(() => {
-    const random = new Random(5);
+    const random = new SeededRandom(5);
     return Array.from({ length: 20 }, () => randomContent(random));
   });
   expect(twice[0]).toEqual(twice[1]);

@@ -1,4 +1,4 @@
-import type { Random } from './random.ts';
+import type { SeededRandom } from '@manta/runtime/seeded-random';
 
 /** What a value must be: whoever knows this can make the value, and tell whether another is equal to it. */
 export interface Content {
@@ -13,7 +13,7 @@ const NEAR_STORED_BYTES = [90 * KIBIBYTE, 110 * KIBIBYTE] as const;
 const SMALL_BYTES = [8, 4 * KIBIBYTE] as const;
 const LARGE_BYTES = [128 * KIBIBYTE, 2 * 1024 * KIBIBYTE] as const;
 
-export function randomContent(random: Random): Content {
+export function randomContent(random: SeededRandom): Content {
   const size = random.next();
   const range = size < 0.3 ? SMALL_BYTES : size < 0.45 ? NEAR_STORED_BYTES : LARGE_BYTES;
   return {

@@ -5,7 +5,7 @@ import { type Content, isValueOf } from './contents.ts';
 import { Keeper } from './keeper.ts';
 import { type ActorEntry, type Fate, type Life, type ObjectEntry, use, World } from './model.ts';
 import { OPERATIONS } from './operations.ts';
-import { Random } from './random.ts';
+import { SeededRandom } from '@manta/runtime/seeded-random';
 import { isNothing, type Remains, remainsAfterCollection } from './remains.ts';
 
 /** Longer than anything may take, also when a node has just died and the machine is busy. */
@@ -39,7 +39,7 @@ export interface PlayerReport {
 /** One driver's random life: several strands of operations over the same objects and actors. */
 export class Player {
   readonly world = new World();
-  readonly random: Random;
+  readonly random: SeededRandom;
   readonly entries: ObjectEntry[] = [];
   readonly actors: ActorEntry[] = [];
   /** Values that are kept while their refs may be gone. */
@@ -50,7 +50,7 @@ export class Player {
   #keys = 0;
 
   constructor(seed: number) {
-    this.random = new Random(seed);
+    this.random = new SeededRandom(seed);
   }
 
   play(strands: number): void {

@@ -7,7 +7,7 @@ import { processTree } from '../harness/process-tree.ts';
 import { DriverProcess } from './driver-process.ts';
 import { filesOfNodes, objectFiles, privateMemoryBytes, untilNone } from './leftovers.ts';
 import type { PlayerReport } from './player.ts';
-import { Random } from './random.ts';
+import { SeededRandom } from '@manta/runtime/seeded-random';
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -40,7 +40,7 @@ const CLEAR_MS = 90_000;
  */
 const GROWTH_BYTES_MAX = 48 * 2 ** 20;
 
-/** Random work with objects on a cluster whose parts are killed at random; then nothing may be left of it. */
+/** SeededRandom work with objects on a cluster whose parts are killed at random; then nothing may be left of it. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const previous = process.env['TMPDIR'];
   const temporary = await mkdtemp(join(tmpdir(), 'soak-'));
@@ -56,7 +56,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
 
 class Soak {
   readonly #options: SoakOptions;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #temporary: string;
   readonly #nodeIds: string[] = [];
   readonly #violations: string[] = [];
@@ -70,7 +70,7 @@ class Soak {
   constructor(options: SoakOptions, temporary: string) {
     this.#options = options;
     this.#temporary = temporary;
-    this.#random = new Random(options.seed);
+    this.#random = new SeededRandom(options.seed);
   }
 
   async run(): Promise<SoakReport> {

@@ -1,5 +1,6 @@
 import { get, init, listNodes, put, ready, shutdown, wait } from '@manta/sdk';
 import { startTestCluster, type TestNodeOptions } from '@manta/sdk/testing';
+import { coldMemcpyMs } from '../limits/memcpy.ts';
 import { streamBytes } from '../limits/stream-bytes.ts';
 import { Consumer, Producer } from './object-actors.ts';
 import { type MeasuredRow, timesOf } from './rows.ts';
@@ -35,7 +36,9 @@ export const measureLargeObject: Measure = async ({ quick }) => {
         throw new Error('The object came back changed.');
     }),
   );
-  return { samples };
+  // Afterwards: the machine has not the memory for both.
+  const value = coldMemcpyMs({ count: partCount, sizeBytes: partBytes });
+  return { samples, limit: { name: 'memcpy_into_cold_shared_memory', value } };
 };
 
 /** A result that lies on one node is an argument on another; nothing of it is there yet. */

@@ -5,7 +5,7 @@ import type { FakeAgent } from './fake-agent.ts';
 import type { FakeProcess } from './fake-process.ts';
 import { ChaosLeases } from './chaos-leases.ts';
 import { checkTables, checkWorld } from './checkers.ts';
-import type { SeededRandom } from './random.ts';
+import type { SeededRandom } from '@manta/runtime/seeded-random';
 import { SimWorld } from './sim-world.ts';
 
 export interface ChaosOptions {

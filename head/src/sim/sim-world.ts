@@ -6,7 +6,7 @@ import type { StateStore, StoreTable } from '../store/state-store.ts';
 import type { ClusterSettings } from '../tables/cluster.ts';
 import { FakeAgent, type FakeAgentOptions } from './fake-agent.ts';
 import { FakeProcess } from './fake-process.ts';
-import { SeededRandom } from './random.ts';
+import { SeededRandom } from '@manta/runtime/seeded-random';
 import { SimClock } from './sim-clock.ts';
 
 export interface SimWorldOptions {

@@ -4,7 +4,7 @@ import { assert } from '@manta/runtime/assert';
 import { createIdMint } from '@manta/runtime/ids';
 import type { ActorSpec, NodeEvent } from '@manta/runtime/wire/messages';
 import { describe, expect, it } from 'vitest';
-import { SeededRandom } from '../sim/random.ts';
+import { SeededRandom } from '@manta/runtime/seeded-random';
 import { createActor } from './actors.ts';
 import { Cluster, DEFAULT_CLUSTER_SETTINGS } from './cluster.ts';
 import { runDeadlines } from './deadlines.ts';

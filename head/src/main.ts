@@ -4,6 +4,7 @@ import { createIdMint, parseId, type ClusterId } from '@manta/runtime/ids';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import type { Transport } from '@manta/runtime/transport/transport';
+import { nodeOfClient } from '@manta/runtime/wire/subjects';
 import { silentLogger, type HeadLogger } from './server/head-logger.ts';
 import { HeadServer } from './server/head-server.ts';
 import type { StateStore } from './store/state-store.ts';
@@ -69,12 +70,16 @@ async function open(
   const { token } = options;
   const store = await openStore(options, closers);
   const { clusterId, epoch } = await identify(options, store);
-  const { url, broker } = await openBus(options, closers);
+  let server: HeadServer | undefined;
+  const { url, broker } = await openBus(options, closers, (clientName) => {
+    const nodeId = nodeOfClient(clientName);
+    if (nodeId !== undefined) server?.nodeDisconnected(nodeId);
+  });
   const name = `head ${clusterId}`;
   const transport =
     broker?.connectLocally(name) ?? (await connectNats({ servers: [url], token, name }));
   closers.push(() => transport.close());
-  const server = new HeadServer({
+  server = new HeadServer({
     clusterId,
     epoch,
     transport,
@@ -120,11 +125,12 @@ async function openStore(
 async function openBus(
   options: HeadOptions,
   closers: (() => Promise<void>)[],
+  onDisconnected: (clientName: string) => void,
 ): Promise<{ url: string; broker: Broker | undefined }> {
   if (options.natsUrl !== undefined) return { url: options.natsUrl, broker: undefined };
   const { startBroker } = await import('@manta/runtime/broker/broker');
   const { host = '127.0.0.1', port = 0, token } = options;
-  const broker = await startBroker({ host, port, token });
+  const broker = await startBroker({ host, port, token, onDisconnected });
   closers.push(() => broker.close());
   return { url: broker.url, broker };
 }

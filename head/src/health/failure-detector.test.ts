@@ -64,6 +64,23 @@ describe('FailureDetector', () => {
     expect(run(detector, 5_000, 8_000).get('dead')).toBe(7_500);
   });
 
+  it('5: a doubt makes it suspect and asked at once, and it is dead no sooner', () => {
+    const detector = watching();
+    run(detector, 100, 1_000);
+    expect(detector.heard(nodeId)).toEqual([]);
+    expect(detector.doubt(nodeId, 'disconnected')).toEqual([
+      { type: 'suspect', nodeId, reason: 'disconnected' },
+      { type: 'ping', nodeId },
+    ]);
+    expect(detector.doubt(nodeId, 'disconnected')).toEqual([]);
+    expect(detector.tick(1_100)).toEqual([{ type: 'ping', nodeId }]);
+    expect(detector.heard(nodeId)).toEqual([{ type: 'heard', nodeId }]);
+    expect(run(detector, 1_200, 2_000).size).toBe(0);
+    detector.doubt(nodeId, 'disconnected');
+    expect(run(detector, 2_100, 10_000).get('dead')).toBe(5_600);
+    expect(detector.doubt(nodeId, 'disconnected')).toEqual([]);
+  });
+
   it('does not blame nodes for its own stall', () => {
     const detector = watching();
     expect(detector.tick(60_000)).toEqual([]);

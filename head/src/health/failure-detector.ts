@@ -29,7 +29,7 @@ export function detectionTimes(failureDetectionMs: number): DetectionTimes {
 }
 
 export type DetectorEffect =
-  | { type: 'suspect'; nodeId: NodeId }
+  | { type: 'suspect'; nodeId: NodeId; reason: string }
   | { type: 'heard'; nodeId: NodeId }
   /** Ask the node itself for a second opinion. */
   | { type: 'ping'; nodeId: NodeId }
@@ -45,8 +45,12 @@ interface Watched {
  * Who is silent for too long.
  *
  *   alive ──(1) silent for suspectAfterMs──► suspect ──(3) silent for deadAfterMs──► dead (no longer watched)
- *     ▲                                        │ ↺ (4) asked with every tick
- *     └───────(2) heartbeat or answer──────────┘
+ *     │ ▲                                      ▲ │ ↺ (4) asked with every tick
+ *     │ └───────(2) heartbeat or answer────────┼─┘
+ *     └──────────(5) doubt─────────────────────┘
+ *
+ * 5 a sign that it may be gone, such as the end of its connection: suspect, and asked, at once. Only silence makes it
+ *   dead: an agent that lost its connection is back before long, and one that is stalled never lost it.
  *
  * Silence counts only while this detector itself was running: its clock moves at most two ticks per tick. A head that
  * was stalled for a minute has a minute of unread heartbeats before it, and blames nobody. Nor does one that is cut
@@ -80,6 +84,17 @@ export class FailureDetector {
     return [{ type: 'heard', nodeId }];
   }
 
+  /** There is a sign that the node may be gone. */
+  doubt(nodeId: NodeId, reason: string): DetectorEffect[] {
+    const watched = this.#watched.get(nodeId);
+    if (watched === undefined || watched.isSuspect) return [];
+    watched.isSuspect = true;
+    return [
+      { type: 'suspect', nodeId, reason },
+      { type: 'ping', nodeId },
+    ];
+  }
+
   /** Instead of a tick, while this head could not hear a node: the time does not count as silence. */
   skip(now: number): void {
     this.#lastTickAt = now;
@@ -96,7 +111,7 @@ export class FailureDetector {
 
   #look(nodeId: NodeId, watched: Watched, effects: DetectorEffect[]): void {
     const silentMs = this.#clock - watched.lastHeardAt;
-    if (silentMs < this.#times.suspectAfterMs) return;
+    if (silentMs < this.#times.suspectAfterMs && !watched.isSuspect) return;
     if (silentMs >= this.#times.deadAfterMs) {
       this.#watched.delete(nodeId);
       effects.push({ type: 'dead', nodeId, silentMs });
@@ -104,7 +119,7 @@ export class FailureDetector {
     }
     if (!watched.isSuspect) {
       watched.isSuspect = true;
-      effects.push({ type: 'suspect', nodeId });
+      effects.push({ type: 'suspect', nodeId, reason: 'heartbeats are missing' });
     }
     effects.push({ type: 'ping', nodeId });
   }

@@ -6,7 +6,7 @@ import type {
   NodeInfo,
   TaskWorkerInfo,
 } from '@manta/runtime/wire/state-messages';
-import type { ActorRecord } from '../tables/actor-machine.ts';
+import type { ActorRecord } from '../tables/actor-record.ts';
 import type { JobRecord } from '../tables/job-table.ts';
 import type { NodeEntry } from '../tables/node-table.ts';
 

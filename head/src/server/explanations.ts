@@ -1,6 +1,6 @@
 import type { Explanation } from '@manta/runtime/wire/messages';
 import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
-import { isQueued, isTaskWorker, type ActorRecord } from '../tables/actor-machine.ts';
+import { isQueued, isTaskWorker, type ActorRecord } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 

@@ -11,7 +11,7 @@ import { createActor, type CreateResult } from '../tables/actors.ts';
 import { causeOf } from '../tables/causes.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
-import { isTaskWorker } from '../tables/actor-machine.ts';
+import { isTaskWorker } from '../tables/actor-record.ts';
 import { returnLease } from '../tables/leases.ts';
 import {
   endJob,

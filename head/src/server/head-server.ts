@@ -3,12 +3,7 @@ import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
-import {
-  Heartbeat,
-  NodePingReply,
-  PROTOCOL_VERSION,
-  type NodeCommand,
-} from '@manta/runtime/wire/messages';
+import { Heartbeat, PROTOCOL_VERSION, type NodeCommand } from '@manta/runtime/wire/messages';
 import {
   DISCOVER_SUBJECT,
   HEAD_OPERATIONS,
@@ -16,22 +11,17 @@ import {
   type HeadOperation,
   type Subjects,
 } from '@manta/runtime/wire/subjects';
-import { BrokerContact } from '../health/broker-contact.ts';
-import {
-  detectionTimes,
-  FailureDetector,
-  type DetectionTimes,
-} from '../health/failure-detector.ts';
-import type { DetectorEffect } from '../health/failure-detector.ts';
+import { detectionTimes, type DetectionTimes } from '../health/failure-detector.ts';
 import type { StateStore } from '../store/state-store.ts';
 import { Cluster, DEFAULT_CLUSTER_SETTINGS, type ClusterSettings } from '../tables/cluster.ts';
 import { runDeadlines } from '../tables/deadlines.ts';
 import { hasEffects, type Effects } from '../tables/effects.ts';
-import { changeNode } from '../tables/nodes.ts';
+import { takeBackStarts } from '../tables/nodes.ts';
 import { settleCluster } from '../tables/scheduling.ts';
 import { actorUpdateOf } from './descriptions.ts';
 import { HANDLERS, RefusedError } from './handlers.ts';
 import { silentLogger, type HeadLogger } from './head-logger.ts';
+import { NodeHealth } from './node-health.ts';
 import { NodeOutbox } from './node-outbox.ts';
 import { recoverCluster, saveEffects } from './recovery.ts';
 
@@ -81,8 +71,7 @@ export class HeadServer {
   readonly #options: HeadServerOptions;
   readonly #logger: HeadLogger;
   readonly #subjects: Subjects;
-  readonly #detector: FailureDetector;
-  readonly #broker: BrokerContact;
+  readonly #health: NodeHealth;
   readonly #outboxes = new Map<NodeId, NodeOutbox>();
   readonly #defer: (task: () => void) => void;
   #subscriptions: Subscription[] = [];
@@ -99,9 +88,8 @@ export class HeadServer {
     const settings = { ...DEFAULT_CLUSTER_SETTINGS, ...options.settings };
     this.cluster = new Cluster(settings);
     this.times = detectionTimes(settings.failureDetectionMs);
-    this.#detector = new FailureDetector(this.times);
-    this.#broker = new BrokerContact(options, this.times.heartbeatIntervalMs);
     this.#subjects = subjectsOf(options.clusterId);
+    this.#health = this.#newHealth();
     this.#defer = options.defer ?? ((task) => void setImmediate(task));
   }
 
@@ -127,6 +115,7 @@ export class HeadServer {
     if (this.#isClosed) return;
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     for (const cancel of this.#cancels) cancel();
+    this.#health.close();
     this.#turn();
     this.#isClosed = true;
     for (const outbox of this.#outboxes.values()) outbox.close();
@@ -209,7 +198,37 @@ export class HeadServer {
 
   #heard(nodeId: NodeId): void {
     this.#outboxes.get(nodeId)?.hurry();
-    this.#applyDetector(this.#detector.heard(nodeId));
+    this.#health.heard(nodeId);
+  }
+
+  /** The broker says that a node's connection has ended: it may be gone. */
+  nodeDisconnected(nodeId: NodeId): void {
+    if (!this.#isClosed) this.#health.doubt(nodeId, 'its connection to the broker has closed');
+  }
+
+  #newHealth(): NodeHealth {
+    const { transport, clock } = this.#options;
+    return new NodeHealth({
+      cluster: this.cluster,
+      times: this.times,
+      transport,
+      clock,
+      subjects: this.#subjects,
+      logger: this.#logger,
+      onChanged: () => this.#scheduleTurn(),
+      onAnswered: (nodeId) => this.#heard(nodeId),
+      onUnheard: (nodeId) => this.#takeBackStarts(nodeId),
+      onInvalidAnswer: (message) => this.#countInvalid('ping', message),
+    });
+  }
+
+  #takeBackStarts(nodeId: NodeId): void {
+    const outbox = this.#outboxes.get(nodeId);
+    const unheard = outbox?.unheard ?? [];
+    const taken = takeBackStarts(this.cluster, nodeId, unheard, this.#options.clock.now());
+    if (taken.size === 0) return;
+    outbox?.withdraw(taken);
+    this.#scheduleTurn();
   }
 
   /**
@@ -231,47 +250,9 @@ export class HeadServer {
 
   #tick(): void {
     const now = this.#options.clock.now();
-    if (this.#broker.check()) this.#applyDetector(this.#detector.tick(now));
-    else this.#detector.skip(now);
+    this.#health.tick(now);
     runDeadlines(this.cluster, now);
     if (this.cluster.schedulingIsDue || hasEffects(this.cluster.effects)) this.#scheduleTurn();
-  }
-
-  #applyDetector(effects: readonly DetectorEffect[]): void {
-    const now = this.#options.clock.now();
-    for (const effect of effects) {
-      const { nodeId } = effect;
-      if (effect.type === 'ping') {
-        this.#ping(nodeId);
-        continue;
-      }
-      this.#logger.warn({ nodeId, event: effect.type }, 'node health changed');
-      if (effect.type === 'suspect') changeNode(this.cluster, nodeId, { type: 'silent' }, now);
-      else if (effect.type === 'heard') changeNode(this.cluster, nodeId, { type: 'heard' }, now);
-      else {
-        const reason = `no sign of life for ${effect.silentMs} ms`;
-        changeNode(this.cluster, nodeId, { type: 'gone', reason }, now);
-      }
-      this.#scheduleTurn();
-    }
-  }
-
-  /** The second opinion: the node may be alive although its heartbeats do not come through. */
-  #ping(nodeId: NodeId): void {
-    const { transport } = this.#options;
-    const subject = this.#subjects.node(nodeId, 'ping');
-    const sessionId = this.cluster.nodes.get(nodeId)?.record.registration.sessionId;
-    transport
-      .request(subject, encodeControl({}), { timeoutMs: this.times.pingTimeoutMs })
-      .then(
-        (reply) => {
-          if (this.#isClosed) return;
-          if (decodeControl(NodePingReply, reply).sessionId === sessionId) this.#heard(nodeId);
-        },
-        // No answer is the answer: the detector goes on counting.
-        () => undefined,
-      )
-      .catch((error: unknown) => this.#countInvalid('ping', String(error)));
   }
 
   #scheduleTurn(): void {
@@ -322,6 +303,7 @@ export class HeadServer {
     if (this.#isClosed) return;
     this.#logger.error({ error: String(error) }, 'the head cannot write its state and stops');
     this.#isClosed = true;
+    this.#health.close();
     for (const cancel of this.#cancels) cancel();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     for (const outbox of this.#outboxes.values()) outbox.close();
@@ -358,10 +340,10 @@ export class HeadServer {
   }
 
   #carryOut(effects: Effects): void {
-    for (const nodeId of effects.watchedNodes) this.#detector.watch(nodeId);
+    for (const nodeId of effects.watchedNodes) this.#health.watch(nodeId);
     for (const [nodeId, commands] of effects.commands) this.#command(nodeId, commands);
     for (const nodeId of effects.lostNodes) {
-      this.#detector.forget(nodeId);
+      this.#health.forget(nodeId);
       this.#outboxes.get(nodeId)?.close();
       this.#outboxes.delete(nodeId);
       this.#options.transport.publish(this.#subjects.nodeDied, encodeControl({ nodeId }));
@@ -383,6 +365,7 @@ export class HeadServer {
         clock,
         logger: this.#logger,
         timeoutMs,
+        onUnheard: () => this.#health.doubt(nodeId, 'it does not listen'),
       });
       this.#outboxes.set(nodeId, outbox);
     }

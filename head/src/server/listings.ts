@@ -1,7 +1,7 @@
 import type * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { InferOutput } from 'valibot';
 import { explainRefusals } from '../scheduling/scheduler.ts';
-import { isTaskWorker } from '../tables/actor-machine.ts';
+import { isTaskWorker } from '../tables/actor-record.ts';
 import { firstArrival, type ShapeQueue } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { leaseIdsOf } from '../tables/leases.ts';

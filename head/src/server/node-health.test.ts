@@ -1,6 +1,6 @@
-import type { ActorSpec } from '@manta/runtime/wire/messages';
+import { Explanation, type ActorSpec } from '@manta/runtime/wire/messages';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FakeAgent } from '../sim/fake-agent.ts';
+import type { FakeAgent, FakeAgentOptions } from '../sim/fake-agent.ts';
 import type { FakeProcess } from '../sim/fake-process.ts';
 import { SimWorld, type SimWorldOptions } from '../sim/sim-world.ts';
 
@@ -8,9 +8,10 @@ let world: SimWorld;
 
 async function start(
   options: SimWorldOptions = {},
+  agentOptions: Partial<FakeAgentOptions> = {},
 ): Promise<{ agent: FakeAgent; driver: FakeProcess }> {
   world = await SimWorld.start(options);
-  const agent = world.addAgent();
+  const agent = world.addAgent(agentOptions);
   await world.until(() => agent.isRegistered);
   const driver = world.addProcess();
   agent.linkDriver(driver.processId);
@@ -68,6 +69,76 @@ describe('a node whose heartbeats do not come through', () => {
     isMuted = false;
     await world.clock.advance(5_000);
     expect(world.head.counters.heartbeats).toBeGreaterThan(heartbeats);
+    expect(driver.newest.get(spec.actorId)).toMatchObject({ state: 'alive', incarnation: 0 });
+  });
+});
+
+describe('a node that is killed', () => {
+  const explain = (driver: FakeProcess, { actorId }: ActorSpec) =>
+    world.run(driver.ask('actor.explain', { actorId }, Explanation));
+  const stateOf = ({ nodeId }: FakeAgent) => world.head.cluster.nodes.get(nodeId)?.state;
+
+  it('gets nothing new from the moment its connection closes, and what waits says why', async () => {
+    const { agent, driver } = await start();
+    await world.kill(agent);
+    expect(stateOf(agent)).toBe('suspect');
+    const spec = driver.spec();
+    await world.run(driver.create([spec]));
+    const { state, perNode } = await explain(driver, spec);
+    expect(state).toBe('pending');
+    expect(perNode?.[agent.nodeId]).toMatch(/suspect: its connection to the broker has closed/);
+    world.addAgent();
+    await world.until(() => driver.stateOf(spec.actorId) === 'alive', 1_000);
+    expect(driver.newest.get(spec.actorId)?.incarnation).toBe(0);
+  });
+
+  it('is found out by the first command where the broker says nothing, and starts go elsewhere', async () => {
+    const { agent, driver } = await start();
+    await agent.die();
+    const [spec, lease] = [driver.spec(), driver.leaseSpec({ resources: { cpus: 1 } })];
+    await world.run(driver.create([spec, lease]));
+    await world.until(() => stateOf(agent) === 'suspect', 1_000);
+    const other = world.addAgent();
+    for (const { actorId } of [spec, lease])
+      await world.until(() => driver.stateOf(actorId) === 'alive', 1_000);
+    expect(other.living.size).toBe(2);
+    expect(stateOf(agent)).toBe('suspect');
+  });
+
+  it('takes no restart and no life from what was starting there', async () => {
+    const { agent, driver } = await start({}, { startMs: () => 100_000 });
+    const [spec, lease] = [driver.spec(), driver.leaseSpec({ resources: { cpus: 1 } })];
+    await world.run(driver.create([spec, lease]));
+    await world.until(() => agent.living.size === 2);
+    await world.kill(agent);
+    await world.until(() => stateOf(agent) === 'dead', 5_000);
+    expect(await explain(driver, spec)).toMatchObject({
+      state: 'pending',
+      reason: expect.stringMatching(/died: no sign of life.* It waits for a node/),
+    });
+    world.addAgent();
+    for (const { actorId } of [spec, lease]) {
+      await world.until(() => driver.stateOf(actorId) === 'alive', 1_000);
+      expect(world.head.cluster.actors.get(actorId)?.record.restarts).toBe(0);
+    }
+    // What was placed anew is known to a head that was started meanwhile.
+    world.killHead();
+    await world.restartHead();
+    driver.createsAgain = true;
+    driver.leases.set(lease.actorId, lease);
+    await world.run(driver.holdAgain());
+    await world.clock.advance(10_000);
+    for (const { actorId } of [spec, lease]) expect(driver.stateOf(actorId)).toBe('alive');
+    expect(world.lives(lease.actorId)).toHaveLength(1);
+  });
+
+  it('is not taken for dead when only its connection broke', async () => {
+    const { agent, driver } = await start();
+    const spec = await alive(driver);
+    world.head.nodeDisconnected(agent.nodeId);
+    expect(stateOf(agent)).toBe('suspect');
+    await world.until(() => stateOf(agent) === 'alive', 1_000);
+    expect((await alive(driver)).actorId).not.toBe(spec.actorId);
     expect(driver.newest.get(spec.actorId)).toMatchObject({ state: 'alive', incarnation: 0 });
   });
 });

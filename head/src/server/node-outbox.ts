@@ -2,6 +2,7 @@ import { MantaError } from '@manta/runtime/errors/errors';
 import type { NodeId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
+import { NobodyListensError } from '@manta/runtime/transport/nobody-listens';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { Acknowledgement, type NodeCommand } from '@manta/runtime/wire/messages';
 import type { HeadLogger } from './head-logger.ts';
@@ -14,6 +15,8 @@ export interface NodeOutboxOptions {
   readonly clock: Clock;
   readonly logger: HeadLogger;
   readonly timeoutMs: number;
+  /** Nobody listens at the node. */
+  readonly onUnheard: () => void;
 }
 
 /** In one request; the rest follows when it is acknowledged. */
@@ -31,6 +34,8 @@ export class NodeOutbox {
   #isSending = false;
   #isClosed = false;
   #retryMs = FIRST_RETRY_MS;
+  /** Of the queue's first: those that were sent, and of which nobody has said that none listened. */
+  #maybeHeard = 0;
   #cancelRetry: (() => void) | undefined;
 
   constructor(options: NodeOutboxOptions) {
@@ -51,6 +56,16 @@ export class NodeOutbox {
     this.#pump();
   }
 
+  /** What the node cannot have heard of, in order. */
+  get unheard(): readonly NodeCommand[] {
+    return this.#queue.slice(this.#maybeHeard);
+  }
+
+  /** Some of `unheard` are not to be sent any more. */
+  withdraw(commands: ReadonlySet<NodeCommand>): void {
+    this.#queue = this.#queue.filter((command) => !commands.has(command));
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#queue = [];
@@ -63,16 +78,22 @@ export class NodeOutbox {
     if (this.#cancelRetry !== undefined) return;
     this.#isSending = true;
     const batch = this.#nextBatch();
+    const wasMaybeHeard = this.#maybeHeard;
+    this.#maybeHeard = Math.max(wasMaybeHeard, batch.length);
     this.#request(batch).then(
       () => {
         this.#isSending = false;
         this.#retryMs = FIRST_RETRY_MS;
+        this.#maybeHeard = Math.max(0, this.#maybeHeard - batch.length);
         if (!this.#isClosed) this.#queue.splice(0, batch.length);
         this.#pump();
       },
       (error: unknown) => {
         this.#isSending = false;
         this.#retryLater(error);
+        if (!(error instanceof NobodyListensError) || this.#isClosed) return;
+        this.#maybeHeard = wasMaybeHeard;
+        this.#options.onUnheard();
       },
     );
   }

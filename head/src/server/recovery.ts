@@ -1,6 +1,6 @@
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { StateStore } from '../store/state-store.ts';
-import { isQueued, type ActorRecord } from '../tables/actor-machine.ts';
+import { isQueued, type ActorRecord } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import type { Effects } from '../tables/effects.ts';

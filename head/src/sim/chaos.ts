@@ -121,6 +121,7 @@ class ChaosRun {
     else if (dice < 0.85) await this.#killNode();
     else if (dice < 0.9) this.#addNode();
     else if (dice < 0.93 && this.#options.headFails) await this.#restartHead();
+    else if (dice < 0.95) this.#breakConnection();
     else this.#create();
     for (let times = this.#random.below(3); times > 0; times--) this.#leases.act();
   }
@@ -205,11 +206,19 @@ class ChaosRun {
     }
   }
 
+  /** A connection ends, and its node is back at once. */
+  #breakConnection(): void {
+    const agent = this.#random.pick(this.#world.agents.filter(({ isDead }) => !isDead));
+    if (agent !== undefined) this.#world.head.nodeDisconnected(agent.nodeId);
+  }
+
   async #killNode(): Promise<void> {
     const living = this.#world.agents.filter(({ isDead }) => !isDead);
     if (living.length < 2) return;
     this.#nodesLost++;
-    await this.#random.pick(living)?.die();
+    const victim = this.#random.pick(living);
+    if (victim === undefined) return;
+    await (this.#random.next() < 0.5 ? victim.die() : this.#world.kill(victim));
   }
 
   async #restartHead(): Promise<void> {
@@ -245,6 +254,12 @@ class ChaosRun {
           `${actorId} is ${record.state} and never left its node`,
         );
       }
+      const diedOfNode = record.state === 'dead' && record.deathCause?.kind === 'node-died';
+      const isUnborn = !this.#world.agents.some((agent) => agent.everStarted.has(actorId));
+      expectThat(
+        !diedOfNode || !isUnborn || record.lostStarts === 3,
+        `${actorId} died of a node where it never lived`,
+      );
       const isWaiting = record.state === 'pending' || record.state === 'restarting';
       expectThat(
         !isWaiting || cluster.actors.queues.has(demand.shape),

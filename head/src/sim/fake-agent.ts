@@ -43,6 +43,8 @@ export class FakeAgent {
   readonly #subjects: Subjects;
   /** What lives here, in its constructor or beyond. */
   readonly living = new Map<ActorId, LivingActor>();
+  /** Actors whose constructor has ever finished here. */
+  readonly everStarted = new Set<ActorId>();
   readonly #newestIncarnation = new Map<ActorId, number>();
   readonly drivers = new Set<ProcessId>();
   /** Processes of leases that were given back, and whose job they are of; the next lease of the job takes one. */
@@ -222,6 +224,7 @@ export class FakeAgent {
       return;
     }
     actor.isStarted = true;
+    this.everStarted.add(actor.actorId);
     this.report({ type: 'actor-started', actor: hostedOf(actor) });
   }
 

@@ -78,6 +78,11 @@ export class SimWorld {
   partition(agent: FakeAgent): void {
     this.bus.partition(this.#agentNames.get(agent) ?? '');
   }
+  /** As by SIGKILL: unlike with a machine that has lost its power, the broker sees the connection close, and says so. */
+  async kill(agent: FakeAgent): Promise<void> {
+    await agent.die();
+    this.head.nodeDisconnected(agent.nodeId);
+  }
   heal(agent: FakeAgent): void {
     this.bus.heal(this.#agentNames.get(agent) ?? '');
   }

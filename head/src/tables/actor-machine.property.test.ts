@@ -1,7 +1,8 @@
 import { createIdMint, type NodeId } from '@manta/runtime/ids';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createActorRecord, isQueued, stepActor, type ActorEvent } from './actor-machine.ts';
+import { stepActor, type ActorEvent } from './actor-machine.ts';
+import { createActorRecord, isQueued } from './actor-record.ts';
 
 let counter = 0;
 const mint = createIdMint((target) => target.fill(counter++));
@@ -31,6 +32,7 @@ const event: fc.Arbitrary<ActorEvent> = fc.oneof(
   }),
   fc.record({ type: fc.constant('ended' as const), nodeId: node, incarnation, cause }),
   fc.record({ type: fc.constant('node-lost' as const), nodeId: node, cause }),
+  fc.record({ type: fc.constant('unheard' as const), nodeId: node, incarnation }),
   fc.record({
     type: fc.constant('kill' as const),
     cause,

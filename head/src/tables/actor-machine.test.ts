@@ -2,13 +2,8 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { createIdMint } from '@manta/runtime/ids';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { describe, expect, it } from 'vitest';
-import {
-  createActorRecord,
-  isQueued,
-  stepActor,
-  type ActorEvent,
-  type ActorRecord,
-} from './actor-machine.ts';
+import { stepActor, type ActorEvent } from './actor-machine.ts';
+import { createActorRecord, isQueued, type ActorRecord } from './actor-record.ts';
 
 let counter = 0;
 const mint = createIdMint((target) => target.fill(counter++));
@@ -73,6 +68,8 @@ function running(changes: Partial<ActorSpec> = {}): ActorRecord {
   step(record, startEvent(0));
   return record;
 }
+
+const nodeLost = (): ActorEvent => ({ type: 'node-lost', nodeId, cause: cause('node-died') });
 
 describe('actor machine', () => {
   it('1: a new actor is queued', () => {
@@ -220,5 +217,70 @@ describe('actor machine', () => {
     expect(record).toMatchObject({ state: 'restarting', incarnation: 1 });
     step(record, killEvent(false));
     expect(step(record, startEvent(1))).toEqual(['command']);
+  });
+
+  it('16: the death of a node that has not answered the start costs no restart', () => {
+    const record = create({ maxRestarts: 0 });
+    place(record);
+    expect(step(record, nodeLost())).toEqual(['release', 'save', 'enqueue', 'announce']);
+    expect(record).toMatchObject({ state: 'pending', stateSince: 0, incarnation: 1, restarts: 0 });
+    expect(record.deathCause?.kind).toBe('node-died');
+    expect(isQueued(record)).toBe(true);
+    place(record);
+    expect(step(record, startEvent(0))).toEqual(['command']);
+    step(record, startEvent(1));
+    expect(record).toMatchObject({ state: 'alive', restarts: 0, deathCause: undefined });
+  });
+
+  it('16: nor does it while it restarts', () => {
+    const record = running({ maxRestarts: 1 });
+    step(record, endEvent(0));
+    place(record);
+    step(record, nodeLost());
+    expect(record).toMatchObject({ state: 'restarting', incarnation: 2, restarts: 1 });
+    place(record);
+    step(record, startEvent(2));
+    step(record, nodeLost());
+    expect(record).toMatchObject({ state: 'dead', restarts: 1 });
+  });
+
+  it('16: but the fourth time in a row counts as any death does (5, 6)', () => {
+    const lose = (record: ActorRecord) => {
+      place(record);
+      step(record, nodeLost());
+    };
+    const [mortal, risen] = [create(), create({ maxRestarts: 1 })];
+    for (let times = 0; times < 3; times++) for (const record of [mortal, risen]) lose(record);
+    for (const record of [mortal, risen]) expect(record.state).toBe('pending');
+    for (const record of [mortal, risen]) lose(record);
+    expect(mortal).toMatchObject({ state: 'dead', restarts: 0 });
+    expect(risen).toMatchObject({ state: 'restarting', restarts: 1 });
+    place(risen);
+    step(risen, startEvent(risen.incarnation));
+    expect(risen.lostStarts).toBeUndefined();
+  });
+
+  it('16: what was to be stopped ends', () => {
+    const record = create();
+    place(record);
+    step(record, { type: 'stop', cause: cause('stopped') });
+    expect(step(record, nodeLost())).toEqual(['release', 'save', 'announce', 'dequeue', 'died']);
+    expect(record.deathCause?.kind).toBe('stopped');
+  });
+
+  it('17: a start that nobody heard is queued again as it was', () => {
+    const record = create();
+    const unheard: ActorEvent = { type: 'unheard', nodeId, incarnation: 0 };
+    expect(step(record, unheard)).toEqual([]);
+    place(record);
+    expect(step(record, { ...unheard, nodeId: otherNodeId })).toEqual([]);
+    expect(step(record, unheard)).toEqual(['release', 'save', 'enqueue']);
+    expect(record).toMatchObject({ state: 'pending', incarnation: 0, revision: 0 });
+    expect(isQueued(record)).toBe(true);
+    place(record);
+    step(record, { type: 'stop', cause: cause('stopped') });
+    step(record, unheard);
+    expect(record).toMatchObject({ state: 'dead', deathCause: { kind: 'stopped' } });
+    expect(step(running(), unheard)).toEqual([]);
   });
 });

@@ -1,46 +1,14 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
-import type {
-  ActorSpec,
-  ActorState,
-  NodeCommand,
-  ProcessAddress,
-} from '@manta/runtime/wire/messages';
-
-/** Where one incarnation was put. It stands until the node confirmed that incarnation's end, or is dead itself. */
-export interface Placement {
-  readonly nodeId: NodeId;
-  readonly incarnation: number;
-  readonly gpuIndexes: readonly number[];
-}
-
-/** Everything the head knows of one actor that a restart of the head must not lose. */
-export interface ActorRecord {
-  readonly spec: ActorSpec;
-  state: ActorState;
-  /** Milliseconds since the epoch. */
-  stateSince: number;
-  /** Grows with everything that holders can see. */
-  revision: number;
-  /** Number of the current life, from 0. */
-  incarnation: number;
-  /** Restarts that count against maxRestarts. */
-  restarts: number;
-  placement?: Placement | undefined;
-  address?: ProcessAddress | undefined;
-  pid?: number | undefined;
-  /** Of a task worker: its task waits, and its CPUs are lent. */
-  isBlocked?: boolean | undefined;
-  /** Of a task worker: its holder was asked to give it back, for others wait. */
-  isWanted?: boolean | undefined;
-  /** A graceful end is under way. */
-  stopping?: DeathCause | undefined;
-  /** Of the last life that ended. */
-  deathCause?: DeathCause | undefined;
-  encodedError?: Uint8Array | undefined;
-  perNode?: Record<string, string> | undefined;
-  errorName?: string | undefined;
-}
+import type { ActorState, NodeCommand, ProcessAddress } from '@manta/runtime/wire/messages';
+import {
+  isQueued,
+  isStarting,
+  isStartingAs,
+  isTaskWorker,
+  type ActorRecord,
+  type Placement,
+} from './actor-record.ts';
 
 export type ActorEvent =
   | { type: 'placed'; placement: Placement }
@@ -53,6 +21,8 @@ export type ActorEvent =
       encodedError?: Uint8Array | undefined;
     }
   | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
+  /** The command to start this incarnation has never left the head: nobody at its node listens. */
+  | { type: 'unheard'; nodeId: NodeId; incarnation: number }
   | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
   | { type: 'stop'; cause: DeathCause }
   /** Of a task worker: its holder needs it no more. */
@@ -95,23 +65,11 @@ const FINAL_CAUSES = new Set([
   'returned',
 ]);
 
-export function createActorRecord(spec: ActorSpec, now: number): ActorRecord {
-  // Of a lease nothing is written down: what a later head says of it must still be newer than what this one said.
-  const revision = spec.kind === 'task-worker' ? now : 0;
-  return { spec, state: 'pending', stateSince: now, revision, incarnation: 0, restarts: 0 };
-}
-
-/** A lease: an internal actor that runs tasks. Nothing of it is written down. */
-export function isTaskWorker(record: ActorRecord): boolean {
-  return record.spec.kind === 'task-worker';
-}
-
-/** Waits for a place: living, and no incarnation of it is left anywhere. */
-export function isQueued(record: ActorRecord): boolean {
-  return (
-    (record.state === 'pending' || record.state === 'restarting') && record.placement === undefined
-  );
-}
+/**
+ * An actor that has seen so many nodes die in a row while they started it may be what kills them: from then on the
+ * death of its node counts, so that one constructor cannot take a whole cluster down.
+ */
+const LOST_STARTS_MAX = 3;
 
 /**
  * The life of one actor.
@@ -120,16 +78,17 @@ export function isQueued(record: ActorRecord): boolean {
  *          │                (3) started
  *          ▼        ┌─────────────────────────────┐
  *   ┌── pending ────┤                             ▼
- *   │     ↺ (2)     └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
- *   │ placed                    ↺ (2)   ▲           │                      ↺ (10)
+ *   │ ↺ (2)(16)(17) └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
+ *   │ placed              ↺ (2)(16)(17) ▲           │                      ↺ (10)
  *   └──(4)(6)(7)(9)(11)(13)──► dead     └──(5)(8)───┘
  *
  *  1 created: queued for a place.
  *  2 placed: the node is told to start this incarnation; resources are taken.
  *  3 started: the constructor has finished.
  *  4 ended for a final cause (its constructor threw, it exited, it was stopped …): dead, never restarted.
- *  5 ended by accident, or its node died, with restarts left: the next incarnation is queued.
- *  6 ended by accident, or its node died, with none left: dead.
+ *  5 ended by accident, or its node died while it was alive (or for the fourth time in a row before it was), with
+ *    restarts left: the next incarnation is queued.
+ *  6 the same with none left: dead.
  *  7 killed for good (kill(), its owner died): dead at once for everybody; its node is told, and its resources stay
  *    taken until (10).
  *  8 killed with `restart` and restarts left: restarting, but queued only at (10): never two incarnations.
@@ -138,6 +97,9 @@ export function isQueued(record: ActorRecord): boolean {
  * 10 the end of an incarnation that was left behind is confirmed: its resources are free; when restarting, queued.
  * 11 cannot be scheduled: dead.
  * 12 a start of an incarnation that is not wanted is answered with a kill; any other stale report changes nothing.
+ * 16 its node died before it answered the start: nobody has ever spoken to this incarnation, so the next one is queued
+ *    at no cost, in the same state as before.
+ * 17 its node never heard of the start: queued again as it was.
  *
  * Of task workers only:
  * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows.
@@ -156,7 +118,9 @@ export function stepActor(record: ActorRecord, event: ActorEvent, now: number): 
       return onEnded(record, event, now);
     case 'node-lost':
       if (record.placement?.nodeId !== event.nodeId) return [];
-      return onPlacementOver(record, event.cause, undefined, now);
+      return onNodeLost(record, event.cause, now);
+    case 'unheard':
+      return onUnheard(record, event, now);
     case 'kill':
       return event.restart ? onKillToRestart(record, event, now) : onKill(record, event.cause, now);
     case 'stop':
@@ -207,6 +171,7 @@ function onStarted(
   }
   if (record.state === 'alive') return [];
   setState(record, 'alive', now);
+  record.lostStarts = undefined;
   record.address = event.address;
   record.pid = event.pid;
   record.deathCause = undefined;
@@ -224,6 +189,39 @@ function onEnded(
   const { placement } = record;
   if (placement?.nodeId !== event.nodeId || placement.incarnation !== event.incarnation) return [];
   return onPlacementOver(record, event.cause, event.encodedError, now);
+}
+
+/** Transition 16 for an incarnation that was starting; 5, 6 or 10 for any other. */
+function onNodeLost(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
+  const { placement, lostStarts = 0 } = record;
+  if (placement === undefined || !isStarting(record) || lostStarts >= LOST_STARTS_MAX)
+    return onPlacementOver(record, cause, undefined, now);
+  const effects = leaveUnborn(record, placement, now);
+  if (record.state === 'dead') return effects;
+  record.lostStarts = lostStarts + 1;
+  record.incarnation++;
+  record.revision++;
+  record.deathCause = cause;
+  return [...effects, { type: 'announce' }];
+}
+
+/** Transition 17. */
+function onUnheard(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'unheard' }>,
+  now: number,
+): ActorEffect[] {
+  const { placement } = record;
+  if (placement === undefined || !isStartingAs(record, event.nodeId, event.incarnation)) return [];
+  return leaveUnborn(record, placement, now);
+}
+
+/** It waits since when it did before; what was to be stopped need not wait. */
+function leaveUnborn(record: ActorRecord, placement: Placement, now: number): ActorEffect[] {
+  record.placement = undefined;
+  const release: ActorEffect = { type: 'release', placement };
+  if (record.stopping !== undefined) return [release, ...die(record, record.stopping, now)];
+  return [release, { type: 'save' }, { type: 'enqueue' }];
 }
 
 function onPlacementOver(

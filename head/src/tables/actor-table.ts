@@ -1,7 +1,7 @@
 import type { ActorId, ProcessId } from '@manta/runtime/ids';
 import type { CompiledDemand } from '../scheduling/demand.ts';
 import type { PerNode } from '../scheduling/scheduler.ts';
-import { isTaskWorker, type ActorRecord } from './actor-machine.ts';
+import { isTaskWorker, type ActorRecord } from './actor-record.ts';
 
 /** An actor with what the head derives and need not write down. */
 export interface ActorEntry {

@@ -1,5 +1,5 @@
 import type { ActorSpec } from '@manta/runtime/wire/messages';
-import { createActorRecord, isTaskWorker } from './actor-machine.ts';
+import { createActorRecord, isTaskWorker } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import type { Cluster } from './cluster.ts';
 import { leaseDefect } from './leases.ts';

@@ -2,13 +2,8 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { NodeCommand } from '@manta/runtime/wire/messages';
 import { compileDemand, type CompiledDemand } from '../scheduling/demand.ts';
-import {
-  isTaskWorker,
-  stepActor,
-  type ActorEffect,
-  type ActorEvent,
-  type ActorRecord,
-} from './actor-machine.ts';
+import { stepActor, type ActorEffect, type ActorEvent } from './actor-machine.ts';
+import { isTaskWorker, type ActorRecord } from './actor-record.ts';
 import { ActorTable, type ActorEntry } from './actor-table.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { createEffects, type Effects } from './effects.ts';

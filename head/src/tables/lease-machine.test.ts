@@ -1,12 +1,8 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { createIdMint } from '@manta/runtime/ids';
 import { describe, expect, it } from 'vitest';
-import {
-  createActorRecord,
-  stepActor,
-  type ActorEvent,
-  type ActorRecord,
-} from './actor-machine.ts';
+import { stepActor, type ActorEvent } from './actor-machine.ts';
+import { createActorRecord, type ActorRecord } from './actor-record.ts';
 
 let counter = 0;
 const mint = createIdMint((target) => target.fill(counter++));

@@ -2,7 +2,7 @@ import type { ActorId, NodeId } from '@manta/runtime/ids';
 import { isEmptyDemand } from '@manta/runtime/resources/node-resources';
 import type { ActorSpec, LeaseReport } from '@manta/runtime/wire/messages';
 import { fitOf } from '../scheduling/filters.ts';
-import { createActorRecord, isQueued, isTaskWorker } from './actor-machine.ts';
+import { createActorRecord, isQueued, isTaskWorker } from './actor-record.ts';
 import type { ActorEntry, ShapeQueue } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
@@ -45,6 +45,8 @@ export function adoptLease(
   }
   if (isNew) ownActor(cluster, entry, now);
   else cluster.actors.dequeue(entry);
+  // It may have been placed anew by the former head, as a later one than this head began with.
+  entry.record.incarnation = incarnation;
   entry.record.placement = { nodeId: node.nodeId, incarnation, gpuIndexes };
 }
 

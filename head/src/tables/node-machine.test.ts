@@ -29,7 +29,7 @@ function after(...events: NodeEvent[]) {
   return { record, state: record.state, effects };
 }
 
-const SILENT: NodeEvent = { type: 'silent' };
+const SILENT: NodeEvent = { type: 'silent', reason: 'heartbeats are missing' };
 const HEARD: NodeEvent = { type: 'heard' };
 const DRAIN: NodeEvent = { type: 'drain', reason: 'maintenance' };
 const GONE: NodeEvent = { type: 'gone', reason: 'silence' };

@@ -17,7 +17,7 @@ export interface NodeRecord {
 
 export type NodeEvent =
   | { type: 'registered'; registration: NodeRegistration }
-  | { type: 'silent' }
+  | { type: 'silent'; reason: string }
   | { type: 'heard' }
   | { type: 'drain'; reason: string }
   | { type: 'gone'; reason: string };
@@ -51,7 +51,7 @@ export function createNodeRecord(registration: NodeRegistration, now: number): N
  *          └──────(5) gone───────┴──► dead   (6) registers again: refused
  *
  * 1 registered, or again with the same id: what it said is kept, it counts as heard.
- * 2 silent: no heartbeat for too long; takes no new work.
+ * 2 silent: no heartbeat for too long, or its connection is gone; takes no new work.
  * 3 heard again: back to alive, or to draining.
  * 4 drain: takes no new work, what runs goes on.
  * 5 gone: declared dead, or left by itself; for ever.
@@ -71,7 +71,7 @@ export function stepNode(record: NodeRecord, event: NodeEvent, now: number): Nod
       return onRegistered(record, event.registration, now);
     case 'silent':
       if (record.state === 'suspect') return [];
-      setState(record, 'suspect', 'heartbeats are missing', now);
+      setState(record, 'suspect', event.reason, now);
       return [];
     case 'heard':
       if (record.state !== 'suspect') return [];

@@ -2,10 +2,12 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId } from '@manta/runtime/ids';
 import type {
   HostedActor,
+  NodeCommand,
   NodeEvent as ReportedEvent,
   NodeRegister,
 } from '@manta/runtime/wire/messages';
 import { startCommand } from './actor-machine.ts';
+import { isStartingAs } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
@@ -112,12 +114,12 @@ function reconcileAbsent(
     cluster.command(nodeId, startCommand(record, placement));
     return;
   }
-  const { incarnation } = placement;
   if (isNewSession) {
     const cause = causeOf('process-died', 'The agent of its node was started anew.', nodeId);
-    cluster.stepActor(entry, { type: 'ended', nodeId, incarnation, cause }, now);
+    cluster.stepActor(entry, { type: 'node-lost', nodeId, cause }, now);
     return;
   }
+  const { incarnation } = placement;
   // The event that says how it ended is on its way; only without it the absence itself is the cause.
   const at = now + cluster.settings.absenceGraceMs;
   cluster.deadlines.add(at, { kind: 'absent-actor', actorId: spec.actorId, incarnation, nodeId });
@@ -230,6 +232,28 @@ export function changeNode(
     else if (effect.type === 'usable') cluster.schedulingIsDue = true;
     else if (effect.type === 'lost') loseNode(cluster, node, effect.reason, now);
   }
+}
+
+/**
+ * Commands that have never reached the node: what they were to start may start elsewhere, or there once it listens.
+ * The result: those that must not be sent any more.
+ */
+export function takeBackStarts(
+  cluster: Cluster,
+  nodeId: NodeId,
+  commands: readonly NodeCommand[],
+  now: number,
+): ReadonlySet<NodeCommand> {
+  const taken = new Set<NodeCommand>();
+  for (const command of commands) {
+    if (command.type !== 'start-actor') continue;
+    const { spec, incarnation } = command;
+    const entry = cluster.actors.get(spec.actorId);
+    if (entry === undefined || !isStartingAs(entry.record, nodeId, incarnation)) continue;
+    cluster.stepActor(entry, { type: 'unheard', nodeId, incarnation }, now);
+    taken.add(command);
+  }
+  return taken;
 }
 
 /** Every incarnation on it is over, every process too. */

@@ -3,7 +3,7 @@ import { isEmptyDemand } from '@manta/runtime/resources/node-resources';
 import { fitOf } from '../scheduling/filters.ts';
 import { schedule } from '../scheduling/scheduler.ts';
 import { firstArrival, type ActorEntry, type ShapeQueue } from './actor-table.ts';
-import { isQueued, isTaskWorker } from './actor-machine.ts';
+import { isQueued, isTaskWorker } from './actor-record.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
 import { DeadlineQueue } from './deadline-queue.ts';

@@ -73,6 +73,8 @@ export interface BrokerOptions {
   limits?: Partial<BrokerLimits>;
   tls?: BrokerTls;
   logger?: BrokerLogger;
+  /** A client that was admitted is gone; told with the name it gave in CONNECT. Not told of those in this process. */
+  onDisconnected?: (clientName: string) => void;
   faults?: BrokerFaults;
   clock?: Clock;
   /** A number in [0, 1): chooses the member of a queue group. */

@@ -73,6 +73,19 @@ describe('startBroker', () => {
     expect(broker.stats()).toMatchObject({ subscriptionsOpen: 0, connectionsTotal: 1 });
   });
 
+  it('tells whose connection has ended, of those that it had admitted', async () => {
+    const gone: string[] = [];
+    const broker = await started({ token: 'right', onDisconnected: (name) => gone.push(name) });
+    const stranger = await RawNatsClient.connect(address(broker));
+    stranger.send(connectLine({ name: 'stranger', auth_token: 'wrong' }));
+    await stranger.untilClosed();
+    const client = await ready(broker, { name: 'guest', auth_token: 'right' });
+    client.close();
+    await waitFor(() => gone.length > 0, { describe: 'somebody is gone' });
+    await waitFor(() => broker.stats().connectionsOpen === 0, { describe: 'nobody is left' });
+    expect(gone).toEqual(['guest']);
+  });
+
   it('keeps no subscription that has had all its messages', async () => {
     const broker = await started();
     const client = await ready(broker);

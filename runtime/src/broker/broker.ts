@@ -173,6 +173,7 @@ class EmbeddedBroker implements Broker, ConnectionHost {
 
   closed(connection: ClientConnection): void {
     this.#connections.delete(connection);
+    if (connection.isAdmitted) this.#options.onDisconnected?.(connection.options.name);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 

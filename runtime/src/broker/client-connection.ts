@@ -46,6 +46,8 @@ export class ClientConnection implements ParserEvents, RouterClient {
   /** False from the moment the connection is given up: nothing is delivered to it any more. */
   open = true;
   flushScheduled = false;
+  /** It has shown the token, if one is asked for, and `options` are its own. */
+  isAdmitted = false;
   readonly #host: ConnectionHost;
   readonly #socket: Socket;
   readonly #parser: Parser;
@@ -107,6 +109,7 @@ export class ClientConnection implements ParserEvents, RouterClient {
     this.options = options;
     if (!this.#host.admits(options))
       return this.drop('Authorization Violation', 'authenticationFailures');
+    this.isAdmitted = true;
     this.#cancelAuthTimeout?.();
     this.#parser.connectOnly = false;
     this.#acknowledge();

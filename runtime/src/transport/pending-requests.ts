@@ -1,5 +1,6 @@
 import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
 import type { Clock } from '../time/clock.ts';
+import { NobodyListensError } from './nobody-listens.ts';
 
 interface PendingRequest {
   subject: string;
@@ -66,7 +67,7 @@ export class PendingRequests {
 
   noResponders(token: string): void {
     const request = this.#take(token);
-    request?.reject(new ClusterUnavailableError(`Nobody listens on '${request.subject}'.`));
+    request?.reject(new NobodyListensError(request.subject));
   }
 
   rejectAll(error: (subject: string) => MantaError): void {

@@ -2,7 +2,8 @@
 export interface Transport {
   /**
    * One request, one reply.
-   * @throws ClusterUnavailableError when nobody listens, the connection is down or the deadline passes.
+   * @throws ClusterUnavailableError when nobody listens (NobodyListensError), the connection is down or the deadline
+   * passes.
    */
   request(
     subject: string,

@@ -1,4 +1,4 @@
-import type { JobId, NodeId, ProcessId } from '../ids.ts';
+import { parseId, type JobId, type NodeId, type ProcessId } from '../ids.ts';
 
 /** Where heads answer `{clusterId, protocolVersion}` to whoever knows only address and token. */
 export const DISCOVER_SUBJECT = 'manta.discover';
@@ -28,8 +28,21 @@ export const HEAD_OPERATIONS = [
 export type HeadOperation = (typeof HEAD_OPERATIONS)[number];
 
 /** Requests that a node's agent answers. */
-export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'shutdown'] as const;
+export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'objects', 'shutdown'] as const;
 export type NodeOperation = (typeof NODE_OPERATIONS)[number];
+
+const HEARTBEAT_CLIENT = 'heartbeat ';
+
+/** What a node calls the connection of its heartbeats: its end may be the node's. */
+export function heartbeatClientName(nodeId: NodeId): string {
+  return `${HEARTBEAT_CLIENT}${nodeId}`;
+}
+
+/** The node that a client of the bus beats for; undefined: it is another client. */
+export function nodeOfClient(clientName: string): NodeId | undefined {
+  if (!clientName.startsWith(HEARTBEAT_CLIENT)) return undefined;
+  return parseId('node', clientName.slice(HEARTBEAT_CLIENT.length));
+}
 
 /** The subject grammar of one cluster (docs/protocol.md). */
 export interface Subjects {

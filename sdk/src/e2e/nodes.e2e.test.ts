@@ -11,7 +11,7 @@ import {
 } from '@manta/sdk';
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { DeviceActor, LifeActor, TickerActor } from './fixtures/lives.ts';
+import { DeviceActor, LifeActor, SlowStarterActor, TickerActor } from './fixtures/lives.ts';
 import { failureOf, Journals } from './testing/journal.ts';
 import { descendantsOf, isAlive } from './testing/processes.ts';
 
@@ -96,6 +96,27 @@ describe('at default settings', () => {
     await expect(mortal.actor.add(1)).rejects.toMatchObject({ deathCause: { kind: 'node-died' } });
     expect(await nodeState(victim.nodeId)).toBe('dead');
     await Promise.all(risen.map(({ actor }) => kill(actor)));
+  });
+
+  it('starts elsewhere what was created as its node was killed, or was starting there, at no cost', async () => {
+    const victim = await cluster.addNode({ cpus: 8 });
+    const starting = SlowStarterActor.options(on(victim)).create(2_000);
+    await waitFor(async () => (await explain(starting)).reason.includes('It starts on'), {
+      describe: 'it starts',
+    });
+    const killed = victim.kill();
+    const { actor: during } = createLife(on(victim));
+    await killed;
+    const { actor: after } = createLife(on(victim));
+    for (const actor of [during, after]) {
+      const { nodeId, restarts } = await actor.where();
+      expect(nodeId).not.toBe(victim.nodeId);
+      expect(restarts).toBe(0);
+    }
+    expect(await nodeState(victim.nodeId)).toBe('suspect');
+    expect(await starting.ping()).toBe('pong');
+    expect(await nodeState(victim.nodeId)).toBe('dead');
+    await Promise.all([kill(starting), kill(during), kill(after)]);
   });
 
   it('does not bury a node that was stopped for a second', async () => {

@@ -4,7 +4,7 @@ import { connectNats } from '@manta/runtime/transport/nats-transport';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
 import type { Heartbeat, NodePingReply } from '@manta/runtime/wire/messages';
 import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
-import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
+import { heartbeatClientName, subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { ProcessGroups } from '../pool/process-groups.ts';
 import {
@@ -91,13 +91,14 @@ export class HeartbeatLoop {
     const { natsUrl, token } = this.configuration;
     while (!this.stopped) {
       try {
-        const name = `heartbeat ${this.identity.nodeId}`;
+        const name = heartbeatClientName(this.identity.nodeId);
         const transport = await connectNats({ servers: natsUrl.split(','), token, name });
         if (this.stopped) return await transport.close();
+        const former = this.transport;
         this.transport = transport;
         this.answerPings();
         this.beat();
-        return;
+        return await former?.close();
       } catch (error) {
         this.post({
           type: 'log',
@@ -128,8 +129,9 @@ export class HeartbeatLoop {
     this.fencing.timeoutMs = identity.fencingTimeoutMs;
     this.step({ type: 'registered', nowMs: now() });
     this.armTimers();
-    if (nodeChanged && this.transport !== undefined) this.answerPings();
-    this.beat();
+    // The head knows the connection by the node's id.
+    if (nodeChanged && this.transport !== undefined) void this.connect();
+    else this.beat();
   }
 
   private armTimers(): void {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { ActorSpec, ClassReference, Demand, MethodEntry } from '@manta/runtime/wire/messages';
 import type { SdkSession } from './session.ts';
-import type { ActorOptions, RuntimeEnv, SchedulingOptions } from './types.ts';
+import type { ActorOptions, InitOptions, RuntimeEnv, SchedulingOptions } from './types.ts';
 
 const GRACEFUL_SHUTDOWN_MS = 30_000;
 
@@ -9,11 +9,6 @@ type Check = (value: unknown) => boolean;
 const isAmount: Check = (value) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
 export const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
-const isRuntimeEnv: Check = (value) => {
-  if (typeof value !== 'object' || value === null) return false;
-  const { setupTimeoutMs } = value as RuntimeEnv;
-  return setupTimeoutMs === undefined || isWhole(setupTimeoutMs);
-};
 export const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
@@ -26,6 +21,18 @@ const recordOf =
   (check: Check): Check =>
   (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(check);
+const RUNTIME_ENV_RULES: Record<keyof RuntimeEnv, Check> = {
+  env: recordOf((value) => typeof value === 'string'),
+  setupTimeoutMs: isWhole,
+};
+const isRuntimeEnv: Check = (value) =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.entries(value).every(
+    ([name, field]) =>
+      Object.hasOwn(RUNTIME_ENV_RULES, name) &&
+      (field === undefined || RUNTIME_ENV_RULES[name as keyof RuntimeEnv](field)),
+  );
 
 /** Every option with what it must be, in words and as a check. */
 export type Rules<O> = Record<keyof O, [Check, string]>;
@@ -52,12 +59,26 @@ export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'ret
   ],
   labels: [recordOf(isText), 'a record of label expressions'],
   schedulingTimeoutMs: [isWhole, 'a whole number of milliseconds'],
-  runtimeEnv: [isRuntimeEnv, 'a runtime environment, its setupTimeoutMs a whole number'],
+  runtimeEnv: [isRuntimeEnv, '{ env?: a record of texts, setupTimeoutMs?: a whole number }'],
   retryExceptions: [
     (value) => typeof value === 'boolean' || (Array.isArray(value) && value.every(isText)),
     'true, false or a list of error names',
   ],
 };
+
+const { cpus, gpus, memoryBytes, resources, runtimeEnv } = SCHEDULING_RULES;
+const INIT_RULES: Rules<InitOptions> = {
+  ...{ cpus, gpus, memoryBytes, resources, runtimeEnv },
+  address: [isText, "a text: 'auto' or nats://host:port"],
+  namespace: [isText, 'a text'],
+  token: [(value) => typeof value === 'string', 'a text'],
+  logToDriver: [isFlag, 'true or false'],
+};
+
+/** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
+export function checkInitOptions(options: InitOptions): InitOptions {
+  return checkOptions(options, INIT_RULES, 'init');
+}
 
 const RULES: Rules<ActorOptions> = {
   ...SCHEDULING_RULES,

@@ -8,7 +8,8 @@ import { checkTaskOptions, definitionFrom, templateFrom } from './task-options.t
 import type { RemoteTask, TaskOptions, WithRefs } from './types.ts';
 
 interface Definition {
-  name: string;
+  /** Empty: it has none. */
+  functionName: string;
   moduleUrl: string;
   exportKey: string;
   stream: boolean;
@@ -40,11 +41,11 @@ export function defineTask<P extends unknown[], R>(
   if (CLASS.test(Function.prototype.toString.call(fn)))
     throw new InvalidArgumentError(`${fn.name} is a class: make an actor of it with defineActor.`);
   checkTaskOptions(options);
-  const name = fn.name || options.name || 'anonymous';
-  const exportKey = nameDefinition(meta.url, `task ${name}`);
+  const exportKey = nameDefinition(meta.url, `task ${fn.name || options.name || 'anonymous'}`);
   hostContext()?.define(meta.url, exportKey, fn as unknown as TaskBody);
   const stream = GENERATORS.has(fn.constructor.name);
-  return remoteTask({ name, moduleUrl: meta.url, exportKey, stream }, options, undefined);
+  const definition = { functionName: fn.name, moduleUrl: meta.url, exportKey, stream };
+  return remoteTask(definition, options, undefined);
 }
 
 function remoteTask<P extends unknown[], R>(

@@ -42,6 +42,7 @@ export {
   MantaError,
   NameTakenError,
   NodeDiedError,
+  NotInitializedError,
   ObjectFreedError,
   ObjectLostError,
   ObjectReconstructionFailedError,

@@ -27,6 +27,7 @@ import {
   type ProcessAddress,
 } from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
+import { checkInitOptions } from './actor-options.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { LivenessLink } from './liveness-link.ts';
 import { printJobLogs } from './job-logs.ts';
@@ -47,7 +48,7 @@ export async function init(options: InitOptions): Promise<ClusterInfo> {
   if (driverSessionOrUndefined() !== undefined || starting !== undefined) {
     throw new InvalidArgumentError('init() was called twice; call `await shutdown()` in between.');
   }
-  starting = connect(options);
+  starting = connect(checkInitOptions(options));
   try {
     return await starting;
   } catch (error) {
@@ -66,6 +67,7 @@ export async function shutdown(): Promise<void> {
   try {
     const head = await session.core.head();
     await withinGrace(session.core.actors.creationsAnswered());
+    session.core.leave();
     await head.request(
       'job.end',
       { jobId: session.jobId, processId: session.core.processId },

@@ -1,6 +1,6 @@
 import { hostContext } from '@manta/runtime/actor/host-context';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
-import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { NotInitializedError } from '@manta/runtime/errors/errors';
 import type { JobId } from '@manta/runtime/ids';
 import type { ClusterInfo } from './types.ts';
 
@@ -15,8 +15,10 @@ export interface SdkSession {
 }
 
 let driverSession: SdkSession | undefined;
+let wasShutDown = false;
 
 export function setDriverSession(session: SdkSession | undefined): void {
+  wasShutDown = driverSession !== undefined && session === undefined;
   driverSession = session;
 }
 
@@ -31,15 +33,17 @@ export function sessionKey(): object | undefined {
 
 /**
  * The session of this process: the driver's, or that of the actor whose code runs.
- * @throws InvalidArgumentError before init() and after shutdown().
+ * @throws NotInitializedError before init() and after shutdown().
  */
 export function currentSession(): SdkSession {
   if (driverSession !== undefined) return driverSession;
   const context = hostContext();
   const call = context?.currentCall();
   if (context === undefined || call === undefined) {
-    throw new InvalidArgumentError(
-      'Manta is not connected to a cluster: call `await init()` first.',
+    throw new NotInitializedError(
+      wasShutDown
+        ? 'Manta was shut down in this process: call `await init()` to connect it again.'
+        : 'Manta is not connected to a cluster in this process: call `await init()` first.',
     );
   }
   const { jobId, namespace } = call.spec;
@@ -47,7 +51,8 @@ export function currentSession(): SdkSession {
     core: context.core,
     jobId,
     namespace,
-    env: undefined,
+    // Inherited, as in Ray: what an actor or a task starts has its variables too.
+    env: call.spec.env,
     setupTimeoutMs: call.spec.setupTimeoutMs,
     info: {
       clusterId: context.clusterId,

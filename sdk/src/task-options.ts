@@ -33,16 +33,16 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
 /** The complete internal form: every default is set here and nowhere else. */
 export function definitionFrom(
   {
-    name,
+    functionName,
     moduleUrl,
     exportKey,
     stream,
-  }: { name: string; moduleUrl: string; exportKey: string; stream: boolean },
+  }: { functionName: string; moduleUrl: string; exportKey: string; stream: boolean },
   options: TaskOptions,
 ): TaskDefinition {
   const usesGpu = (options.gpus ?? 0) > 0 || options.gpuMemoryBytes !== undefined;
   return {
-    name,
+    name: functionName || options.name || 'anonymous',
     reference: { moduleUrl, exportKey },
     stream,
     maxRetries: options.maxRetries ?? MAX_RETRIES,

@@ -95,13 +95,17 @@ const handlePrototype = {
       },
     };
   },
-  [inspect.custom](this: Handle) {
-    const { caller } = this[TARGET];
-    return `ActorHandle(${caller.className}, ${caller.actorId})`;
-  },
+  [inspect.custom]: textOf,
+  toJSON: textOf,
 };
 Object.defineProperty(handlePrototype, TRANSFERABLE, { enumerable: false });
 Object.defineProperty(handlePrototype, inspect.custom, { enumerable: false });
+Object.defineProperty(handlePrototype, 'toJSON', { enumerable: false });
+
+function textOf(this: Handle): string {
+  const { caller } = this[TARGET];
+  return `ActorHandle(${caller.className}, ${caller.actorId})`;
+}
 
 function shapeOf(className: string, methods: MethodEntry[]): PropertyDescriptorMap {
   const key = `${className}\n${methods.map(({ name, stream }) => `${name}${stream ? '*' : ''}`).join('\n')}`;

@@ -1,6 +1,7 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import type { MantaError } from '../errors/errors.ts';
-import { ActorNotFoundError, ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
+import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
+import { shutDownError } from '../errors/shut-down.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, BlobId, JobId, ObjectId, ProcessId } from '../ids.ts';
 import { Lineage, lineageLimitBytes } from '../lineage/lineage.ts';
@@ -65,6 +66,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly #handles = new HandleCounts();
   readonly #pendingWork = new PendingWork();
   readonly #nodeDeaths: NodeDeaths;
+  #isLeaving = false;
   #closed = false;
 
   constructor(options: CoreOptions) {
@@ -122,6 +124,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   #controlPlane(): Promise<{ transport: Transport; head: HeadClient }> {
+    if (this.#closed) return Promise.reject(shutDownError('the head'));
     this.#control ??= this.#connectControlPlane();
     return this.#control;
   }
@@ -130,6 +133,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     const transport = await this.options.connectTransport();
     const subjects = subjectsOf(this.options.clusterId);
     transport.subscribe(subjects.processUpdates(this.processId), (payload) => {
+      if (this.#isLeaving) return;
       const { updates, host } = decodeControl(ActorUpdates, payload);
       if (host !== undefined) this.#connectAhead(host);
       for (const update of updates) this.actors.applyUpdate(update);
@@ -227,6 +231,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   bringLocal(ref: AnyObjectRef): Promise<void> {
+    if (this.#closed) return Promise.reject(shutDownError(`the value of ${ref.id}`));
     return this.owned.bringLocal(ref);
   }
 
@@ -344,10 +349,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.#pendingWork.finished();
   }
 
+  /** What becomes of this job's actors from now on is this process's own doing, and no news. */
+  leave(): void {
+    this.#isLeaving = true;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#pendingWork.close();
-    this.tasks.close(new ClusterUnavailableError('This process has left the cluster (shutdown).'));
+    this.tasks.close(shutDownError('the worker of a task'));
     this.actors.closeAll();
     this.objects.close();
     this.store.flushReleases();

@@ -3,7 +3,7 @@ import type { ChannelRecord } from '../channel/channel.ts';
 import { ClusterUnavailableError, ObjectStoreFullError } from '../errors/errors.ts';
 import type { BlobId, ObjectId, ProcessId } from '../ids.ts';
 import { blobRecord, slotFrom, type BlobDescriptor, type SlotAddress } from '../objects/blob.ts';
-import { joinParts } from '../objects/payload.ts';
+import { joinParts } from '../serialization/value-parts.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import { addressRecord } from '../rpc/address-record.ts';
 import { ask } from '../rpc/ask.ts';
@@ -222,7 +222,7 @@ export class NodeStore {
       return { blob: this.#keepLater(opened, blob, owner), giveUp: () => undefined };
     }
     const limitBytes = Math.max(WAITING_BYTES_MAX, this.#opened?.store.limitBytes ?? 0);
-    return this.#room.add(joinParts(parts), owner, limitBytes);
+    return this.#room.add(joinParts(parts, sizeBytes), owner, limitBytes);
   }
 
   #writeNow(

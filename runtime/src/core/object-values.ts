@@ -4,7 +4,7 @@ import type { BlobId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
 import { isObjectRef, type AnyObjectRef } from '../objects/object-ref.ts';
-import { joinParts, Payload, rawPayload, rawValue } from '../objects/payload.ts';
+import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
 import {
   isStoredRecord,
   StoredValue,
@@ -17,6 +17,7 @@ import type { Caller } from '../rpc/caller-record.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { holdsTransferables } from '../serialization/value-format.ts';
+import { joinParts } from '../serialization/value-parts.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { HeapPulls } from './heap-pulls.ts';
@@ -93,7 +94,7 @@ export class ObjectValues {
   keepEncoded(encoded: EncodedParts): Payload | StoredValue | WaitingValue {
     const { parts, sizeBytes, transferables } = encoded;
     if (sizeBytes < STORED_BYTES_MIN || !this.#store.isAvailable) {
-      const payload = new Payload(joinParts(parts), transferables);
+      const payload = new Payload(joinParts(parts, sizeBytes), transferables);
       if (transferables.length > 0)
         this.#collected.register(payload, { transferables, blob: undefined });
       return payload;
@@ -143,7 +144,7 @@ export class ObjectValues {
     const { parts, sizeBytes, transferables } = this.#core.codec.encodeParts(value, path);
     if (sizeBytes < STORED_BYTES_MIN || caller?.takesStored !== true || !this.#store.isAvailable) {
       this.#handTransferables(transferables, receiver);
-      return joinParts(parts);
+      return joinParts(parts, sizeBytes);
     }
     const written = this.#store.write(parts, sizeBytes, caller.address);
     const describe = (stored: BlobDescriptor | undefined): StoredRecord => {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import { joinParts, Payload } from '../objects/payload.ts';
+import { Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
@@ -10,6 +10,7 @@ import type { RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Lineage } from '../lineage/lineage.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ValueCodec } from '../serialization/value-codec.ts';
+import { joinParts } from '../serialization/value-parts.ts';
 import type { NodeStore } from './node-store.ts';
 import type { ObjectExchange } from './object-exchange.ts';
 import type { ObjectValues, WaitingValue } from './object-values.ts';
@@ -82,7 +83,7 @@ export class OwnedObjects {
         'A durable object is kept by a node, and there is none on the machine of this process.',
       );
     }
-    const { parts, transferables } = codec.encodeParts(value, 'value');
+    const { parts, sizeBytes, transferables } = codec.encodeParts(value, 'value');
     this.#core.unpin(transferables);
     if (transferables.some(isObjectRef)) {
       throw new InvalidArgumentError(
@@ -93,7 +94,7 @@ export class OwnedObjects {
     const id = this.#core.mintObjectId();
     ref.objectId = id;
     ref.owner = this.#core.objects.borrowed.add(ref as AnyObjectRef, id, agent);
-    store.keepDurable(id, joinParts(parts)).catch((error: unknown) => ref.reject(error));
+    store.keepDurable(id, joinParts(parts, sizeBytes)).catch((error: unknown) => ref.reject(error));
     return ref;
   }
 

@@ -124,6 +124,11 @@ export const ERROR_TABLE = {
     false,
     'Correct the runtimeEnv; the message says which step failed.',
   ),
+  NotInitializedError: row(
+    'MANTA_NOT_INITIALIZED',
+    false,
+    'Call `await init()` first; what was made before a shutdown() is of no use after it.',
+  ),
   ClusterUnavailableError: row(
     'MANTA_CLUSTER_UNAVAILABLE',
     true,

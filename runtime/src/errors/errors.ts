@@ -149,6 +149,10 @@ export class ActorNotFoundError extends MantaError {
 export class RuntimeEnvSetupError extends MantaError {
   static override readonly errorName: ErrorName = 'RuntimeEnvSetupError';
 }
+/** This process is not connected to a cluster: init() was not called, or shutdown() was. */
+export class NotInitializedError extends MantaError {
+  static override readonly errorName: ErrorName = 'NotInitializedError';
+}
 export class ClusterUnavailableError extends MantaError {
   static override readonly errorName: ErrorName = 'ClusterUnavailableError';
 }

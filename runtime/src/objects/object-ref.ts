@@ -250,6 +250,11 @@ export class ObjectRef<T> implements PromiseLike<T> {
     return { kind: 'ref', data: this.runtime.exportRef(this as AnyObjectRef) };
   }
 
+  /** Not the value: that may not be here, and JSON does not wait. */
+  toJSON(): string {
+    return `ObjectRef(${this.id})`;
+  }
+
   [inspect.custom](): string {
     const state = ['pending', 'ready', 'failed'][this.state];
     return `ObjectRef(${this.id}, ${state})`;

@@ -80,10 +80,3 @@ export function rawPayload(list: readonly unknown[]): Payload | undefined {
 export function rawValue(payload: Payload): Uint8Array {
   return payload.form === 'buffer' ? Buffer.from(payload.bytes) : new Uint8Array(payload.bytes);
 }
-
-/** One stretch of bytes that nobody else changes: a single part is taken as it is. */
-export function joinParts(parts: readonly Uint8Array[]): Uint8Array {
-  const [first] = parts;
-  if (first !== undefined && parts.length === 1) return first;
-  return Buffer.concat(parts);
-}

@@ -6,7 +6,7 @@ import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { MethodInfo } from './caller-core.ts';
-import { optionsAgain, type CallOptions } from './call-options.ts';
+import { abortCause, optionsAgain, type CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -158,6 +158,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       reason === 'cancelled'
         ? new TaskCancelledError(
             `The call of ${what} on actor ${this.caller.actorId} was cancelled.`,
+            abortCause(this.options),
           )
         : new TaskTimeoutError(
             `The call of ${what} on actor ${this.caller.actorId} took longer than ${this.options?.timeoutMs} ms.`,

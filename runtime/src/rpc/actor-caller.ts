@@ -1,4 +1,5 @@
-import { ActorUnavailableError, ClusterUnavailableError, MantaError } from '../errors/errors.ts';
+import { ActorUnavailableError, MantaError } from '../errors/errors.ts';
+import { shutDownError } from '../errors/shut-down.ts';
 import type { ActorId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
@@ -389,10 +390,6 @@ export class ActorCaller {
     if (this.#state === 'dead') return;
     if (this.#connection !== undefined && !this.#connection.closed)
       this.#connection.closePort(this.#port);
-    this.#die(
-      new ClusterUnavailableError(
-        `This process has no way to actor ${this.actorId} (${this.className}) any more: it has left the cluster (shutdown).`,
-      ),
-    );
+    this.#die(shutDownError(`actor ${this.actorId} (${this.className})`));
   }
 }

@@ -1,10 +1,11 @@
 import { STORED_BYTES_MIN } from '../objects/blob.ts';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import { isPrimitive, joinParts, Payload, rawFormOf, recordForm } from '../objects/payload.ts';
+import { isPrimitive, Payload, rawFormOf, recordForm } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ProcessId } from '../ids.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
+import { joinParts } from '../serialization/value-parts.ts';
 import { SEGMENT_THRESHOLD_BYTES } from './records.ts';
 
 /**
@@ -60,7 +61,7 @@ function prepareValue(
 ): void {
   const { parts, sizeBytes, transferables } = encoded;
   if (sizeBytes < STORED_BYTES_MIN) {
-    prepared.values.push(new Payload(joinParts(parts), transferables));
+    prepared.values.push(new Payload(joinParts(parts, sizeBytes), transferables));
     if (transferables.length > 0) prepared.pins.push(...transferables);
     return;
   }

@@ -54,6 +54,12 @@ export function checkCallOptions(options: CallOptions): CallOptions {
   return options;
 }
 
+/** Why a call was cancelled, where its signal says so: the reason that the user gave to `abort`. */
+export function abortCause(options: CallOptions | undefined): ErrorOptions | undefined {
+  const signal = options?.signal;
+  return signal?.aborted === true ? { cause: signal.reason } : undefined;
+}
+
 /** For a call that is made once more, to make its lost result again: nobody waits, and nobody else may answer. */
 export function optionsAgain(options: CallOptions | undefined): CallOptions | undefined {
   if (options === undefined) return undefined;

@@ -11,14 +11,38 @@ import type { ActorUpdate } from '../wire/messages.ts';
 import type { ActorCall } from './actor-call.ts';
 import type { CallerSettings } from './caller-core.ts';
 
+const UNKNOWN_CAUSE = { kind: 'unknown', message: 'the cause is not known' };
+/** Nodes that the message of a placement error names; all of them are in its `perNode`. */
+const REASONS_SHOWN = 3;
+
+/** No node took it: what was asked for, why not per node, and what to do. Undefined for all other ends. */
+export function placementError(
+  subject: string,
+  { errorName, deathCause = UNKNOWN_CAUSE, perNode = {} }: ActorUpdate,
+): InfeasibleError | SchedulingTimeoutError | undefined {
+  if (errorName !== 'InfeasibleError' && errorName !== 'SchedulingTimeoutError') return undefined;
+  const why = `${subject} could not be placed. ${deathCause.message} ${reasonsOf(perNode)}`;
+  return errorName === 'InfeasibleError'
+    ? new InfeasibleError(`${why} Ask for less, or add a node that has it.`, perNode)
+    : new SchedulingTimeoutError(
+        `${why} Wait longer (schedulingTimeoutMs), ask for less, or add a node.`,
+        perNode,
+      );
+}
+
+function reasonsOf(perNode: Record<string, string>): string {
+  const reasons = Object.entries(perNode).map(([nodeId, reason]) => `${nodeId} ${reason}`);
+  if (reasons.length === 0) return 'The cluster has no node.';
+  const others = reasons.length - REASONS_SHOWN;
+  const more = others > 0 ? `; ${others} more in perNode` : '';
+  return `Node ${reasons.slice(0, REASONS_SHOWN).join('; node ')}${more}.`;
+}
+
 /** The error that calls of a dead actor fail with. */
 export function deathError(actorId: string, className: string, update: ActorUpdate): MantaError {
-  const deathCause = update.deathCause ?? { kind: 'unknown', message: 'the cause is not known' };
-  if (update.errorName === 'InfeasibleError')
-    return new InfeasibleError(deathCause.message, update.perNode ?? {});
-  if (update.errorName === 'SchedulingTimeoutError') {
-    return new SchedulingTimeoutError(deathCause.message, update.perNode ?? {});
-  }
+  const unplaced = placementError(`Actor ${actorId} (${className})`, update);
+  if (unplaced !== undefined) return unplaced;
+  const deathCause = update.deathCause ?? UNKNOWN_CAUSE;
   const cause = update.encodedError === undefined ? undefined : decodeError(update.encodedError);
   return new ActorDiedError(`Actor ${actorId} (${className}) is dead: ${deathCause.message}`, {
     actorId,

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { ObjectRef, type Content, type RefOwnerRuntime } from '../objects/object-ref.ts';
 import { DEFAULT_BUFFERED_ITEMS } from './records.ts';
 
@@ -128,6 +129,14 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
         ref.deliver({ resolve: resolve as (value: unknown) => void, reject });
       }).then((value) => ({ done: false, value }));
     });
+  }
+
+  toJSON(): string {
+    return 'ObjectRefStream';
+  }
+
+  [inspect.custom](): string {
+    return this.toJSON();
   }
 
   cancel(options: StreamCancelOptions = {}): void {

@@ -337,7 +337,8 @@ export class TaskLease {
 
   unreachable(): MantaError {
     return new ActorUnavailableError(
-      `The connection to the worker broke, and what became of it is not known (lease ${this.caller.actorId}).`,
+      `The connection to the worker on node ${this.caller.lastUpdate?.address?.nodeId} broke, and what became of ` +
+        `it is not known (lease ${this.caller.actorId}).`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import type { MantaError } from '../errors/errors.ts';
 import { leasesToRequest } from './lease-policy.ts';
 import { TASK_PHASE, type TaskCall } from './task-call.ts';
-import type { LeaseTemplate } from './task-function.ts';
+import type { LeaseTemplate, TaskFunction } from './task-function.ts';
 import type { LeaseOwner, TaskLease } from './task-lease.ts';
 import { isUnschedulable, leaseError } from './task-errors.ts';
 import { TaskQueue } from './task-queue.ts';
@@ -89,29 +89,34 @@ export class TaskShape implements LeaseOwner {
   failed(lease: TaskLease, error: MantaError): void {
     this.#remove(lease);
     this.#owner.end(lease, 'kill');
-    if (isUnschedulable(error)) this.#failUnschedulable(error);
-    else this.#failOrRetry(error);
+    const errors = new Map<TaskFunction, MantaError>();
+    const errorOf = ({ task }: TaskCall): MantaError => {
+      const known = errors.get(task) ?? leaseError(task, error, lease.caller.lastUpdate);
+      errors.set(task, known);
+      return known;
+    };
+    if (isUnschedulable(error)) this.#failUnschedulable(errorOf);
+    else this.#failOrRetry(error.name === 'RuntimeEnvSetupError', errorOf);
     this.changed();
   }
 
   /** Each task waits as long as its own schedulingTimeoutMs says, unless workers of the shape are at work. */
-  #failUnschedulable(error: MantaError): void {
+  #failUnschedulable(errorOf: (call: TaskCall) => MantaError): void {
     if (this.leases.some(({ state }) => state === 'open')) return;
     const { schedulingTimeoutMs = 0 } = this.template;
     const now = this.#owner.now();
     for (const call of this.queue.waiting()) {
       const waitedMs = now - (call.extras?.queuedAt ?? 0);
-      if (waitedMs >= schedulingTimeoutMs) call.fail(error);
+      if (waitedMs >= schedulingTimeoutMs) call.fail(errorOf(call));
     }
   }
 
-  #failOrRetry(error: MantaError): void {
+  #failOrRetry(isPermanent: boolean, errorOf: (call: TaskCall) => MantaError): void {
     this.#failures += 1;
-    const isFinal = error.name === 'RuntimeEnvSetupError' || this.#failures >= FAILURES_MAX;
+    const isFinal = isPermanent || this.#failures >= FAILURES_MAX;
     if (isFinal && !this.leases.some(({ state }) => state === 'open')) {
       this.#failures = 0;
-      const reason = leaseError(error);
-      for (const call of this.queue.waiting()) call.fail(reason);
+      for (const call of this.queue.waiting()) call.fail(errorOf(call));
       return;
     }
     const delayMs = RETRY_DELAY_MS * 2 ** Math.min(this.#failures, FAILURES_MAX);

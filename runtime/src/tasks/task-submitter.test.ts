@@ -175,6 +175,28 @@ describe('workers', () => {
     });
   });
 
+  it('whose own heap was full cost a retry, at once', async () => {
+    const cluster = new FakeTaskCluster(1);
+    const [call] = submit(cluster, define(cluster, { maxRetries: 1 }), 1);
+    const message = 'process 1 ran out of memory';
+    for (let run = 1; run <= 2; run += 1) {
+      await cluster.turn();
+      cluster.grant();
+      await cluster.turn();
+      const [worker] = cluster.alive;
+      worker?.step();
+      expect(cluster.starts.get(0)).toBe(run);
+      if (worker !== undefined)
+        cluster.crash(worker, { kind: 'out-of-memory', message, signal: 'SIGABRT' });
+      await cluster.turn();
+    }
+    expect(call?.content).toMatchObject({
+      name: 'WorkerCrashedError',
+      message: `The worker of task run died under it, and no retry is left (maxRetries 1): ${message}`,
+      cause: { name: 'OutOfMemoryError', message },
+    });
+  });
+
   it('that cannot be placed fail the tasks that wait, with the reasons', async () => {
     const cluster = new FakeTaskCluster(0);
     const calls = submit(cluster, define(cluster), 3);
@@ -182,7 +204,13 @@ describe('workers', () => {
     cluster.refuse({ errorName: 'InfeasibleError', perNode: { n1: 'too small' } });
     await cluster.turn();
     for (const call of calls)
-      expect(call.content).toMatchObject({ name: 'InfeasibleError', perNode: { n1: 'too small' } });
+      expect(call.content).toMatchObject({
+        name: 'InfeasibleError',
+        message: expect.stringMatching(
+          /^Task run could not be placed\..*Node n1 too small\./,
+        ) as string,
+        perNode: { n1: 'too small' },
+      });
     expect(cluster.pendingWork).toBe(0);
   });
 

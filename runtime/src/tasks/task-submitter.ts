@@ -30,7 +30,7 @@ const SWEEP_INTERVAL_MS = 25;
 /** Without the head's word on a lost worker, what may be repeated is repeated after this. */
 const RETRY_VERDICT_MS = 1_000;
 const FAIL_VERDICT_MS = 15_000;
-/** Ray: workers killed for want of memory do not cost a retry; they are started again slower and slower. */
+/** Ray: workers killed because the machine's memory is short cost no retry; they are started again slower and slower. */
 const MEMORY_DELAY_MS = 1_000;
 const MEMORY_DELAY_MAX_MS = 60_000;
 
@@ -327,10 +327,10 @@ export class TaskSubmitter implements ShapeOwner {
   }
 
   #decide(call: TaskCall, error: MantaError): void {
-    const { kind, cause } = deathOf(error);
+    const death = deathOf(error);
     const extras = call.extra();
     extras.isSuspect = true;
-    if (kind === 'out-of-memory' && call.task.definition.maxRetries !== 0) {
+    if (death.isForMachineMemory && call.task.definition.maxRetries !== 0) {
       const delayMs = Math.min(MEMORY_DELAY_MS * 2 ** extras.memoryKills, MEMORY_DELAY_MAX_MS);
       extras.memoryKills += 1;
       this.core.clock.after(delayMs, () => {
@@ -340,7 +340,7 @@ export class TaskSubmitter implements ShapeOwner {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.task.shape.addFirst([call]);
     } else {
-      call.fail(crashError(call, cause));
+      call.fail(crashError(call, death));
     }
   }
 

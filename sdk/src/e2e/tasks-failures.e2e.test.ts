@@ -40,7 +40,9 @@ describe('a worker that dies', () => {
     const journal = journals.create();
     const failure = await failureOf(crashTimes(journal.file, 'unlucky', 100));
     expect(failure).toMatchObject({ name: 'WorkerCrashedError', code: 'MANTA_WORKER_CRASHED' });
-    expect(failure.message).toMatch(/crashTimes.*no retry is left/);
+    expect(failure.message).toMatch(
+      /^The worker of task crashTimes died .*no retry is left \(maxRetries 3\): process \d+ on node n_\w+ ended with signal SIGKILL.*; its log: manta logs n_\w+ --file host-p_\w+\.err$/,
+    );
     expect(failure.cause).toMatchObject({
       deathCause: { kind: 'process-died', signal: 'SIGKILL' },
     });
@@ -181,6 +183,9 @@ describe('what cannot be placed', () => {
     const failure = await failureOf(add.options({ cpus: 1_000, schedulingTimeoutMs: 200 })(1, 2));
     expect(failure).toMatchObject({ name: 'InfeasibleError' });
     expect(Object.values(failure['perNode'] as Record<string, string>).join()).toMatch(/cpus/i);
+    expect(failure.message).toMatch(
+      /^Task add could not be placed\. No node .*Node n_\w+ needs 1000 CPUs, has \d.*Ask for less/,
+    );
   });
 
   it('says why it waits when asked', async () => {

@@ -14,6 +14,7 @@ import type { HostProcess } from '../pool/host-process.ts';
 import type { ActorKey, Assignment } from '../pool/pool-records.ts';
 import type { PoolSettings } from '../pool/pool-settings.ts';
 import type { ProcessGroups } from '../pool/process-groups.ts';
+import { startVariablesOf } from '../pool/start-variables.ts';
 import {
   actorKeyOf,
   createAgentState,
@@ -254,5 +255,6 @@ function assignmentOf(actor: ActorRecord): Assignment {
     isLease: actor.lease !== undefined && gpuIndexes.length === 0,
     // The visible devices and the variables are set for a whole process.
     group: `${actor.jobId}/${gpuIndexes.join(',')}/${environment}`,
+    startVariables: startVariablesOf(spec?.env),
   };
 }

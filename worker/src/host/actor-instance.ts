@@ -203,6 +203,7 @@ export class ActorInstance implements CallHost {
       call.endStream();
     } catch (error) {
       if (this.#isExit(error)) call.endStream(this.#exitError());
+      else if (error === call.unsendable) call.endStream(error);
       else call.endStream(taskErrorFrom(error, this.#failedCall(call)));
     }
   }

@@ -4,6 +4,8 @@ import {
   ActorUnavailableError,
   InvalidArgumentError,
   ProtocolError,
+  TaskCancelledError,
+  TaskTimeoutError,
 } from '@manta/runtime/errors/errors';
 import { callerFrom, type Caller } from '@manta/runtime/rpc/caller-record';
 import { RECORD, RETURNED, type CallRecordOptions } from '@manta/runtime/rpc/records';
@@ -77,7 +79,7 @@ export class CallServer {
 
   #cancel([, number, reason, recursive]: ChannelRecord): void {
     const call = this.#openCall(number);
-    call?.cancel(reason);
+    call?.cancel(abortReason(call.label, reason));
     if (recursive === true) call?.instance.cancelChildren?.(call);
   }
 
@@ -209,4 +211,11 @@ export class CallServer {
     this.#open.clear();
     this.#core.objects.peerLost(this.#channel.peer.processId);
   }
+}
+
+/** What the callee's signal says: `signal.throwIfAborted()` and what listens to it (fetch) throw this. */
+function abortReason(label: string, reason: unknown): Error {
+  return reason === 'timeout'
+    ? new TaskTimeoutError(`The time that its caller gave ${label} is over.`)
+    : new TaskCancelledError(`The call of ${label} was cancelled by its caller.`);
 }

@@ -2,6 +2,7 @@ import type { RunningCall } from '@manta/runtime/actor/host-context';
 import type { Channel } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import type { OutgoingValue } from '@manta/runtime/core/object-values';
+import { SerializationError } from '@manta/runtime/errors/errors';
 import { isPrimitive, rawFormOf, rawRecord } from '@manta/runtime/objects/payload';
 import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import type { Caller } from '@manta/runtime/rpc/caller-record';
@@ -30,6 +31,9 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   answered = false;
   arrivedAt = 0;
   #controller: AbortController | undefined = undefined;
+  #cancelReason: unknown = undefined;
+  /** What the value threw that could not be sent: not the user's error. */
+  unsendable: SerializationError | undefined = undefined;
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
   answerListener: { answered(call: IncomingCall): void } | undefined = undefined;
@@ -53,6 +57,11 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.args = args;
   }
 
+  /** For messages: `Counter.add`, `task resize`. */
+  get label(): string {
+    const { kind, className } = this.spec;
+    return kind === 'task-worker' ? `task ${this.methodName}` : `${className}.${this.methodName}`;
+  }
   get spec(): ActorSpec {
     return this.instance.spec;
   }
@@ -65,7 +74,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** Made when somebody asks: most calls never do. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.cancelled && !this.#controller.signal.aborted) this.#controller.abort();
+    if (this.cancelled && !this.#controller.signal.aborted)
+      this.#controller.abort(this.#cancelReason);
     return this.#controller.signal;
   }
 
@@ -82,6 +92,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** The caller gave up: queued calls are skipped, running ones learn it from their signal. */
   cancel(reason: unknown): void {
     this.cancelled = true;
+    this.#cancelReason = reason;
     this.#controller?.abort(reason);
     this.onCredit?.(0);
     if (this.running || this.answered) return;
@@ -163,10 +174,17 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   #handOver(
     value: unknown,
     core: CoreProcess,
-    path: string,
+    path: 'result' | 'item',
   ): OutgoingValue | Promise<OutgoingValue> {
     const owner = this.idempotencyKey === undefined ? this.caller : undefined;
-    return core.values.handOver(value, path, this.channel.peer.processId, owner);
+    try {
+      return core.values.handOver(value, path, this.channel.peer.processId, owner);
+    } catch (error) {
+      if (!(error instanceof SerializationError)) throw error;
+      const message = `The ${path} of ${this.label}: ${error.message}`;
+      this.unsendable = new SerializationError(message, error.path, { cause: error.cause });
+      throw this.unsendable;
+    }
   }
 
   /** A promise: the item is sent once the store has room for it. */

@@ -281,7 +281,8 @@ export class TaskExecutor implements CallHost {
       await context.apply(call, true, runStream, undefined, [call, stream, core]);
       call.endStream();
     } catch (error) {
-      call.endStream(taskErrorFrom(error, { method: call.methodName }));
+      const isOurs = error === call.unsendable;
+      call.endStream(isOurs ? error : taskErrorFrom(error, { method: call.methodName }));
     }
   }
 

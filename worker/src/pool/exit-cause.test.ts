@@ -18,7 +18,9 @@ describe('exitCause', () => {
   it('says how the process ended, its last words and where to look', () => {
     expect(exitCause(exit({ exitCode: 3, stderrTail: 'a\nTypeError: no\n' }))).toEqual({
       kind: 'process-died',
-      message: 'the actor\'s process 42 ended with exit code 3 ("TypeError: no"); see host-p_1.err',
+      message:
+        'process 42 on node n_1 ended with exit code 3 ("TypeError: no"); ' +
+        'its log: manta logs n_1 --file host-p_1.err',
       exitCode: 3,
       nodeId: 'n_1',
     });

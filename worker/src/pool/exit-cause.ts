@@ -26,11 +26,12 @@ export function exitCause(exit: HostExit): DeathCause {
   const how =
     exit.signal === null ? `exit code ${exit.exitCode ?? 'unknown'}` : `signal ${exit.signal}`;
   const outOfMemory = outOfMemoryReason(exit);
-  const who = `process ${exit.pid ?? '(never started)'}`;
+  const who = `process ${exit.pid ?? '(never started)'} on node ${exit.nodeId}`;
+  const where = `its log: manta logs ${exit.nodeId} --file ${exit.logFile}`;
   const message =
     outOfMemory === undefined
-      ? `the actor's ${who} ended with ${how}${lastWords(exit.stderrTail)}; see ${exit.logFile}`
-      : `the actor's ${who} ran out of memory (${outOfMemory}, ${how}); see ${exit.logFile}`;
+      ? `${who} ended with ${how}${lastWords(exit.stderrTail)}; ${where}`
+      : `${who} ran out of memory (${outOfMemory}, ${how}); ${where}`;
   return {
     kind: outOfMemory === undefined ? 'process-died' : 'out-of-memory',
     message,

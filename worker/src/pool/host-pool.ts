@@ -59,6 +59,8 @@ export interface HostPoolOptions {
 
 export type ActorMessage = Exclude<HostToAgent, { type: 'ready' | 'retained' }>;
 
+type SpawnEffect = Extract<PoolEffect, { type: 'spawn' }>;
+
 interface HostEntry {
   process: HostProcess;
   isolation: Isolation;
@@ -173,7 +175,7 @@ export class HostPool {
     for (const effect of effects) {
       switch (effect.type) {
         case 'spawn':
-          this.spawnSoon(effect.hostId, effect.isolation);
+          this.spawnSoon(effect);
           break;
         case 'start':
           this.start(effect.hostId, effect.actorKeys);
@@ -198,9 +200,9 @@ export class HostPool {
   }
 
   /** A host that only fills the pool up may be made a little later; not so when an actor waits for it. */
-  private spawnSoon(hostId: ProcessId, isolation: Isolation): void {
-    if (isolation !== 'process') {
-      this.spawn(hostId, isolation);
+  private spawnSoon({ hostId, isolation, startVariables }: SpawnEffect): void {
+    if (isolation !== 'process' || startVariables !== undefined) {
+      this.spawn(hostId, isolation, startVariables);
       return;
     }
     const { hosts, idle, settings } = this.state;
@@ -216,14 +218,18 @@ export class HostPool {
     if (this.unspawned.delete(hostId)) this.spawn(hostId, 'process');
   }
 
-  private spawn(hostId: ProcessId, isolation: Isolation): void {
+  private spawn(
+    hostId: ProcessId,
+    isolation: Isolation,
+    startVariables?: Record<string, string>,
+  ): void {
     const { options } = this;
     const process = new HostProcess({
       hostId,
       entryFile: options.entryFile,
       nodeArguments: options.nodeArguments ?? [],
       logDirectory: options.logDirectory,
-      environment: options.environment,
+      environment: { ...options.environment, ...startVariables },
       groups: options.groups,
       clock: options.clock,
       onMessage: (message) => this.receive(hostId, message),
@@ -310,7 +316,7 @@ export class HostPool {
     const { process } = entry;
     const nodeId = this.options.nodeId();
     if (exit.error !== undefined) {
-      const message = `the actor's process could not be started: ${exit.error.message}`;
+      const message = `its process could not be started: ${exit.error.message}`;
       return { kind: 'process-died', message, nodeId };
     }
     if (exit.signal === 'SIGKILL' && this.options.groups.wereKilled) {

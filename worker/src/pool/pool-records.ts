@@ -47,6 +47,8 @@ export interface Assignment {
   group: string;
   /** A lease of an isolation 'process' may have the host of an earlier one of its group. */
   isLease?: boolean;
+  /** Variables that a process must be started with: no host that was started without them will do. */
+  startVariables?: Record<string, string> | undefined;
 }
 
 export type PoolEvent =
@@ -71,7 +73,13 @@ export type PoolEvent =
   | { type: 'close' };
 
 export type PoolEffect =
-  | { type: 'spawn'; hostId: ProcessId; isolation: Isolation; group: string | undefined }
+  | {
+      type: 'spawn';
+      hostId: ProcessId;
+      isolation: Isolation;
+      group: string | undefined;
+      startVariables?: Record<string, string> | undefined;
+    }
   | { type: 'start'; hostId: ProcessId; actorKeys: ActorKey[] }
   /** Nothing runs on the host any more: end it. */
   | { type: 'stop'; hostId: ProcessId }

@@ -137,6 +137,59 @@ describe('pool state', () => {
     expect(before.has(start!.hostId)).toBe(false);
   });
 
+  it('(1) starts a host of its own for what needs variables from the start, also for the next lease', () => {
+    const { state, step } = readyPool();
+    step({ type: 'open' });
+    const idle = new Set(state.idle);
+    const startVariables = { NODE_OPTIONS: '--expose-gc' };
+    const lease = (actorKey: string): PoolEvent => ({
+      type: 'assign',
+      assignments: [
+        { actorKey, isolation: 'process', group: 'job', isLease: true, startVariables },
+      ],
+    });
+    const first = step(lease('a#0'));
+    expect(of(first, 'spawn')).toMatchObject([{ isolation: 'process', startVariables }]);
+    const [{ hostId } = { hostId: '' }] = of(first, 'start');
+    expect(of(first, 'start')).toEqual([{ type: 'start', hostId, actorKeys: ['a#0'] }]);
+    expect(state.idle).toEqual(idle);
+    step({ type: 'returned', actorKey: 'a#0' });
+    expect(step(lease('b#0'))).toEqual([{ type: 'start', hostId, actorKeys: ['b#0'] }]);
+    const shared = { actorKey: 's#0', isolation: 'shared' as const, group: 'job', startVariables };
+    const [spawned] = of(step({ type: 'assign', assignments: [shared] }), 'spawn');
+    expect(spawned).toMatchObject({ group: 'shared:job', startVariables });
+  });
+
+  it('(7) a host that does not start with such variables is lost with what needed it alone', () => {
+    const state = createPoolState(defaultPoolSettings(2, 0));
+    const step = (event: PoolEvent) => stepPool(state, event, mintHostId);
+    step(assign('process', 'waits#0'));
+    for (const actorKey of ['a#0', 'b#0', 'c#0', 'd#0']) {
+      const startVariables = { NODE_OPTIONS: '--no-such-option' };
+      const assignments = [
+        { actorKey, isolation: 'process' as const, group: 'job', startVariables },
+      ];
+      const [{ hostId } = { hostId: '' }] = of(step({ type: 'assign', assignments }), 'spawn');
+      const effects = step({ type: 'exited', hostId: hostId as ProcessId });
+      expect(of(effects, 'lost')).toEqual([{ type: 'lost', hostId, actorKeys: [actorKey] }]);
+    }
+    expect([...state.waiting.keys()]).toEqual(['waits#0']);
+  });
+
+  it('(5) a host that was started for an actor which is withdrawn before it is ready is stopped', () => {
+    const state = createPoolState(defaultPoolSettings(2, 0));
+    const step = (event: PoolEvent) => stepPool(state, event, mintHostId);
+    const startVariables = { UV_THREADPOOL_SIZE: '1' };
+    const assignments = [
+      { actorKey: 'a#0', isolation: 'process' as const, group: 'job', startVariables },
+    ];
+    const [{ hostId } = { hostId: '' }] = of(step({ type: 'assign', assignments }), 'spawn');
+    expect(step({ type: 'actor-ended', actorKey: 'a#0' })).toEqual([]);
+    expect(step({ type: 'ready', hostId: hostId as ProcessId })).toEqual([
+      { type: 'stop', hostId },
+    ]);
+  });
+
   it('loses and doubles no actor, and keeps its bounds, whatever happens', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(5), fc.nat(50)), { maxLength: 150 }), (steps) => {

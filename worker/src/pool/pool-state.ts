@@ -35,7 +35,8 @@ import type { PoolSettings } from './pool-settings.ts';
  * (5) and (7) happen from every state; with (7) what was on the host is `lost`. A 'process' host takes one actor in its
  * life, or one lease after the other: returned, it is kept for the next lease of its group, and asked to retire when
  * it was idle for too long or too many are kept. It stays (10) while others need what it owns; while it is asked it
- * gets nothing. A 'shared' or 'thread' host belongs to one group (a job, its set of devices and its variables).
+ * gets nothing. What needs variables from the start of its process, as NODE_OPTIONS, gets a host of its own that is
+ * started with them. A 'shared' or 'thread' host belongs to one group (a job, its set of devices and its variables).
  */
 export function stepPool(
   state: PoolState,
@@ -69,7 +70,7 @@ export function stepPool(
       idleTimeout(state, event.hostId, effects);
       break;
     case 'leisure':
-      if (lacksLeisureHosts(state)) addHost(state, 'process', undefined, mintHostId, effects);
+      if (lacksLeisureHosts(state)) addHost(state, mintHostId, effects);
       break;
     case 'exited':
       hostExited(state, event.hostId, effects);
@@ -97,12 +98,13 @@ function assign(
   const starts = new Map<ProcessId, ActorKey[]>();
   // Somebody asks again: earlier failures to start hosts may have passed.
   state.failedStarts = 0;
-  for (const { actorKey, isolation, group, isLease = false } of assignments) {
+  for (const assignment of assignments) {
+    const { actorKey, isolation, group, isLease = false } = assignment;
     const leaseGroup = isLease ? group : undefined;
     const host =
       isolation === 'process'
-        ? (takeKeptHost(state, leaseGroup) ?? takeIdleHost(state))
-        : takeGroupHost(state, isolation, `${isolation}:${group}`, mintHostId, effects);
+        ? (takeKeptHost(state, leaseGroup) ?? takeHost(state, assignment, mintHostId, effects))
+        : takeGroupHost(state, assignment, mintHostId, effects);
     if (host === undefined) {
       state.waiting.set(actorKey, leaseGroup);
       continue;
@@ -127,7 +129,18 @@ function place(state: PoolState, host: HostRecord, actorKey: ActorKey): void {
   state.hostOfActor.set(actorKey, host.hostId);
 }
 
-function takeIdleHost(state: PoolState): HostRecord | undefined {
+/** An idle one; one of its own for what needs variables from the start. */
+function takeHost(
+  state: PoolState,
+  { startVariables }: Assignment,
+  mintHostId: () => ProcessId,
+  effects: PoolEffect[],
+): HostRecord | undefined {
+  if (startVariables !== undefined) {
+    const hostId = mintHostId();
+    effects.push({ type: 'spawn', hostId, isolation: 'process', group: undefined, startVariables });
+    return addRecord(state, hostId, 'process', undefined);
+  }
   const [host] = state.idle;
   if (host !== undefined) state.idle.delete(host);
   return host;
@@ -136,11 +149,11 @@ function takeIdleHost(state: PoolState): HostRecord | undefined {
 /** The emptiest host of the group; a ready one before one that starts. */
 function takeGroupHost(
   state: PoolState,
-  isolation: Isolation,
-  group: string,
+  { isolation, group: ofAssignment, startVariables }: Assignment,
   mintHostId: () => ProcessId,
   effects: PoolEffect[],
 ): HostRecord {
+  const group = `${isolation}:${ofAssignment}`;
   const hosts = state.groups.get(group) ?? [];
   state.groups.set(group, hosts);
   let best: HostRecord | undefined;
@@ -151,7 +164,9 @@ function takeGroupHost(
   }
   // The second host is started by the second actor, which does not wait for it.
   if (hosts.length < hostsWanted(state.settings, isolation, actors + 1)) {
-    const started = addHost(state, isolation, group, mintHostId, effects);
+    const hostId = mintHostId();
+    const started = addRecord(state, hostId, isolation, group);
+    effects.push({ type: 'spawn', hostId, isolation, group, startVariables });
     hosts.push(started);
     best ??= started;
   }
@@ -171,14 +186,19 @@ function hostsWanted(settings: PoolSettings, isolation: Isolation, actors: numbe
   return Math.max(Math.min(actors, settings.sharedHostsPerGroup), forRoom);
 }
 
-function addHost(
+/** One more 'process' host for whoever comes. */
+function addHost(state: PoolState, mintHostId: () => ProcessId, effects: PoolEffect[]): void {
+  const hostId = mintHostId();
+  addRecord(state, hostId, 'process', undefined);
+  effects.push({ type: 'spawn', hostId, isolation: 'process', group: undefined });
+}
+
+function addRecord(
   state: PoolState,
+  hostId: ProcessId,
   isolation: Isolation,
   group: string | undefined,
-  mintHostId: () => ProcessId,
-  effects: PoolEffect[],
 ): HostRecord {
-  const hostId = mintHostId();
   const host: HostRecord = {
     hostId,
     isolation,
@@ -190,7 +210,6 @@ function addHost(
   };
   state.hosts.set(hostId, host);
   if (isolation === 'process') state.startingProcessHosts += 1;
-  effects.push({ type: 'spawn', hostId, isolation, group });
   return host;
 }
 
@@ -201,26 +220,33 @@ function hostReady(state: PoolState, hostId: ProcessId, effects: PoolEffect[]): 
   host.phase = 'idle';
   if (host.isolation === 'process') {
     state.startingProcessHosts -= 1;
-    const [first] = state.waiting;
-    if (first === undefined) {
+    if (host.pending.length === 0 && !takeWaiting(state, host)) {
       state.idle.add(host);
       return;
     }
-    const [next, leaseGroup] = first;
-    state.waiting.delete(next);
-    host.leaseGroup = leaseGroup;
-    place(state, host, next);
-    host.pending.push(next);
   }
   // What was withdrawn meanwhile is no longer among the host's actors.
   const actorKeys = host.pending.filter((key) => host.actors.has(key));
   host.pending = [];
   if (actorKeys.length === 0) {
-    effects.push({ type: 'arm-idle-timeout', hostId });
+    // A 'process' host was started for that one actor.
+    if (host.isolation === 'process') host.phase = 'stopping';
+    effects.push({ type: host.isolation === 'process' ? 'stop' : 'arm-idle-timeout', hostId });
     return;
   }
   host.phase = 'busy';
   effects.push({ type: 'start', hostId, actorKeys });
+}
+
+function takeWaiting(state: PoolState, host: HostRecord): boolean {
+  const [first] = state.waiting;
+  if (first === undefined) return false;
+  const [next, leaseGroup] = first;
+  state.waiting.delete(next);
+  host.leaseGroup = leaseGroup;
+  place(state, host, next);
+  host.pending.push(next);
+  return true;
 }
 
 function actorEnded(state: PoolState, actorKey: ActorKey, effects: PoolEffect[]): void {
@@ -266,7 +292,8 @@ function hostExited(state: PoolState, hostId: ProcessId, effects: PoolEffect[]):
   for (const actorKey of lost) state.hostOfActor.delete(actorKey);
   if (host.phase === 'starting') {
     if (host.isolation === 'process') state.startingProcessHosts -= 1;
-    state.failedStarts += 1;
+    // One that was started with variables of its own says nothing about the others.
+    if (host.isolation !== 'process' || host.pending.length === 0) state.failedStarts += 1;
     if (state.failedStarts >= state.settings.failedStartsMax) {
       lost.push(...state.waiting.keys());
       state.waiting.clear();
@@ -303,6 +330,6 @@ function startHosts(state: PoolState, mintHostId: () => ProcessId, effects: Pool
   const wanted = waiting + Math.max(0, spare);
   const bound = waiting > 0 ? settings.startConcurrencyMax : settings.refillConcurrencyMax;
   while (state.startingProcessHosts < Math.min(wanted, bound)) {
-    addHost(state, 'process', undefined, mintHostId, effects);
+    addHost(state, mintHostId, effects);
   }
 }

@@ -8,11 +8,15 @@ import type { ProcessAddress } from '../wire/messages.ts';
 
 interface Borrowed {
   readonly ref: WeakRef<AnyObjectRef>;
-  /** How often this process was given it. */
-  received: number;
+  /** How often this process was given it: by its owner, and by others. */
+  fromOwner: number;
+  fromOthers: Map<ProcessId, number> | undefined;
   /** Values here, and on their way from here, that contain it. */
   pins: number;
 }
+
+/** An entry of a `release` record. */
+type Release = [ObjectId, fromOwner: number, fromOthers?: [giver: ProcessId, times: number][]];
 
 interface Lender {
   readonly address: ProcessAddress;
@@ -61,19 +65,33 @@ export class BorrowedRefs {
     return this.#refs.get(id)?.ref.deref();
   }
 
-  received(id: ObjectId): void {
-    const known = this.#refs.get(id);
-    if (known !== undefined) known.received += 1;
+  /** Also while it is on its way back to its owner. */
+  holds(id: ObjectId): boolean {
+    return this.#refs.has(id);
   }
 
-  /** A ref that was just given to this process. The result is the owner's address, one object for all its refs. */
+  /** @param giver undefined: it was found in a value that has been here before. */
+  received(id: ObjectId, owner: ProcessId, giver: ProcessId | undefined): void {
+    const known = this.#refs.get(id);
+    if (known === undefined || giver === undefined) return;
+    if (giver === owner) {
+      known.fromOwner += 1;
+      return;
+    }
+    known.fromOthers ??= new Map();
+    known.fromOthers.set(giver, (known.fromOthers.get(giver) ?? 0) + 1);
+  }
+
+  /**
+   * A ref that is new here, or that was collected and has not been given back yet: what was received then still
+   * counts. The result is the owner's address, one object for all its refs.
+   */
   add(ref: AnyObjectRef, id: ObjectId, owner: ProcessAddress): ProcessAddress {
     const lender = this.#lenderOf(owner);
     const { address } = lender;
     lender.ids.add(id);
-    // Collected but not given back yet: what was received then counts still.
-    const { received = 0, pins = 0 } = this.#refs.get(id) ?? {};
-    this.#refs.set(id, { ref: new WeakRef(ref), received: received + 1, pins });
+    const { fromOwner = 0, fromOthers, pins = 0 } = this.#refs.get(id) ?? {};
+    this.#refs.set(id, { ref: new WeakRef(ref), fromOwner, fromOthers, pins });
     this.#collected.register(ref, { id, owner: address }, ref);
     return address;
   }
@@ -172,7 +190,7 @@ export class BorrowedRefs {
     const lender = this.#lenderOf(owner);
     lender.ids.delete(id);
     this.#tellNow(lender);
-    this.#tell(lender.address, [RECORD.release, [[id, known.received]]]);
+    this.#tell(lender.address, [RECORD.release, [releaseOf(id, known)]]);
     this.#dropUnused(lender);
   }
 
@@ -185,13 +203,13 @@ export class BorrowedRefs {
   }
 
   #release(lender: Lender): void {
-    const released: [ObjectId, number][] = [];
+    const released: Release[] = [];
     for (const id of lender.releases) {
       const known = this.#refs.get(id);
       if (known === undefined || known.ref.deref() !== undefined) continue;
       this.#refs.delete(id);
       lender.ids.delete(id);
-      released.push([id, known.received]);
+      released.push(releaseOf(id, known));
     }
     lender.releases.clear();
     this.#tellNow(lender);
@@ -217,12 +235,17 @@ export class BorrowedRefs {
     return held;
   }
 
-  entries(): { id: ObjectId; owner: ProcessId; ref: AnyObjectRef }[] {
+  entries(): { id: ObjectId; owner: ProcessId; ref: AnyObjectRef; pins: number }[] {
     return [...this.#lenders.values()].flatMap(({ address, ids }) =>
       [...ids].flatMap((id) => {
         const ref = this.find(id);
-        return ref === undefined ? [] : [{ id, owner: address.processId, ref }];
+        const pins = this.#refs.get(id)?.pins ?? 0;
+        return ref === undefined ? [] : [{ id, owner: address.processId, ref, pins }];
       }),
     );
   }
+}
+
+function releaseOf(id: ObjectId, { fromOwner, fromOthers }: Borrowed): Release {
+  return fromOthers === undefined ? [id, fromOwner] : [id, fromOwner, [...fromOthers]];
 }

@@ -7,7 +7,7 @@ import { RemotePullOwner, type Connect, type PullOwner } from '../objects/pull-o
 import type { StoredValue } from '../objects/stored-value.ts';
 import type { Clock } from '../time/clock.ts';
 
-export interface HeapPullsOptions {
+interface HeapPullsOptions {
   processId: ProcessId;
   clock: Clock;
   connect: Connect;

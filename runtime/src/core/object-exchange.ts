@@ -15,16 +15,20 @@ import {
   type AnyObjectRef,
   type RefOwnerRuntime,
 } from '../objects/object-ref.ts';
+import type { Receipts } from '../objects/borrower.ts';
 import { ObjectTable } from '../objects/object-table.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import { addressFrom } from '../rpc/address-record.ts';
+import { ask } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import { bequeath } from './bequeath.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
+import { idsOf, releasesOf } from './exchange-records.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
 import { SilentBorrowers } from './silent-borrowers.ts';
 
@@ -46,6 +50,8 @@ const UNKNOWN_PEER_GRACE_MS = 3_000;
 /** What a dead process had passed on in its last moment arrives within this time. */
 const LAST_WORDS_MS = 1_000;
 const LOST_PEERS_MAX = 10_000;
+/** Ids in one question. */
+const HOLDS_MAX = 20_000;
 
 /**
  * How refs cross processes. The owner counts who borrows each object, by what it sends out itself and by what
@@ -53,7 +59,7 @@ const LOST_PEERS_MAX = 10_000;
  * one before, and nothing that somebody can still reach is ever freed, however slow the messages are.
  */
 export class ObjectExchange {
-  readonly table = new ObjectTable();
+  readonly table: ObjectTable;
   readonly blobs: BlobOwner;
   readonly borrowed: BorrowedRefs;
   /**
@@ -76,6 +82,7 @@ export class ObjectExchange {
 
   constructor(core: ExchangeCore) {
     this.#core = core;
+    this.table = new ObjectTable(core.address.processId);
     this.blobs = new BlobOwner({
       connect: (agent) => core.connect(agent),
       onLost: (blobId, reason) => this.#blobLost(blobId, reason),
@@ -87,8 +94,9 @@ export class ObjectExchange {
     this.#silent = new SilentBorrowers({
       clock: core.clock,
       isSilent: (processId) => !this.#isClosed && this.table.awaitsWordOf(processId),
-      connect: (address) => core.connect(address),
+      visit: (address) => this.#askWhatItHolds(address),
       onDied: (processId) => this.#processDied(processId),
+      onNotFound: (processId) => this.table.doubt(processId),
     });
     this.#fetcher = new ObjectFetcher({
       connect: (owner) => core.connect(owner),
@@ -115,10 +123,12 @@ export class ObjectExchange {
   }
 
   revive(id: ObjectId, owner: ProcessAddress, isDurable: boolean): AnyObjectRef {
-    if (owner.processId === this.#core.address.processId) return this.table.find(id);
+    const giver = this.#sender;
+    if (owner.processId === this.#core.address.processId)
+      return giver === undefined ? this.table.find(id) : this.table.cameHome(id, giver);
     const known = this.borrowed.find(id);
     if (known !== undefined) {
-      if (this.#sender !== undefined) this.borrowed.received(id);
+      this.borrowed.received(id, owner.processId, giver);
       return known;
     }
     const ref: AnyObjectRef = isDurable
@@ -126,8 +136,9 @@ export class ObjectExchange {
       : new ObjectRef<unknown>(this.#core.runtime);
     ref.objectId = id;
     ref.owner = this.borrowed.add(ref, id, owner);
+    this.borrowed.received(id, owner.processId, giver);
     // A third process has counted us at the owner, unless it died before its word got there: so we say so, too.
-    if (this.#sender !== owner.processId) this.borrowed.announce(id, ref.owner);
+    if (giver !== owner.processId) this.borrowed.announce(id, ref.owner);
     return ref;
   }
 
@@ -161,8 +172,13 @@ export class ObjectExchange {
         this.#noteBorrowed(idsOf(record[1]), processId, record);
         return true;
       case RECORD.release:
-        for (const [id, times] of releasesOf(record[1])) this.table.release(id, processId, times);
+        this.#released(processId, releasesOf(record[1]));
         return true;
+      case RECORD.holds: {
+        const held = idsOf(record[2]).filter((id) => this.borrowed.holds(id));
+        channel.send([RECORD.result, record[1], held]);
+        return true;
+      }
       case RECORD.free:
         for (const id of idsOf(record[1])) this.#free(id);
         return true;
@@ -180,8 +196,24 @@ export class ObjectExchange {
     const borrower = parseId('process', lentOnTo);
     if (borrower === undefined) throw new ProtocolError('A borrower without a process id.');
     const address = lentOnAddress == null ? undefined : addressFrom(lentOnAddress);
-    for (const id of ids) this.table.lentOn(id, borrower);
-    this.#silent.expect(borrower, address ?? this.#addressOf(borrower));
+    for (const id of ids) this.table.lentOn(id, borrower, sender);
+    if (borrower !== this.#core.address.processId)
+      this.#silent.expect(borrower, address ?? this.#addressOf(borrower));
+  }
+
+  #released(borrower: ProcessId, releases: readonly [ObjectId, Receipts][]): void {
+    let isMoreSent = false;
+    for (const [id, receipts] of releases)
+      if (this.table.release(id, borrower, receipts)) isMoreSent = true;
+    if (isMoreSent) this.#silent.expect(borrower, this.#addressOf(borrower));
+  }
+
+  async #askWhatItHolds(address: ProcessAddress): Promise<void> {
+    const { processId } = address;
+    const connection = await this.#core.connect(address);
+    const asked = this.table.questionsFor(processId, HOLDS_MAX);
+    const held = new Set(idsOf(await ask(connection, RECORD.holds, asked)));
+    for (const id of asked) this.table.answered(id, processId, held.has(id));
   }
 
   #free(id: ObjectId): void {
@@ -209,27 +241,25 @@ export class ObjectExchange {
   /** The refs in a value that goes to `borrower` are counted before it has arrived. */
   lendAll(transferables: readonly Transferable[], borrower: ProcessId): void {
     if (borrower === this.#core.address.processId) return;
+    let ofOurs = false;
     for (const item of transferables) {
       if (!isObjectRef(item)) continue;
-      if (item.owner === undefined) this.table.lend(item, borrower);
-      else if (item.owner.processId !== borrower)
+      if (item.owner === undefined) {
+        this.table.lend(item, borrower);
+        ofOurs = true;
+      } else {
         this.borrowed.lentOn(item.id as ObjectId, item.owner, borrower);
+      }
     }
-    if (this.#lost.has(borrower)) this.#silent.expect(borrower, this.#addressOf(borrower));
+    if (!ofOurs) return;
+    // What goes to a process whose address nobody knows goes over a connection of its own: the end of that tells.
+    const address = this.#addressOf(borrower);
+    if (address !== undefined || this.#lost.has(borrower)) this.#silent.expect(borrower, address);
   }
 
   /** The user is done with a ref of ours that others borrow: the object goes on under another one. */
   bequeath(ref: AnyObjectRef): void {
-    const heir: AnyObjectRef = new ObjectRef<unknown>(this.#core.runtime);
-    heir.objectId = ref.objectId;
-    this.table.replace(ref, heir);
-    ref.addWaiter({
-      settled: () => {
-        if (ref.state === REF_STATE.failed) heir.reject(ref.content);
-        else heir.resolve(ref.content as never);
-        ref.discard();
-      },
-    });
+    bequeath(ref, this.table, this.#core.runtime);
   }
 
   // ── loss ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,6 +269,14 @@ export class ObjectExchange {
 
   forgetStored(blobId: BlobId): void {
     this.#stored.delete(blobId);
+  }
+
+  /** Refs of ours with stored values that somebody here holds, or that have not been collected yet. */
+  *storedRefs(): Generator<AnyObjectRef> {
+    for (const weak of this.#stored.values()) {
+      const ref = weak.deref();
+      if (ref !== undefined) yield ref;
+    }
   }
 
   /** The last copy of a blob of ours is gone. */
@@ -278,7 +316,7 @@ export class ObjectExchange {
     if (!matters) return;
     this.#verifying.add(processId);
     if (address === undefined) {
-      this.#core.clock.after(UNKNOWN_PEER_GRACE_MS, () => this.#processDied(processId), {
+      this.#core.clock.after(UNKNOWN_PEER_GRACE_MS, () => this.#unlessBack(processId), {
         unref: true,
       });
       return;
@@ -287,6 +325,11 @@ export class ObjectExchange {
       () => void this.#verifying.delete(processId),
       () => this.#processDied(processId),
     );
+  }
+
+  #unlessBack(processId: ProcessId): void {
+    if (this.#lost.has(processId)) this.#processDied(processId);
+    else this.#verifying.delete(processId);
   }
 
   #addressOf(processId: ProcessId): ProcessAddress | undefined {
@@ -328,25 +371,4 @@ function lostForGood(ref: AnyObjectRef, reason: string): ObjectLostError {
 function ownerGone(owner: ProcessAddress, cause: unknown): OwnerDiedError {
   const message = `The owner of the object, process ${owner.processId}, is gone or cannot be reached.`;
   return new OwnerDiedError(message, cause === undefined ? undefined : { cause });
-}
-
-function objectId(value: unknown): ObjectId {
-  const id = parseId('object', value);
-  if (id === undefined) throw new ProtocolError('A record about an object without an object id.');
-  return id;
-}
-
-function idsOf(value: unknown): ObjectId[] {
-  if (!Array.isArray(value))
-    throw new ProtocolError('A record about objects without a list of ids.');
-  return value.map(objectId);
-}
-
-function releasesOf(value: unknown): [ObjectId, number][] {
-  if (!Array.isArray(value)) throw new ProtocolError('A release without a list.');
-  return value.map((entry: unknown) => {
-    const [id, times] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    if (typeof times !== 'number') throw new ProtocolError('A release without a count.');
-    return [objectId(id), times];
-  });
 }

@@ -193,8 +193,9 @@ export class ObjectValues {
   /** What stands for a value in a record: the refs inside are borrowed at once, and as long as it lives. @throws ProtocolError */
   receive(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue {
     if (!Array.isArray(received)) {
-      const found = holdsTransferables(received) ? this.#core.collect(received, sender) : NONE;
-      return new Payload(received, found);
+      if (!holdsTransferables(received)) return new Payload(received, NONE);
+      const found = this.#core.collect(received, sender);
+      return this.#holdInside(new Payload(received, found), found);
     }
     if (isStoredRecord(received)) return this.#receiveStored(received, sender);
     const payload = rawPayload(received);
@@ -207,13 +208,23 @@ export class ObjectValues {
     const { blob, owner, encodedTransferables } = storedFrom(list);
     const found =
       encodedTransferables === undefined ? NONE : this.#core.collect(encodedTransferables, sender);
-    if (owner !== undefined) return new StoredValue(blob, owner, found, this.#store.slotHint(blob));
-    // Unpinned when it is let go, like those of values that were made here.
+    if (owner !== undefined) {
+      const borrowed = new StoredValue(blob, owner, found, this.#store.slotHint(blob));
+      return this.#holdInside(borrowed, found);
+    }
     for (const item of found) if (isObjectRef(item)) this.#core.exportRef(item);
     const stored = this.#own(blob, found);
     this.#noteCopies(blob);
     if (blob.agent.nodeId !== this.#store.agent?.nodeId) this.#core.watchNodes();
     return stored;
+  }
+
+  /** The refs in a value can be asked for by whoever reads it, again and again, until it is collected. */
+  #holdInside<V extends Payload | StoredValue>(value: V, found: readonly Transferable[]): V {
+    if (found.length === 0) return value;
+    for (const item of found) if (isObjectRef(item)) this.#core.exportRef(item);
+    this.#collected.register(value, { transferables: found, blob: undefined });
+    return value;
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,9 @@ let clock: ManualClock;
 let isReachable: boolean;
 let isSilent: boolean;
 let visits: number;
+let answersAfter: number;
 let died: ProcessId[];
+let notFound: ProcessId[];
 let borrowers: SilentBorrowers;
 
 beforeEach(() => {
@@ -20,15 +22,20 @@ beforeEach(() => {
   isReachable = true;
   isSilent = true;
   visits = 0;
+  answersAfter = 1;
   died = [];
+  notFound = [];
   borrowers = new SilentBorrowers({
     clock,
     isSilent: () => isSilent,
-    connect: () => {
+    visit: () => {
       visits += 1;
-      return isReachable ? Promise.resolve() : Promise.reject(new Error('nobody there'));
+      if (!isReachable) return Promise.reject(new Error('nobody there'));
+      if (visits >= answersAfter) isSilent = false;
+      return Promise.resolve();
     },
     onDied: (processId) => died.push(processId),
+    onNotFound: (processId) => notFound.push(processId),
   });
 });
 
@@ -43,7 +50,7 @@ async function pass(milliseconds: number): Promise<void> {
   }
 }
 
-describe('a process that another says it passed a ref on to', () => {
+describe('a process that was given a ref', () => {
   const id = mintId('process');
 
   it('is left alone when it says so itself', async () => {
@@ -58,6 +65,17 @@ describe('a process that another says it passed a ref on to', () => {
     borrowers.expect(id, undefined);
     await pass(MINUTE_MS);
     expect([visits, died]).toEqual([1, []]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is visited again while it does not hold what it was given, ever more seldom', async () => {
+    answersAfter = 4;
+    borrowers.expect(id, addressOf(id));
+    await pass(MINUTE_MS / 2);
+    expect([visits, isSilent]).toEqual([3, true]);
+    await pass(MINUTE_MS);
+    expect([visits, isSilent, died]).toEqual([4, false, []]);
+    await pass(MINUTE_MS);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -76,8 +94,9 @@ describe('a process that another says it passed a ref on to', () => {
     borrowers.expect(id, addressOf(id));
     await pass(6_000);
     isReachable = true;
+    answersAfter = 0;
     await pass(MINUTE_MS);
-    expect(died).toEqual([]);
+    expect([died, isSilent]).toEqual([[], false]);
   });
 
   it('is waited for when nobody knows where it is', async () => {
@@ -85,7 +104,7 @@ describe('a process that another says it passed a ref on to', () => {
     await pass(MINUTE_MS / 2);
     expect(died).toEqual([]);
     await pass(MINUTE_MS);
-    expect([visits, died]).toEqual([0, [id]]);
+    expect([visits, died, notFound]).toEqual([0, [], [id]]);
   });
 
   it('is looked for again after it was told of again', async () => {

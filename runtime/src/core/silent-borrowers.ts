@@ -4,22 +4,27 @@ import type { ProcessAddress } from '../wire/messages.ts';
 
 export interface SilentBorrowersOptions {
   clock: Clock;
-  /** It counts as a borrower, and has not said so itself. */
+  /** It has been given refs of ours, and has not said itself that it holds them. */
   readonly isSilent: (processId: ProcessId) => boolean;
-  /** While the connection lasts, its end tells of the process's. */
-  readonly connect: (address: ProcessAddress) => Promise<unknown>;
+  /** Asks it what it holds. While the connection for that lasts, its end tells of the process's. */
+  readonly visit: (address: ProcessAddress) => Promise<void>;
   readonly onDied: (processId: ProcessId) => void;
+  /** Nobody knew its address while it was waited for. */
+  readonly onNotFound: (processId: ProcessId) => void;
 }
 
 const PAUSE_MS = 3_000;
+/** The pauses grow up to this while it lives and does not hold what others may still be sending. */
+const PAUSE_MAX_MS = 12_000;
 /** A process that is busy may be silent for so many pauses, and not take a connection. */
 const ATTEMPTS = 5;
-/** Nobody knows where it is: it can only be waited for. */
+/** Nobody knows where it is: it can only be waited for, as it comes to us itself once it holds something new. */
 const ATTEMPTS_WITHOUT_ADDRESS = 20;
 
 /**
- * Processes that others say they have passed our refs on to. One that dies before it has come to us would count as a
- * borrower for ever, as no connection of ours ends with it. So those who stay silent are visited.
+ * Processes that were given refs of ours. One that dies before it has come to us would count as a borrower for ever,
+ * as no connection of ours ends with it; so would one that lives, but never got what a process sent that has died, or
+ * what was on a connection that broke. So those who stay silent are visited.
  */
 export class SilentBorrowers {
   readonly #options: SilentBorrowersOptions;
@@ -35,13 +40,13 @@ export class SilentBorrowers {
     if (!isKnown) this.#visitLater(processId, 1);
   }
 
-  #visitLater(processId: ProcessId, attempt: number): void {
-    const visit = (): void => void this.#visit(processId, attempt);
-    this.#options.clock.after(PAUSE_MS, visit, { unref: true });
+  #visitLater(processId: ProcessId, attempt: number, pauseMs = PAUSE_MS): void {
+    const visit = (): void => void this.#visit(processId, attempt, pauseMs);
+    this.#options.clock.after(pauseMs, visit, { unref: true });
   }
 
-  async #visit(processId: ProcessId, attempt: number): Promise<void> {
-    const { isSilent, connect, onDied } = this.#options;
+  async #visit(processId: ProcessId, attempt: number, pauseMs: number): Promise<void> {
+    const { isSilent, visit, onDied, onNotFound } = this.#options;
     const address = this.#expected.get(processId);
     if (!isSilent(processId)) {
       this.#expected.delete(processId);
@@ -49,8 +54,8 @@ export class SilentBorrowers {
     }
     try {
       if (address !== undefined) {
-        await connect(address);
-        this.#expected.delete(processId);
+        await visit(address);
+        this.#visitLater(processId, 1, Math.min(2 * pauseMs, PAUSE_MAX_MS));
         return;
       }
     } catch {
@@ -61,6 +66,7 @@ export class SilentBorrowers {
       return;
     }
     this.#expected.delete(processId);
-    onDied(processId);
+    if (address === undefined) onNotFound(processId);
+    else onDied(processId);
   }
 }

@@ -27,7 +27,7 @@ import {
   type RecipeArgument,
 } from './recipe.ts';
 
-export interface LineageCore {
+interface LineageCore {
   readonly runtime: RefOwnerRuntime;
   /** The ref goes into a value: it is pinned until the call that carries it is over. */
   exportRef(ref: AnyObjectRef): unknown;
@@ -54,7 +54,7 @@ interface Remake {
 }
 
 /** How a ref is being made again, for `explain`. */
-export interface RemakeDescription {
+interface RemakeDescription {
   attempt: Attempt | undefined;
   text: string;
 }

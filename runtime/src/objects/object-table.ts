@@ -1,16 +1,7 @@
 import { ObjectFreedError, ObjectLostError } from '../errors/errors.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
+import { Borrower, type Receipts } from './borrower.ts';
 import type { AnyObjectRef } from './object-ref.ts';
-
-interface Borrower {
-  /**
-   * How often it was given the ref, by us or by others who told us, less how often it says it had got it when it let
-   * go. Below 0 while the word of a giver is still under way.
-   */
-  times: number;
-  /** It has said itself that it holds the ref. */
-  holds: boolean;
-}
 
 /** An object of ours that others may ask for. */
 interface Export {
@@ -29,8 +20,14 @@ const FREED_IDS_KEPT = 10_000;
  * alone takes care of them.
  */
 export class ObjectTable {
+  readonly #self: ProcessId;
   readonly #exports = new Map<ObjectId, Export>();
   readonly #freed = new Set<ObjectId>();
+
+  /** @param self the process that owns the objects. */
+  constructor(self: ProcessId) {
+    this.#self = self;
+  }
 
   pin(ref: AnyObjectRef): void {
     this.#entryOf(ref).pins += 1;
@@ -46,8 +43,7 @@ export class ObjectTable {
 
   /** The ref goes to that process: it counts as a borrower from now on, before the message has arrived. */
   lend(ref: AnyObjectRef, borrower: ProcessId): void {
-    const entry = this.#entryOf(ref);
-    borrowerOf(entry, borrower).times += 1;
+    borrowerOf(this.#entryOf(ref), borrower).given();
   }
 
   #entryOf(ref: AnyObjectRef): Export {
@@ -60,36 +56,47 @@ export class ObjectTable {
     return entry;
   }
 
-  /** Another borrower has given the ref to that process. */
-  lentOn(id: ObjectId, borrower: ProcessId): void {
+  /** Another process has given the ref to that process, which may be this one. */
+  lentOn(id: ObjectId, borrower: ProcessId, giver: ProcessId): void {
     const entry = this.#exports.get(id);
     if (entry === undefined) return;
-    const state = borrowerOf(entry, borrower);
-    state.times += 1;
-    if (state.times === 0 && !state.holds) entry.borrowers.delete(borrower);
-    this.#dropUnused(id, entry);
+    borrowerOf(entry, borrower).given(giver);
+    this.#dropUnused(id, entry, borrower);
   }
 
   /** A process that got the ref from another borrower says so. */
   borrow(id: ObjectId, borrower: ProcessId): void {
     const entry = this.#exports.get(id);
-    if (entry !== undefined) borrowerOf(entry, borrower).holds = true;
+    if (entry !== undefined) borrowerOf(entry, borrower).announced();
   }
 
-  /** `times`: how often it had received the ref when it let go; what was sent since then still counts. */
-  release(id: ObjectId, borrower: ProcessId, times: number): void {
+  /**
+   * `receipts`: what it had received of the ref when it let go; what was sent since then still counts. True: there is
+   * something of that, which may be lost.
+   */
+  release(id: ObjectId, borrower: ProcessId, receipts: Receipts): boolean {
     const entry = this.#exports.get(id);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     const state = borrowerOf(entry, borrower);
-    state.times -= times;
-    state.holds = false;
-    if (state.times === 0) entry.borrowers.delete(borrower);
-    this.#dropUnused(id, entry);
+    state.released(receipts);
+    this.#dropUnused(id, entry, borrower);
+    return state.isSilent;
   }
 
+  /** A value from that process has arrived here, with the ref inside. @throws ObjectFreedError, ObjectLostError */
+  cameHome(id: ObjectId, giver: ProcessId): AnyObjectRef {
+    const ref = this.find(id);
+    this.release(id, this.#self, { fromOwner: 0, fromOthers: new Map([[giver, 1]]) });
+    return ref;
+  }
+
+  /** The process is dead, and nothing that it had sent is under way any more. */
   releaseAllOf(borrower: ProcessId): void {
     for (const [id, entry] of this.#exports) {
-      if (entry.borrowers.delete(borrower)) this.#dropUnused(id, entry);
+      const own = entry.borrowers.get(this.#self);
+      own?.giverDied(borrower);
+      const wasBorrower = entry.borrowers.delete(borrower);
+      if (wasBorrower || own !== undefined) this.#dropUnused(id, entry, this.#self);
     }
   }
 
@@ -98,18 +105,47 @@ export class ObjectTable {
     return false;
   }
 
-  /** It has been given refs, and has not said itself that it holds any of them. */
+  // ── borrowers that have not said a word ──────────────────────────────────────────────────────────────────
   awaitsWordOf(processId: ProcessId): boolean {
-    for (const { borrowers } of this.#exports.values()) {
-      const borrower = borrowers.get(processId);
-      if (borrower !== undefined && borrower.times > 0 && !borrower.holds) return true;
-    }
+    for (const { borrowers } of this.#exports.values())
+      if (borrowers.get(processId)?.isSilent === true) return true;
     return false;
   }
 
-  #dropUnused(id: ObjectId, entry: Export): void {
+  /** What that process is to be asked about: `answered` takes the answers. At most `max` ids. */
+  questionsFor(processId: ProcessId, max: number): ObjectId[] {
+    const ids: ObjectId[] = [];
+    for (const [id, { borrowers }] of this.#exports) {
+      const borrower = borrowers.get(processId);
+      if (borrower?.isSilent !== true) continue;
+      borrower.asked();
+      if (ids.push(id) === max) break;
+    }
+    return ids;
+  }
+
+  /** The answer to whether it holds the ref. Where nobody else can have it any more, a repeated no ends the object. */
+  answered(id: ObjectId, processId: ProcessId, holds: boolean): void {
+    const entry = this.#exports.get(id);
+    entry?.borrowers.get(processId)?.answered(holds);
+    if (entry !== undefined) this.#dropUnused(id, entry, processId);
+  }
+
+  /** That process is nowhere to be found. */
+  doubt(processId: ProcessId): void {
+    for (const [id, entry] of this.#exports) {
+      const borrower = entry.borrowers.get(processId);
+      if (borrower?.isSilent !== true) continue;
+      borrower.doubt();
+      this.#dropUnused(id, entry, processId);
+    }
+  }
+
+  #dropUnused(id: ObjectId, entry: Export, changed?: ProcessId): void {
+    if (changed !== undefined && entry.borrowers.get(changed)?.isSettled === true)
+      entry.borrowers.delete(changed);
     if (entry.pins > 0) return;
-    for (const { times, holds } of entry.borrowers.values()) if (times > 0 || holds) return;
+    for (const borrower of entry.borrowers.values()) if (borrower.counts) return;
     this.#exports.delete(id);
   }
 
@@ -152,7 +188,9 @@ export class ObjectTable {
     return [...this.#exports].map(([id, { pins, borrowers, ref }]) => ({
       id,
       pins,
-      borrowers: [...borrowers.keys()],
+      borrowers: [...borrowers].flatMap(([processId, { counts }]) =>
+        counts && processId !== this.#self ? [processId] : [],
+      ),
       ref,
     }));
   }
@@ -161,7 +199,7 @@ export class ObjectTable {
 function borrowerOf(entry: Export, processId: ProcessId): Borrower {
   let borrower = entry.borrowers.get(processId);
   if (borrower === undefined) {
-    borrower = { times: 0, holds: false };
+    borrower = new Borrower();
     entry.borrowers.set(processId, borrower);
   }
   return borrower;

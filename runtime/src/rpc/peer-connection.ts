@@ -90,16 +90,26 @@ export class PeerConnection {
     this.channel.send([RECORD.closePort, port]);
   }
 
-  /** Reserves a call number for `reply`; the caller sends the record. */
+  /**
+   * Reserves a call number for `reply`; the caller sends the record. On a connection that is lost already the reply is
+   * told so in the next microtask.
+   */
   expect(reply: PendingReply): number {
     const call = this.#nextCall++;
-    this.#pending.set(call, reply);
+    this.expectAs(call, reply);
     return call;
   }
 
   /** As `expect`, under a number that the caller has chosen (from 2 ** 30: the numbers of tasks). */
   expectAs(call: number, reply: PendingReply): void {
     this.#pending.set(call, reply);
+    if (this.#closed !== undefined) queueMicrotask(() => this.#refuse(call, reply));
+  }
+
+  #refuse(call: number, reply: PendingReply): void {
+    if (this.#closed === undefined || this.#pending.get(call) !== reply) return;
+    this.#pending.delete(call);
+    reply.onLost(this.#closed);
   }
 
   /** Takes back those that wait for a reply and match, in the order in which they were sent; late replies are ignored. */

@@ -42,8 +42,13 @@ export const RECORD = {
   fetch: 13,
   /** [borrow, objectIds, borrower?, address?]: the sender holds them, or has passed them on to that borrower. */
   borrow: 14,
-  /** [release, [objectId, received][]]: given back; `received` says how often the sender was given it. */
+  /**
+   * [release, [objectId, fromOwner, [giver, times][]?][]]: given back; it says how often the sender was given each, by
+   * the owner and by others.
+   */
   release: 15,
+  /** [holds, call, objectIds]: owner → borrower; answered by a result: the list of those that it holds. */
+  holds: 35,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
   inspect: 16,
   /** [free, objectIds]: drop the values now, whoever holds refs. */

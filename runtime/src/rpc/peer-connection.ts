@@ -2,6 +2,7 @@ import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import type { SegmentSink } from '../channel/frame.ts';
 import { ProtocolError, type MantaError } from '../errors/errors.ts';
 import type { CallerRecord } from './caller-record.ts';
+import { NumberTable } from './number-table.ts';
 import { RECORD } from './records.ts';
 
 /** Whether records of this kind are no answers to calls, but about objects and their storage (rpc/records.ts). */
@@ -38,7 +39,7 @@ export interface PendingReply {
 /** The calling half of a channel: numbers what is sent and hands each reply to who waits for it. */
 export class PeerConnection {
   readonly channel: Channel;
-  readonly #pending = new Map<number, PendingReply>();
+  readonly #pending = new NumberTable<PendingReply>();
   #nextCall = 1;
   #nextPort = 1;
   #closed: MantaError | undefined;
@@ -61,7 +62,7 @@ export class PeerConnection {
   }
 
   /** What waits for a reply. */
-  pending(): Iterable<PendingReply> {
+  pending(): PendingReply[] {
     return this.#pending.values();
   }
 
@@ -115,7 +116,7 @@ export class PeerConnection {
   /** Takes back those that wait for a reply and match, in the order in which they were sent; late replies are ignored. */
   takeBack<R extends PendingReply>(matches: (reply: PendingReply) => reply is R): R[] {
     const taken: R[] = [];
-    for (const [call, reply] of this.#pending) {
+    for (const [call, reply] of this.#pending.entries()) {
       if (!matches(reply)) continue;
       this.#pending.delete(call);
       taken.push(reply);
@@ -223,7 +224,7 @@ export class PeerConnection {
     this.#closed = reason;
     for (const listener of this.#lostListeners) listener(reason);
     this.#lostListeners.clear();
-    const lost = [...this.#pending.values()];
+    const lost = this.pending();
     this.#pending.clear();
     for (const reply of lost) reply.onLost(reason);
   }

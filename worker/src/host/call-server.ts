@@ -8,6 +8,7 @@ import {
   TaskTimeoutError,
 } from '@manta/runtime/errors/errors';
 import { callerFrom, type Caller } from '@manta/runtime/rpc/caller-record';
+import { NumberTable } from '@manta/runtime/rpc/number-table';
 import { RECORD, RETURNED, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { LIMITS } from '@manta/runtime/wire/limits';
@@ -31,7 +32,7 @@ export class CallServer {
   readonly #directory: ActorDirectory;
   readonly #ports = new Map<number, Port>();
   /** Unanswered calls of this channel that were not answered within their own turn. */
-  readonly #open = new Map<number, IncomingCall>();
+  readonly #open = new NumberTable<IncomingCall>();
   /** Came in this turn and not answered yet. */
   #fresh: IncomingCall[] = [];
   #paused = false;

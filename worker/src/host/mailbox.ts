@@ -81,8 +81,10 @@ export class Mailbox<E extends MailboxEntry> {
       this.#running += 1;
       return entry;
     }
-    group.queue = [];
-    group.head = 0;
+    if (group.head > 0) {
+      group.queue = [];
+      group.head = 0;
+    }
     return undefined;
   }
 

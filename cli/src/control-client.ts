@@ -1,6 +1,7 @@
 import { HeadClient, requestOver } from '@manta/runtime/core/head-client';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId } from '@manta/runtime/ids';
+import type { AskedCluster } from '@manta/runtime/state/ask-nodes';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
@@ -112,6 +113,11 @@ export class ControlClient {
 
   explain(request: In<typeof ActorExplain>): Promise<Explanation> {
     return this.#head.requestOnce('actor.explain', request, Explanation);
+  }
+
+  /** The nodes there are, to be asked what they and their processes hold. */
+  async asked(): Promise<AskedCluster> {
+    return { transport: this.#transport, subjects: this.#subjects, nodes: await this.nodes() };
   }
 
   async logs(nodeId: string, request: In<typeof NodeLogs>): Promise<Out<typeof NodeLogsReply>> {

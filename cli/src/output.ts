@@ -1,3 +1,7 @@
+import { formatBytes } from '@manta/runtime/state/format-bytes';
+
+export { formatBytes };
+
 /** Rows with headings, columns as wide as their widest cell; numbers to the right. */
 export function renderTable(
   headings: readonly string[],
@@ -17,18 +21,6 @@ export function renderTable(
       .join('  ')
       .trimEnd();
   return [draw(headings), ...rows.map(draw)].join('\n');
-}
-
-const STEPS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let step = 0;
-  while (value >= 1024 && step < STEPS.length - 1) {
-    value /= 1024;
-    step += 1;
-  }
-  return `${step === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${STEPS[step]}`;
 }
 
 /** How long ago, in the largest two units that matter. */

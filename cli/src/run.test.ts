@@ -44,13 +44,14 @@ describe('usage', () => {
     [['status', '--address', 'http://x', '--token', 't'], /not a cluster address/],
     [['list', 'actors', '--state', 'asleep'], /--state: "asleep" is none of/],
     [['logs', '--tail', 'all'], /--tail: "all"/],
+    [['memory', '--group-by', 'moon'], /--group-by: "moon" is none of owner, holder, node/],
   ])('%j ends with 2', async (args, message) => {
     expect(await run(args, context)).toBe(2);
     expect(errors.join('\n')).toMatch(message);
     expect(output).toEqual([]);
   });
 
-  it.each([['start'], ['stop'], ['status'], ['call'], ['why'], ['logs'], ['doctor']])(
+  it.each([['start'], ['stop'], ['status'], ['memory'], ['call'], ['why'], ['logs'], ['doctor']])(
     'help of %s has examples',
     async (command) => {
       expect(await run([command, '--help'], context)).toBe(0);

@@ -3,6 +3,7 @@ import { addCall } from './commands/call.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addList } from './commands/list.ts';
 import { addLogs } from './commands/logs.ts';
+import { addMemory } from './commands/memory.ts';
 import { addStart } from './commands/start.ts';
 import { addStatus } from './commands/status.ts';
 import { addStop } from './commands/stop.ts';
@@ -16,7 +17,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cluster not reachable, 4 token re
 
 Environment: MANTA_HOME (default ~/.manta), MANTA_ADDRESS, MANTA_TOKEN.`;
 
-const COMMANDS = [addStart, addStop, addStatus, addList, addCall, addWhy, addLogs, addDoctor];
+const COMMANDS = [
+  addStart,
+  addStop,
+  addStatus,
+  addList,
+  addMemory,
+  addCall,
+  addWhy,
+  addLogs,
+  addDoctor,
+];
 
 export function createProgram(context: Context): Command {
   const program = new Command('manta')

@@ -24,7 +24,9 @@ export {
   listTasks,
   type ActorInfo,
   type GpuInfo,
+  type ListObjectsOptions,
   type NodeInfo,
+  type ObjectInfo,
 } from './state.ts';
 export { ActorPool } from './actor-pool.ts';
 export { Queue } from './queue.ts';

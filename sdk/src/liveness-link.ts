@@ -1,4 +1,5 @@
 import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { addressRecord } from '@manta/runtime/rpc/address-record';
 import { RECORD } from '@manta/runtime/rpc/records';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 
@@ -31,7 +32,7 @@ export class LivenessLink {
     }
     try {
       const connection = await core.connect(address);
-      connection.channel.send([RECORD.link]);
+      connection.channel.send([RECORD.link, addressRecord(core.address)]);
       this.#isWarned = false;
       connection.onLost(() => this.#retryLater());
     } catch (error) {

@@ -1,12 +1,17 @@
 import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
+import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
+import type { ObjectId } from '@manta/runtime/ids';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
-import { ActorCall } from '@manta/runtime/rpc/actor-call';
-import { explainCall, unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
-import { TASK_PHASE_NAMES, TaskCall } from '@manta/runtime/tasks/task-call';
-import { explainTask } from '@manta/runtime/tasks/task-explanation';
+import { unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
+import { objectById, objectsOf, type AskedCluster } from '@manta/runtime/state/ask-nodes';
+import type { ClusterObject } from '@manta/runtime/state/cluster-objects';
+import { explainCaller, explainRef } from '@manta/runtime/state/explain-ref';
+import { describeObject } from '@manta/runtime/state/object-words';
+import { selectObjects, type ObjectFilter } from '@manta/runtime/state/object-selection';
+import { TASK_PHASE_NAMES } from '@manta/runtime/tasks/task-call';
 import { taskIdOf } from '@manta/runtime/tasks/task-id';
-import { Explanation } from '@manta/runtime/wire/messages';
+import { LIMITS } from '@manta/runtime/wire/limits';
 import {
   StateActorsReply,
   StateJobsReply,
@@ -15,10 +20,13 @@ import {
   type ActorInfo,
   type NodeInfo,
 } from '@manta/runtime/wire/state-messages';
+import { subjectsOf } from '@manta/runtime/wire/subjects';
 import { currentSession } from './session.ts';
 import type { AnyActorHandle, ObjectRef } from './types.ts';
 
 export type { ActorInfo, NodeInfo };
+/** An object of the cluster: where it is, who owns it, who holds it and how. */
+export type ObjectInfo = ClusterObject;
 export type GpuInfo = NodeInfo['gpus'][number];
 
 const PAGE = 5_000;
@@ -68,7 +76,7 @@ export async function listJobs(): Promise<unknown[]> {
   return (await head.request('state.jobs', {}, StateJobsReply)).jobs;
 }
 
-/** The unfinished actor calls and tasks of this process; those of others are known to them alone. */
+/** The unfinished actor calls and tasks of this process; those of others are known to them alone. `manta why t_…` explains each. */
 export function listTasks(): Promise<unknown[]> {
   const { core } = currentSession();
   const calls = core.actors.callers().flatMap(unfinishedCallsOf);
@@ -91,73 +99,40 @@ export function listTasks(): Promise<unknown[]> {
   ]);
 }
 
-/** The objects of this process that others may ask for, and who keeps them. */
-export function listObjects(): Promise<unknown[]> {
-  const { core } = currentSession();
-  const objects = core.objects.table.entries().map(({ id, pins, borrowers, ref }) => ({
-    objectId: id,
-    ownerId: core.processId,
-    state: (['pending', 'ready', 'failed'] as const)[ref.state],
-    pins,
-    borrowers,
-  }));
-  return Promise.resolve(objects);
+export interface ListObjectsOptions extends ObjectFilter {
+  /** All processes collect garbage first, so that what is listed is really held. Default false. */
+  collectGarbage?: boolean;
+  /** At most so many, the largest first; default 1 000, at most 10 000. */
+  limit?: number;
 }
+
+const OBJECTS_DEFAULT = 1_000;
 
 /**
- * Why it is not there yet, in words and data: what it waits for, on which node, since when; for unplaced work, why not
- * per node.
+ * The objects of the cluster, the largest first: those that have left their owner, those in object stores, and the
+ * results of calls and tasks that are not over. Small values that never left their owner are not listed. A process that
+ * does not answer within a second is left out; what it owns has the state 'unknown' then.
+ * @throws InvalidArgumentError, ClusterUnavailableError when no head answers.
  */
-export async function explain(
-  // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
-  what: ObjectRef<any> | AnyActorHandle,
-): Promise<{ state: string; since: number; reason: string; perNode?: Record<string, string> }> {
-  if (isActorHandle(what)) return explainActor(what);
-  if (!isObjectRef(what))
-    throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
-  return explainRef(what);
+export async function listObjects(options: ListObjectsOptions = {}): Promise<ObjectInfo[]> {
+  const { limit = OBJECTS_DEFAULT, collectGarbage, ...filter } = options;
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.objectRows) {
+    throw new InvalidArgumentError(
+      `listObjects: limit must be a whole number from 1 to ${LIMITS.objectRows}; got ${limit}.`,
+    );
+  }
+  const cluster = await askedCluster(currentSession().core);
+  // What is filtered out must not take the places of what is not.
+  const scanned = Object.keys(filter).length === 0 ? limit : LIMITS.objectRows;
+  const { objects } = await objectsOf(cluster, { limit: scanned, collectGarbage });
+  return selectObjects(objects, filter).slice(0, limit);
 }
 
-async function explainRef(what: AnyObjectRef): Promise<Answer> {
-  const now = Date.now();
-  if (what.state === REF_STATE.ready)
-    return { state: 'ready', since: now, reason: 'The value is there.' };
-  if (what.state === REF_STATE.failed) {
-    return { state: 'failed', since: now, reason: `It failed: ${String(what.content)}` };
-  }
-  const again = currentSession().core.lineage.describe(what);
-  if (again !== undefined) {
-    const { reason, ...answer } =
-      again.attempt === undefined
-        ? { state: 'waiting-for-dependencies', since: now, reason: '' }
-        : await explainRef(again.attempt);
-    return { ...answer, reason: `${again.text} ${reason}`.trimEnd() };
-  }
-  if (what instanceof TaskCall) {
-    const { lease, ...task } = await explainTask(what);
-    return lease === undefined ? task : withReasonOf(lease, task);
-  }
-  if (!(what instanceof ActorCall)) {
-    const owner = what.ownerId ?? 'this process';
-    return {
-      state: 'pending',
-      since: now,
-      reason: `The value is made elsewhere; its owner is ${owner}.`,
-    };
-  }
-  const call = await explainCall(what);
-  if (what.phase !== 'queued') return call;
-  return withReasonOf(what.caller, call);
-}
-
-/** What waits for an actor, or a worker, waits for what that waits for. */
-async function withReasonOf(caller: ActorCall['caller'], answer: Answer): Promise<Answer> {
-  const { reason, perNode } = await explainCaller(caller);
-  return {
-    ...answer,
-    reason: `${answer.reason} ${reason}`,
-    ...(perNode === undefined ? {} : { perNode }),
-  };
+async function askedCluster(core: CoreProcess, timeoutMs?: number): Promise<AskedCluster> {
+  const head = await core.head();
+  const { nodes } = await head.request('state.nodes', {}, StateNodesReply, timeoutMs);
+  const subjects = subjectsOf(core.options.clusterId);
+  return { transport: await core.transport(), subjects, nodes };
 }
 
 /** Without an answer for so long the head is taken for unreachable. */
@@ -165,35 +140,37 @@ const EXPLAIN_TIMEOUT_MS = 2_000;
 
 type Answer = { state: string; since: number; reason: string; perNode?: Record<string, string> };
 
-function explainActor(handle: unknown): Promise<Answer> {
-  return explainCaller(targetOf(handle).caller);
+/**
+ * Why it is not there yet, in words and data: what it waits for, what that waits for, on which node, since when; for
+ * unplaced work, why not per node. Of a value that is there: where it is, who owns it, and who holds it.
+ */
+export async function explain(
+  // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
+  what: ObjectRef<any> | AnyActorHandle,
+): Promise<Answer> {
+  const { core } = currentSession();
+  if (isActorHandle(what)) return withoutUndefined(explainCaller(core, targetOf(what).caller));
+  if (!isObjectRef(what))
+    throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
+  const answer = await withoutUndefined(explainRef(core, what));
+  if (what.state !== REF_STATE.ready) return answer;
+  return { ...answer, reason: (await whereabouts(core, what)) ?? answer.reason };
 }
 
-async function explainCaller(caller: ActorCall['caller']): Promise<Answer> {
-  const { deathError } = caller;
-  if (deathError !== undefined)
-    return { state: 'dead', since: caller.madeAt, reason: deathError.message };
-  if (caller.creating) {
-    return {
-      state: 'registering',
-      since: caller.madeAt,
-      reason: 'The head has not answered the request to create it.',
-    };
-  }
+/** Undefined: nobody can be asked. */
+async function whereabouts(core: CoreProcess, ref: AnyObjectRef): Promise<string | undefined> {
   try {
-    const head = await currentSession().core.head();
-    const message = { actorId: caller.actorId };
-    const { perNode, ...answer } = await head.request(
-      'actor.explain',
-      message,
-      Explanation,
-      EXPLAIN_TIMEOUT_MS,
-    );
-    return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
+    const cluster = await askedCluster(core, EXPLAIN_TIMEOUT_MS);
+    const { objects, processes } = await objectById(cluster, ref.id as ObjectId);
+    const [object] = objects;
+    return object && describeObject(object, processes);
   } catch (error) {
     if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;
-    const state = caller.lastUpdate?.state ?? 'pending';
-    const reason = `No head answers. The last that this process has heard of actor ${caller.actorId}: it is ${state}.`;
-    return { state, since: caller.madeAt, reason };
+    return undefined;
   }
+}
+
+async function withoutUndefined(explanation: ReturnType<typeof explainRef>): Promise<Answer> {
+  const { perNode, ...answer } = await explanation;
+  return { ...answer, ...(perNode === undefined ? {} : { perNode }) };
 }

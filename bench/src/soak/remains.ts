@@ -1,5 +1,6 @@
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { rowsOf } from '@manta/runtime/state/process-report';
 
 /** What a process still holds of objects. */
 export interface Remains {
@@ -24,10 +25,7 @@ function remainsOf(core: CoreProcess): Remains {
     liveBytes: statistics?.liveBytes ?? 0,
     views: statistics?.views ?? 0,
     waitingBytes: core.store.waitingBytes,
-    objects: core.owned
-      .describe()
-      .slice(0, OBJECTS_SHOWN)
-      .map((object) => JSON.stringify(object)),
+    objects: rowsOf(core, { limit: OBJECTS_SHOWN }).rows.map((row) => JSON.stringify(row)),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import { withClient } from '../control-client.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
 import { formatAmount, formatBytes, renderTable } from '../output.ts';
+import { addListObjects } from './list-objects.ts';
 import { taskTable, taskWorkerTable } from './task-tables.ts';
 
 interface ListOptions extends CommonOptions {
@@ -38,6 +39,7 @@ export function addList(program: Command, context: Context): void {
   withExamples(tasks, ['manta list tasks', 'manta list tasks --job j_… --json']).action(
     (options: CommonOptions & { job?: string }) => listTasks(context, options),
   );
+  addListObjects(list, context);
   withExamples(actors, [
     'manta list actors --state dead',
     'manta list actors --name counter --json',
@@ -55,10 +57,14 @@ async function listTasks(
   const state = await withClient(connection, (client) => client.tasks(job));
   show(context, options, state, () => {
     const parts = [state.tasks.length === 0 ? 'no tasks' : taskTable(state.tasks)];
-    if (state.workers.length > 0) parts.push(taskWorkerTable(state.workers));
     const { alive, waiting } = state.workerCounts;
-    const left = alive + waiting - state.workers.length;
-    if (left > 0) parts.push(`and ${left} task workers more`);
+    const workers = state.workers.filter((worker) => worker.state !== 'pending');
+    if (workers.length > 0) parts.push(taskWorkerTable(workers));
+    if (alive > workers.length) parts.push(`and ${alive - workers.length} task workers more`);
+    if (waiting > 0)
+      parts.push(
+        `${waiting} more task workers are asked for: "manta status" says what they wait for`,
+      );
     return parts.join('\n\n');
   });
 }

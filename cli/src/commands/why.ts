@@ -8,17 +8,22 @@ import { withClient, type ControlClient } from '../control-client.ts';
 import { actorByIdOrName } from '../find-actor.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
 import { formatAge, renderTable } from '../output.ts';
+import { reasonOfObject, reasonOfTask, type ObjectReason } from './why-objects.ts';
 
-type Reason = Omit<Explanation, 'since'> & { since?: number };
+type Reason = ObjectReason | (Omit<Explanation, 'since'> & { since?: number });
 
 export function addWhy(program: Command, context: Context): void {
   const command = program
     .command('why')
-    .description('why an actor is not there yet or no longer, why a node or job is in its state')
-    .argument('<id>', 'id of an actor, node or job, or the name of an actor or node');
+    .description(
+      'why an actor, object or task is not there yet, what keeps an object, why a node or job is in its state',
+    )
+    .argument('<id>', 'id of an actor, object, task, node or job, or the name of an actor or node');
   withExamples(withConnectionOptions(command), [
     'manta why a_3k9qhd0m2v7xw4tn',
     'manta why counter',
+    'manta why o_3k9qhd0m2v7xw4tn',
+    'manta why t_3k9qhd0m2v7xw4tn_1',
     'manta why n_…',
   ]);
   command.action(async (id: string, options: CommonOptions) => {
@@ -30,6 +35,9 @@ export function addWhy(program: Command, context: Context): void {
 
 async function reasonOf(client: ControlClient, id: string): Promise<Reason> {
   if (parseId('actor', id) !== undefined) return client.explain({ actorId: id });
+  const objectId = parseId('object', id);
+  if (objectId !== undefined) return reasonOfObject(client, objectId);
+  if (id.startsWith('t_')) return reasonOfTask(client, id);
   const nodes = await client.nodes();
   const node = nodes.find((entry) => entry.nodeId === id || entry.name === id);
   if (node) return { state: node.state, reason: node.reason ?? `the node is ${node.state}` };

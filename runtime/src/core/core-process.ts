@@ -19,6 +19,7 @@ import type { CallerCore } from '../rpc/caller-core.ts';
 import { callerRecord } from '../rpc/caller-record.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { PeerConnections } from '../rpc/peer-connections.ts';
+import { RECORD } from '../rpc/records.ts';
 import { decodeControl } from '../serialization/control-codec.ts';
 import type { Transferable, TransferKind } from '../serialization/transferable.ts';
 import {
@@ -28,6 +29,7 @@ import {
 } from '../serialization/value-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
+import { Inquiries } from '../state/inquiries.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import type { TaskCounts } from '../wire/job-messages.ts';
@@ -61,6 +63,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly lineage: Lineage;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
+  readonly inquiries: Inquiries = new Inquiries(this);
   readonly #connections: PeerConnections;
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handles = new HandleCounts();
@@ -95,7 +98,6 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       mintBlobId: () => mintId('blob'),
       connect: (address) => this.connect(address),
       collectGarbage,
-      describe: () => this.codec.encode(this.owned.describe(), 'objects').bytes,
       callStarted: () => this.callStarted(),
       callFinished: () => this.callFinished(),
       warn: (message, error) => this.warn(message, error),
@@ -184,7 +186,9 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   /** Takes the records of an incoming channel that are about objects; false: not one of them. */
   receiveObjectRecord(channel: Channel, record: ChannelRecord): boolean {
-    return this.objects.receive(channel, record);
+    if (record[0] !== RECORD.inquire) return this.objects.receive(channel, record);
+    this.inquiries.receive(channel, record);
+    return true;
   }
 
   // ── values ───────────────────────────────────────────────────────────────────────────────────────────────

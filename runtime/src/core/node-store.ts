@@ -26,8 +26,6 @@ export interface NodeStoreOptions {
   mintBlobId(): BlobId;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   collectGarbage(): Promise<void>;
-  /** For the agent's questions about this process's objects: encoded. */
-  describe(): Uint8Array;
   /** One more / one fewer value waits for room: keeps the process alive meanwhile. */
   callStarted(): void;
   callFinished(): void;
@@ -184,8 +182,7 @@ export class NodeStore {
 
   #answer(attached: Attached, record: ChannelRecord): void {
     const collectGarbage = (): Promise<void> => this.#options.collectGarbage();
-    const describe = (): Uint8Array => this.#options.describe();
-    answerAgent({ ...attached, collectGarbage, describe }, record).catch((error: unknown) =>
+    answerAgent({ ...attached, collectGarbage }, record).catch((error: unknown) =>
       this.#options.warn('a question of the node could not be answered', error),
     );
   }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import { Payload } from '../objects/payload.ts';
+import type { Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
@@ -29,21 +29,6 @@ interface OwnedCore extends RefOwnerRuntime {
 export class ArgumentRef extends ObjectRef<unknown> {
   /** The call may have to run again, to make its result anew: the value stays as long as that may be. */
   isKept = false;
-}
-
-/** An object as `manta memory` and listObjects show it. */
-export interface ObjectDescription {
-  objectId: string;
-  ownerId: string;
-  state: 'pending' | 'ready' | 'failed';
-  /** Of the encoded value; absent while there is none, and for primitives. */
-  sizeBytes?: number;
-  /** 'heap': of this process. 'store': shared memory of the node, or its disk. */
-  where?: 'heap' | 'store';
-  /** Values under way, or kept here, that contain the ref. */
-  pins: number;
-  /** Processes that hold the ref; known to the owner. */
-  borrowers: string[];
 }
 
 /** What happens to objects beside being made and sent: they are kept, dropped, freed, lost. */
@@ -146,32 +131,5 @@ export class OwnedObjects {
     this.#core.lineage.freed(ref);
     this.#core.objects.table.free(ref);
     this.drop(ref);
-  }
-
-  describe(): ObjectDescription[] {
-    const { table, borrowed } = this.#core.objects;
-    return [
-      ...table
-        .entries()
-        .map(({ id, pins, borrowers, ref }) => ({ ...this.#of(ref, id), pins, borrowers })),
-      ...borrowed
-        .entries()
-        .map(({ id, ref }) => ({ ...this.#of(ref, id), pins: 0, borrowers: [] })),
-    ];
-  }
-
-  #of(ref: AnyObjectRef, objectId: string): Omit<ObjectDescription, 'pins' | 'borrowers'> {
-    const { content } = ref;
-    return {
-      objectId,
-      ownerId: ref.ownerId ?? '',
-      state: (['pending', 'ready', 'failed'] as const)[ref.state],
-      ...(content instanceof Payload
-        ? { sizeBytes: content.bytes.byteLength, where: 'heap' as const }
-        : {}),
-      ...(content instanceof StoredValue
-        ? { sizeBytes: content.blob.sizeBytes, where: 'store' as const }
-        : {}),
-    };
   }
 }

@@ -12,7 +12,6 @@ export interface StoreAnswerer {
   readonly produced: ProducedBlobs;
   readonly connection: PeerConnection;
   collectGarbage(): Promise<void>;
-  describe(): Uint8Array;
 }
 
 /** What the agent asks of a process that is attached to its store. @throws ProtocolError */
@@ -43,8 +42,6 @@ async function answerTo(answerer: StoreAnswerer, record: ChannelRecord): Promise
       return produced.candidates(bytesOf(record[2]));
     case RECORD.storeEvict:
       return produced.release(blobIdsOf(record[2]));
-    case RECORD.storeDescribe:
-      return answerer.describe();
     default:
       throw new ProtocolError(
         `The agent asked for something of unknown kind ${String(record[0])}.`,

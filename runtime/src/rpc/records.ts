@@ -55,7 +55,7 @@ export const RECORD = {
   free: 17,
   /** [fetched, call, entries, firstSegment?]: answers to some of the objects of a fetch (core/object-fetches.ts). */
   fetched: 18,
-  /** [link]: driver → agent of a node: this channel is the driver's sign of life. */
+  /** [link, address]: driver → agent of a node: this channel is the driver's sign of life; how the driver is reached. */
   link: 19,
   // process → agent of its node (core/node-store.ts ↔ worker/src/objects)
   /** [storeAttach, call]: answered by a result: an AttachmentRecord. */
@@ -104,8 +104,9 @@ export const RECORD = {
    * has written it to disk when it answers. From then on it answers `fetch` for it, until `free`.
    */
   storeDurable: 33,
-  /** [storeDescribe, call]: agent → process attached to it; answered by the encoded list of the objects it owns or borrows. */
-  storeDescribe: 34,
+  // anyone → process
+  /** [inquire, call, ProcessInquiry]: what it knows of objects and tasks; answered by a ProcessReport (wire/object-messages.ts). */
+  inquire: 40,
   // submitter of tasks → task worker
   /** [taskFunction, port, number, moduleUrl, exportKey, name, maxCalls]: what that method number means on this port. */
   taskFunction: 45,

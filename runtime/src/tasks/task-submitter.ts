@@ -16,6 +16,7 @@ import { TaskFunction, type LeaseTemplate, type TaskDefinition } from './task-fu
 import { TaskLease } from './task-lease.ts';
 import { TaskProgress } from './task-progress.ts';
 import { TaskShape, type ShapeOwner } from './task-shape.ts';
+import { unfinishedTasks } from './unfinished-tasks.ts';
 
 export interface CancelOptions {
   /** The worker of a running task is killed; its other tasks go elsewhere. */
@@ -365,14 +366,9 @@ export class TaskSubmitter implements ShapeOwner {
     for (const call of this.unfinished()) if (call.number >= number) this.cancel(call, {});
   }
 
-  /** Every task that has not ended: those at workers first. */
-  unfinished(): TaskCall[] {
-    const calls: TaskCall[] = [];
-    for (const shape of this.#shapes.values()) {
-      for (const lease of shape.leases) calls.push(...lease.pending());
-      calls.push(...shape.queue.waiting());
-    }
-    return [...calls, ...this.#waiting].filter(({ phase }) => phase !== TASK_PHASE.done);
+  /** Tasks that have not ended, at most so many: those at workers first. */
+  unfinished(limit = Infinity): TaskCall[] {
+    return unfinishedTasks([...this.#shapes.values()], this.#waiting, limit);
   }
 
   onFinished(call: TaskCall, phase: number, failed: boolean): void {

@@ -35,4 +35,6 @@ export const LIMITS = {
   methods: 1_024,
   /** Names of tasks in one report of a process's progress. */
   taskNames: 100,
+  /** Objects in one answer about who holds what, and ids in one such question. */
+  objectRows: 10_000,
 } as const;

@@ -29,6 +29,7 @@ import {
 } from './agent-state.ts';
 import type { JobLogPublisher } from './job-log-publisher.ts';
 import type { LogDirectory } from './log-directory.ts';
+import type { LocalProcess } from './object-inquiries.ts';
 
 /** Beyond the actor's own time to stop, before its process is killed. */
 const STOP_MARGIN_MS = 1_000;
@@ -101,6 +102,27 @@ export class ActorSupervisor {
   /** Host processes between two leases. */
   idleHosts(): ProcessId[] {
     return this.pool.keptHosts();
+  }
+
+  /** Those that have, or had, actors or tasks: others may need what they own. */
+  processes(): LocalProcess[] {
+    const found = new Map<ProcessId, LocalProcess>();
+    const add = (address: ProcessAddress, pid: number | undefined): LocalProcess => {
+      const { processId } = address;
+      let process = found.get(processId);
+      if (process === undefined)
+        found.set(processId, (process = { processId, role: 'host', address, pid, actors: [] }));
+      return process;
+    };
+    for (const { address, pid } of this.pool.usedHosts()) add(address, pid);
+    for (const { actorId, className, lease, hostId, ...actor } of this.state.actors.values()) {
+      const host = hostId === undefined ? undefined : this.pool.host(hostId);
+      const address = actor.address ?? host?.address;
+      if (address === undefined) continue;
+      const isTaskWorker = lease !== undefined;
+      add(address, host?.pid).actors.push({ actorId, className, isTaskWorker });
+    }
+    return [...found.values()];
   }
 
   get actorCount(): number {

@@ -5,17 +5,20 @@ import { machineId } from '@manta/runtime/channel/machine-id';
 import type { StorePlace } from '@manta/runtime/core/node-store';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
+import { addressFrom } from '@manta/runtime/rpc/address-record';
 import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import { NodeDied, type NodeEvent, type ProcessAddress } from '@manta/runtime/wire/messages';
+import type { NodeObjects, NodeObjectsReply } from '@manta/runtime/wire/object-messages';
 import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { Subjects } from '@manta/runtime/wire/subjects';
 import { NodeObjectStore, type ObjectStoreSettings } from '../objects/node-object-store.ts';
 import type { AgentLogger } from './agent-logger.ts';
 import { driverEnded, DriverLinks } from './driver-links.ts';
 import type { GatedTransport } from './gated-transport.ts';
+import { ObjectInquiries, type LocalProcess } from './object-inquiries.ts';
 
 export interface AgentConnectionsOptions {
   transport: GatedTransport;
@@ -33,6 +36,8 @@ export interface AgentConnectionsOptions {
   /** Of the node. */
   memoryBytes: number;
   readonly report: (event: NodeEvent) => void;
+  /** The processes of this node that house actors and tasks. */
+  readonly hosts: () => readonly LocalProcess[];
 }
 
 /**
@@ -45,6 +50,8 @@ export class AgentConnections {
   private readonly peers: PeerConnections;
   private server: ChannelServer | undefined;
   private store: NodeObjectStore | undefined;
+  private readonly driverAddresses = new Map<ProcessId, ProcessAddress>();
+  private readonly inquiries: ObjectInquiries;
   private partitioned = false;
 
   constructor(options: AgentConnectionsOptions) {
@@ -58,12 +65,22 @@ export class AgentConnections {
       transport: () => Promise.resolve(transport),
       onRefused: (reason) => logger.warn({ error: reason.message }, 'a peer was refused'),
     });
+    this.inquiries = new ObjectInquiries({
+      clock,
+      agent: () => this.address,
+      nodeId: () => options.nodeId(),
+      processes: () => [...this.driverProcesses(), ...options.hosts()],
+      connect: (address) => this.peers.connect(address),
+      store: (query) => this.store?.report(query),
+      replyBytesMax: () => transport.maxPayloadBytes,
+    });
     this.links = new DriverLinks({
       clock,
       isConnected: () => transport.status === 'connected',
       onLinked: (driver) => report({ type: 'driver-linked', processId: driver }),
       onEnded: (driver) => {
         removeSocket(socketDirectory, driver);
+        this.driverAddresses.delete(driver);
         report(driverEnded(driver, options.nodeId()));
       },
     });
@@ -105,6 +122,21 @@ export class AgentConnections {
   /** Those that live, as far as their links say. */
   get drivers(): ProcessId[] {
     return this.links.drivers;
+  }
+
+  /** Who holds what on this node. @throws BackpressureError */
+  objects(query: NodeObjects): Promise<NodeObjectsReply> {
+    return this.inquiries.answer(query);
+  }
+
+  private driverProcesses(): LocalProcess[] {
+    return this.links.drivers.map((processId) => ({
+      processId,
+      role: 'driver',
+      address: this.driverAddresses.get(processId),
+      pid: undefined,
+      actors: [],
+    }));
   }
 
   /** What must be removed when the agent cannot do it itself. */
@@ -160,8 +192,13 @@ export class AgentConnections {
     });
   }
 
+  private link(channel: Channel, [, address]: ChannelRecord): void {
+    if (address != null) this.driverAddresses.set(channel.peer.processId, addressFrom(address));
+    this.links.link(channel);
+  }
+
   private receive(channel: Channel, record: ChannelRecord): void {
-    if (record[0] === RECORD.link && channel.peer.role === 'driver') this.links.link(channel);
+    if (record[0] === RECORD.link && channel.peer.role === 'driver') this.link(channel, record);
     else if (this.store?.receive(channel, record) !== true)
       throw new ProtocolError(`An agent takes no channel record of kind ${String(record[0])}.`);
   }

@@ -137,12 +137,14 @@ export class NodeAgent {
       socketDirectory: options.folders.sockets,
       memoryBytes: options.capacity.memoryBytes,
       report: (event) => this.report(event),
+      hosts: () => this.supervisor.processes(),
     });
     this.requests = new NodeRequests({
       transport,
       subjects: this.subjects,
       onCommands: (commands) => this.takeCommands(commands),
       onLogs: (query) => this.logs.answer(query),
+      onObjects: (query) => this.connections.objects(query),
       onShutdown: () => clock.after(0, () => options.onShutdown()),
     });
   }

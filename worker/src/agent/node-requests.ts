@@ -7,6 +7,7 @@ import {
   type Acknowledgement,
   type NodeLogsReply,
 } from '@manta/runtime/wire/messages';
+import { NodeObjects, type NodeObjectsReply } from '@manta/runtime/wire/object-messages';
 import type { NodeOperation, Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { answer } from './answer.ts';
@@ -18,6 +19,7 @@ export interface NodeRequestsOptions {
   readonly onLogs: (
     query: InferOutput<typeof NodeLogs>,
   ) => Promise<InferOutput<typeof NodeLogsReply>>;
+  readonly onObjects: (query: NodeObjects) => Promise<NodeObjectsReply>;
   /** Called once the answer is out. */
   readonly onShutdown: () => void;
 }
@@ -36,13 +38,14 @@ export class NodeRequests {
   /** Takes requests for this id from now on, and for no other. */
   listen(nodeId: NodeId): void {
     this.close();
-    const { onCommands, onLogs, onShutdown } = this.options;
+    const { onCommands, onLogs, onObjects, onShutdown } = this.options;
     this.subscriptions = [
       this.on(nodeId, 'commands', (payload) => {
         onCommands(decodeControl(NodeCommands, payload));
         return ACKNOWLEDGED;
       }),
       this.on(nodeId, 'logs', (payload) => onLogs(decodeControl(NodeLogs, payload))),
+      this.on(nodeId, 'objects', (payload) => onObjects(decodeControl(NodeObjects, payload))),
       this.on(nodeId, 'shutdown', () => {
         onShutdown();
         return ACKNOWLEDGED;

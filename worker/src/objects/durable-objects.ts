@@ -46,6 +46,10 @@ export class DurableObjects {
     });
   }
 
+  entries(): Map<BlobId, ObjectId> {
+    return new Map([...this.#blobs].map(([objectId, { blobId }]) => [blobId, objectId]));
+  }
+
   /** Handles the records of this part; false for those of others. @throws ProtocolError */
   receive(channel: Channel, record: ChannelRecord): boolean {
     switch (record[0]) {

@@ -14,6 +14,7 @@ import {
 import { writeStoreOwner } from '@manta/runtime/shared-memory/store-owner';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
+import type { NodeStoreReport } from '@manta/runtime/wire/object-messages';
 import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { AgentLogger } from '../agent/agent-logger.ts';
 import { BlobServer } from '../transfer/blob-server.ts';
@@ -21,6 +22,7 @@ import { PullManager } from '../transfer/pull-manager.ts';
 import { ObjectStore } from './object-store.ts';
 import { SlotCopier } from './slot-copier.ts';
 import type { SpillStorage } from './spill-storage.ts';
+import type { StoreQuery, StoreReport } from './store-report.ts';
 
 export interface ObjectStoreSettings {
   /** Default: 30 % of the node's memory, as far as the file system of the store has so much free. */
@@ -125,6 +127,11 @@ export class NodeObjectStore {
   state(): ObjectStoreState {
     const { liveBytes: _liveBytes, ...bytes } = this.store.usage();
     return { kind: this.place.kind, ...bytes };
+  }
+
+  report(query: StoreQuery): { store: NodeStoreReport; blobs: StoreReport['blobs'] } {
+    const { blobs, ...report } = this.store.report(query);
+    return { store: { ...this.state(), ...report }, blobs };
   }
 
   /** Nothing of it is left afterwards. */

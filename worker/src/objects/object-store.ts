@@ -34,6 +34,7 @@ import type { SpillStorage } from './spill-storage.ts';
 import type { SlotSource, StoreMemory } from './store-memory.ts';
 import { StoreProcesses } from './store-processes.ts';
 import { blobIdsFrom, callFrom, countFrom, keptFrom } from './store-records.ts';
+import { storeReport, type StoreQuery, type StoreReport } from './store-report.ts';
 import { fullText, type StoreUsage } from './store-usage.ts';
 
 export interface ObjectStoreOptions {
@@ -226,6 +227,13 @@ export class ObjectStore {
       evictions: this.#room.evictions,
       liveBytes: this.#room.liveBytes,
     };
+  }
+
+  /** For who asks what fills the store. */
+  report(query: StoreQuery): StoreReport & { spillFiles: number } {
+    const durable = this.#durable.entries();
+    const report = storeReport(this.#table.entries(), durable, query);
+    return { ...report, spillFiles: this.#files.fileCount };
   }
 
   /** Removes everything, from memory and from disk. */

@@ -3,7 +3,7 @@ import { removeSocket } from '@manta/runtime/channel/channel-server';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { JobId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
-import type { Isolation } from '@manta/runtime/wire/messages';
+import type { Isolation, ProcessAddress } from '@manta/runtime/wire/messages';
 import type {
   AgentToHost,
   HostConfiguration,
@@ -127,6 +127,14 @@ export class HostPool {
       ({ phase }) => phase === 'kept' || phase === 'retiring',
     );
     return kept.map(({ hostId }) => hostId);
+  }
+
+  /** Those that have, or had, actors. */
+  usedHosts(): { address: ProcessAddress; pid: number | undefined }[] {
+    const used = [...this.hosts.values()].filter((entry) => entry.used);
+    return used.flatMap(({ process: { address, pid } }) =>
+      address === undefined ? [] : [{ address, pid }],
+    );
   }
 
   host(hostId: ProcessId): HostProcess | undefined {

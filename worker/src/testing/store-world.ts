@@ -119,7 +119,6 @@ export class StoreProcess {
           ? Promise.reject(new ClusterUnavailableError('the agent is gone'))
           : Promise.resolve(connection),
       collectGarbage,
-      describe: () => new Uint8Array(),
       callStarted: () => undefined,
       callFinished: () => undefined,
       warn: () => undefined,

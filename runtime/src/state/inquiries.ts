@@ -1,0 +1,103 @@
+import type { Channel, ChannelRecord } from '../channel/channel.ts';
+import { collectGarbage } from '../core/garbage.ts';
+import { BackpressureError, MantaError, ProtocolError } from '../errors/errors.ts';
+import type { AnyObjectRef } from '../objects/object-ref.ts';
+import { RECORD } from '../rpc/records.ts';
+import { decodeControl, encodeControl } from '../serialization/control-codec.ts';
+import { encodeError } from '../serialization/error-codec.ts';
+import { taskIdOf } from '../tasks/task-id.ts';
+import type { Explanation } from '../wire/messages.ts';
+import { ProcessInquiry, type ProcessReport } from '../wire/object-messages.ts';
+import { explainRef, HOPS_MAX, type ExplainingCore } from './explain-ref.ts';
+import type { ReportedCore } from './known-refs.ts';
+import { findRef, rowsOf } from './process-report.ts';
+
+type InquiredCore = ReportedCore & ExplainingCore;
+
+/** Questions under way; each looks at all that the process knows. */
+const OPEN_MAX = 64;
+const PROGRAM_LENGTH_MAX = 300;
+
+/** A process's answers to what others want to know of its objects and tasks. */
+export class Inquiries {
+  readonly #core: InquiredCore;
+  #open = 0;
+
+  constructor(core: InquiredCore) {
+    this.#core = core;
+  }
+
+  /** Answers a record `inquire`. */
+  receive(channel: Channel, [, call, question]: ChannelRecord): void {
+    if (this.#open >= OPEN_MAX) {
+      const error = new BackpressureError(
+        `More than ${OPEN_MAX} questions about objects are open.`,
+      );
+      channel.send([RECORD.failure, call, encodeError(error)]);
+      return;
+    }
+    this.#open += 1;
+    void this.#respond(channel, call, question).finally(() => {
+      this.#open -= 1;
+    });
+  }
+
+  async #respond(channel: Channel, call: unknown, question: unknown): Promise<void> {
+    let answer: ChannelRecord;
+    try {
+      answer = [RECORD.result, call, await this.#answer(question)];
+    } catch (error) {
+      answer = [RECORD.failure, call, encodeError(error)];
+    }
+    channel.send(answer);
+  }
+
+  async #answer(question: unknown): Promise<Uint8Array> {
+    if (!(question instanceof Uint8Array)) throw new ProtocolError('A question without bytes.');
+    return encodeFitting(await this.report(decodeControl(ProcessInquiry, question)));
+  }
+
+  async report(inquiry: ProcessInquiry): Promise<ProcessReport> {
+    const { taskId } = inquiry;
+    if (inquiry.collectGarbage === true) await collectGarbage();
+    const task = taskId === undefined ? undefined : this.#task(taskId);
+    const asked =
+      taskId === undefined ? inquiry : { ...inquiry, objectIds: task ? [task.id as never] : [] };
+    const explanation = inquiry.explain === true ? await this.#explain(inquiry, task) : undefined;
+    return {
+      pid: process.pid,
+      program: (process.argv[1] ?? 'node').slice(-PROGRAM_LENGTH_MAX),
+      ...rowsOf(this.#core, asked),
+      ...(explanation === undefined ? {} : { explanation }),
+    };
+  }
+
+  #task(taskId: string): AnyObjectRef | undefined {
+    const { tasks, processId } = this.#core;
+    return tasks.unfinished(Infinity).find(({ number }) => taskIdOf(processId, number) === taskId);
+  }
+
+  async #explain(
+    { objectIds = [], taskId, hops = HOPS_MAX }: ProcessInquiry,
+    task: AnyObjectRef | undefined,
+  ): Promise<Explanation | undefined> {
+    const [objectId] = objectIds;
+    if (taskId === undefined && objectId === undefined) return undefined;
+    const ref = taskId === undefined ? findRef(this.#core, objectId as string) : task;
+    // Of what is borrowed its owner knows more, and is asked as well.
+    return ref?.owner === undefined && ref !== undefined
+      ? explainRef(this.#core, ref, Math.min(hops, HOPS_MAX))
+      : undefined;
+  }
+}
+
+/** The smallest rows are left out when the answer is too long for a message. */
+function encodeFitting(report: ProcessReport): Uint8Array {
+  for (let { rows } = report; ; rows = rows.slice(0, rows.length / 2)) {
+    try {
+      return encodeControl({ ...report, rows });
+    } catch (error) {
+      if (rows.length === 0 || !MantaError.is(error, 'ProtocolError')) throw error;
+    }
+  }
+}

@@ -123,6 +123,24 @@ describe('pipe over NATS', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('closes within seconds when nobody is at the other end, not when it is back at once', async () => {
+    const { bus, clock, caller } = await connect();
+    const ended = closings(caller);
+    const passing = async (milliseconds: number): Promise<void> => {
+      clock.advance(milliseconds);
+      await turns(10);
+    };
+    bus.disconnect('listener');
+    await passing(2_000);
+    bus.restore('listener');
+    await passing(2_000);
+    bus.disconnect('listener');
+    await passing(2_000);
+    expect(ended).toEqual([]);
+    await passing(2_000);
+    expect(ended).toEqual(['nobody is at the other end any more']);
+  });
+
   it('gives a paused reader everything that was sent before the close', async () => {
     const { caller, listener } = await connect();
     const seen = drain(listener);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { ClusterUnavailableError, ProtocolError } from '../errors/errors.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
+import { NobodyListensError } from '../transport/nobody-listens.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Pipe } from './pipe.ts';
 
@@ -13,15 +14,19 @@ import type { Pipe } from './pipe.ts';
  *
  * Data and acknowledgements are numbered in one sequence, and a ping says which number comes next: NATS delivers one
  * sender's messages in order, so another number than expected means loss, and ends the conversation. So does silence
- * for `SILENCE_MS`; each end pings every `PING_INTERVAL_MS`. So does whatever a sound peer would
- * not send: the peer of a pipe is not authenticated yet.
+ * for `SILENCE_MS`; each end pings every `PING_INTERVAL_MS`. A ping is a request, with an empty answer: a peer that was
+ * killed listens no more, and the server says so. So does whatever a sound peer would not send: the peer of a pipe is
+ * not authenticated yet.
  */
 const TYPE = { open: 0, data: 1, acknowledge: 2, close: 3, ping: 4 } as const;
 /** Type and number. */
 const HEADER_BYTES = 5;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const CHUNK_BYTES = 512 * 1024;
-const PING_INTERVAL_MS = 10_000;
+const PING_INTERVAL_MS = 2_000;
+/** Nobody listens for so many pings in a row: the peer has not only lost its connection for a moment. */
+const UNHEARD_PINGS_MAX = 2;
+const ANSWER = Buffer.alloc(0);
 /** Longer than any stall of an event loop that we tolerate. */
 const SILENCE_MS = 60_000;
 
@@ -31,6 +36,8 @@ class NatsPipe implements Pipe {
   readonly #release: () => void;
   readonly #clock: Clock;
   readonly #cancelPings: () => void;
+  readonly #openPings = new AbortController();
+  #unheardPings = 0;
   #queue: Buffer[] = [];
   /** Bytes taken by `write`, and of those the bytes handed to the transport. */
   #writtenBytes = 0;
@@ -178,8 +185,25 @@ class NatsPipe implements Pipe {
     if (this.#peerEnded) return;
     if (this.#clock.now() - this.#lastHeard > SILENCE_MS) {
       this.#finish(new ClusterUnavailableError(`nothing was heard for ${SILENCE_MS} ms`), true);
+    } else if (this.#transport.status === 'closed') {
+      this.#finish(new ClusterUnavailableError('the message bus is closed'), false);
     } else {
-      this.#publish(this.#numbered(TYPE.ping, 0));
+      void this.#ping();
+    }
+  }
+
+  async #ping(): Promise<void> {
+    const { signal } = this.#openPings;
+    const options = { timeoutMs: PING_INTERVAL_MS, signal };
+    try {
+      await this.#transport.request(this.#peerSubject, this.#numbered(TYPE.ping, 0), options);
+      this.#unheardPings = 0;
+    } catch (error) {
+      // A peer that is busy does not answer; silence is for who has been busy for very long.
+      if (!(error instanceof NobodyListensError)) return;
+      this.#unheardPings += 1;
+      if (this.#unheardPings < UNHEARD_PINGS_MAX) return;
+      this.#finish(new ClusterUnavailableError('nobody is at the other end any more'), true);
     }
   }
 
@@ -187,6 +211,7 @@ class NatsPipe implements Pipe {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelPings();
+    this.#openPings.abort();
     this.#held = [];
     this.#queue = [];
     this.#whenPassed = [];
@@ -246,7 +271,10 @@ export function listenNatsPipes(
     if (!isInbox(peerSubject, subject)) return;
     const inbox = newInbox(subject);
     const pipe = new NatsPipe(transport, peerSubject, () => incoming.unsubscribe(), clock);
-    const incoming = transport.subscribe(inbox, (data) => pipe.receive(copyOf(data)));
+    const incoming = transport.subscribe(inbox, (data, _subject, answer) => {
+      pipe.receive(copyOf(data));
+      answer?.(ANSWER);
+    });
     onPipe(pipe);
     reply(Buffer.from(inbox));
   });
@@ -262,9 +290,10 @@ export async function openNatsPipe(
   const inbox = newInbox(subject);
   let pipe: NatsPipe | undefined;
   const early: Buffer[] = [];
-  const incoming = transport.subscribe(inbox, (data) => {
+  const incoming = transport.subscribe(inbox, (data, _subject, answer) => {
     if (pipe === undefined) early.push(copyOf(data));
     else pipe.receive(copyOf(data));
+    answer?.(ANSWER);
   });
   try {
     const open = Buffer.concat([Buffer.of(TYPE.open), Buffer.from(inbox)]);

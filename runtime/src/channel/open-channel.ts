@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import { connect, type NetConnectOpts } from 'node:net';
+import { dirname } from 'node:path';
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import { NobodyListensError } from '../transport/nobody-listens.ts';
 import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
@@ -9,6 +12,7 @@ import { FrameChannel } from './frame-channel.ts';
 import { answerFor, createHello } from './handshake.ts';
 import { openNatsPipe } from './nats-pipe.ts';
 import { lentReads, socketPipe, type Pipe } from './pipe.ts';
+import { ProcessGoneError } from './process-gone.ts';
 
 /**
  * A kernel takes TCP connections even for a process that is busy, so whoever has not answered until then, one lost
@@ -31,12 +35,14 @@ export interface OpenOptions {
  * Opens a channel by the nearest way: Unix socket on the same machine, else TCP, else NATS.
  * @throws AuthenticationError when the two ends have different tokens.
  * @throws ClusterUnavailableError when the process cannot be reached; the message names every way that was tried.
+ * ProcessGoneError, which is one, when it will not be back.
  */
 export async function openChannel(
   address: ProcessAddress,
   options: OpenOptions,
 ): Promise<FrameChannel> {
   const failures: string[] = [];
+  const signs = new Set<Sign>();
   for (const way of waysTo(address, options)) {
     try {
       return await introduce(await way.open(), options, address);
@@ -44,13 +50,30 @@ export async function openChannel(
       if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError'))
         throw error;
       failures.push(`${way.name}: ${error instanceof Error ? error.message : String(error)}`);
+      signs.add(signOf(error, address));
       // The kernel has spoken: no other way leads to a process that has let go of its socket.
       if (way.isLocal && !isHidden(error)) break;
     }
   }
   const tried =
     failures.length === 0 ? 'it has no address that can be used from here' : failures.join('; ');
-  throw new ClusterUnavailableError(`Process ${address.processId} cannot be reached: ${tried}.`);
+  const Failure =
+    signs.has('gone') && !signs.has('unclear') ? ProcessGoneError : ClusterUnavailableError;
+  throw new Failure(`Process ${address.processId} cannot be reached: ${tried}.`);
+}
+
+/** What a way that failed says of the process; `absent`: it may have lost its connection to the bus for a moment. */
+type Sign = 'gone' | 'absent' | 'unclear';
+
+function signOf(error: unknown, { socketPath }: ProcessAddress): Sign {
+  if (error instanceof ProcessGoneError) return 'gone';
+  if (error instanceof NobodyListensError) return 'absent';
+  const { code, syscall, address } = error as NodeJS.ErrnoException & { address?: string };
+  if (syscall !== 'connect') return 'unclear';
+  if (code === 'ECONNREFUSED') return 'gone';
+  // Of another file system, unless its directory is here.
+  const isRemoved = code === 'ENOENT' && address === socketPath && socketPath !== undefined;
+  return isRemoved && existsSync(dirname(socketPath)) ? 'gone' : 'unclear';
 }
 
 /** The socket's path is of another file system than ours, or not for us. */
@@ -141,7 +164,7 @@ function introduce(
         throw new ProtocolError('Records before the handshake.');
       const { peer, answer } = answerFor(frame.body, hello, options.token);
       if (peer.processId !== address.processId) {
-        throw new ClusterUnavailableError(
+        throw new ProcessGoneError(
           `another process (${peer.processId}) answers at this address now`,
         );
       }

@@ -157,7 +157,12 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   // ── data plane ───────────────────────────────────────────────────────────────────────────────────────────
   connect(address: ProcessAddress): Promise<PeerConnection> {
-    if (!this.#connections.has(address.processId)) this.objects.knowPeer(address);
+    if (!this.#connections.has(address.processId)) {
+      this.objects.knowPeer(address);
+      // Whoever waits for a process on another node must hear when that node falls silent.
+      if (address.nodeId !== undefined && address.nodeId !== this.store.agent?.nodeId)
+        this.watchNodes();
+    }
     return this.#connections.connect(address);
   }
 
@@ -299,7 +304,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.objects.refetch(ref);
   }
 
-  /** This process owns values on other nodes. */
+  /** This process owns values on other nodes, or speaks to processes there. */
   watchNodes(): void {
     this.#nodeDeaths.watch();
   }

@@ -14,8 +14,8 @@ interface NodeDeathsCore {
 }
 
 /**
- * The head's news of nodes that died, from when this process first owns values on other nodes. News that is missed
- * does no harm: who then tries to read such a value finds out.
+ * The head's news of nodes that died, from when this process first owns values on other nodes or speaks to processes
+ * there. News that is missed does no harm: who then tries to read such a value finds out.
  */
 export class NodeDeaths {
   readonly #core: NodeDeathsCore;

@@ -1,15 +1,21 @@
+import { ProcessGoneError } from '@manta/runtime/channel/process-gone';
 import type { ProcessId } from '@manta/runtime/ids';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 
 const RETRY_PAUSES_MS = [100, 500, 1_000, 2_000, 4_000, 8_000];
+/** Of those, as many for an owner of which nothing is left. */
+const RETRIES_WHEN_GONE = 2;
 
 export interface OwnerWatchOptions {
   clock: Clock;
   readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   readonly onDied: (owner: ProcessId) => void;
-  /** Pauses between attempts to reach an owner again; after the last it counts as dead. Default: 16 s in all. */
+  /**
+   * Pauses between attempts to reach an owner again; after the last it counts as dead, after the second when it is
+   * known to be gone. Default: 16 s in all.
+   */
   retryPausesMs?: readonly number[] | undefined;
 }
 
@@ -51,10 +57,12 @@ export class OwnerWatch {
       watched.cancel = connection.onLost(() => {
         if (isWatched()) void this.#reach(address, watched, 0);
       });
-    } catch {
+    } catch (error) {
       // Refused, or nobody there: what the retries are for.
       if (!isWatched()) return;
-      const pauseMs = (this.#options.retryPausesMs ?? RETRY_PAUSES_MS)[attempt];
+      const isGone = error instanceof ProcessGoneError && attempt >= RETRIES_WHEN_GONE;
+      const { retryPausesMs = RETRY_PAUSES_MS } = this.#options;
+      const pauseMs = isGone ? undefined : retryPausesMs[attempt];
       if (pauseMs === undefined) {
         this.#watched.delete(address.processId);
         onDied(address.processId);

@@ -32,6 +32,8 @@ class RestartableBroker {
   readonly #port: number;
   readonly #token: string;
   #running: Broker | undefined;
+  /** A client, by its name, is gone. */
+  onDisconnected: (clientName: string) => void = () => undefined;
 
   constructor(port: number, token: string) {
     this.#port = port;
@@ -43,6 +45,7 @@ class RestartableBroker {
       host: '127.0.0.1',
       port: this.#port,
       token: this.#token,
+      onDisconnected: (clientName) => this.onDisconnected(clientName),
     });
   }
 
@@ -58,6 +61,8 @@ async function start(configuration: ClusterProcessConfiguration): Promise<Parts>
   await broker?.start();
   const head =
     configuration.head === undefined ? undefined : await startConfiguredHead(configuration);
+  if (broker !== undefined && head !== undefined)
+    broker.onDisconnected = (clientName) => head.clientDisconnected(clientName);
   const natsUrl = configuration.node?.natsUrl ?? head?.url;
   const node =
     configuration.node === undefined || natsUrl === undefined

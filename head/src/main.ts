@@ -41,6 +41,8 @@ export interface RunningHead {
   readonly metricsUrl?: string;
   /** For a node in this process: a way to the broker without a socket; undefined with `natsUrl`. */
   readonly connectLocally: ((clientName: string) => Transport) | undefined;
+  /** A client of the broker, by the name it gave, is gone. For who runs a broker of his own beside `natsUrl`. */
+  clientDisconnected(clientName: string): void;
   /** Nodes and actors go on: they wait for the next head. */
   close(): Promise<void>;
 }
@@ -71,10 +73,11 @@ async function open(
   const store = await openStore(options, closers);
   const { clusterId, epoch } = await identify(options, store);
   let server: HeadServer | undefined;
-  const { url, broker } = await openBus(options, closers, (clientName) => {
+  const clientDisconnected = (clientName: string): void => {
     const nodeId = nodeOfClient(clientName);
     if (nodeId !== undefined) server?.nodeDisconnected(nodeId);
-  });
+  };
+  const { url, broker } = await openBus(options, closers, clientDisconnected);
   const name = `head ${clusterId}`;
   const transport =
     broker?.connectLocally(name) ?? (await connectNats({ servers: [url], token, name }));
@@ -95,7 +98,7 @@ async function open(
   await server.start();
   closers.push(() => server.close());
   const connectLocally = broker && ((clientName: string) => broker.connectLocally(clientName));
-  const running = { clusterId, epoch, url, token, connectLocally, close };
+  const running = { clusterId, epoch, url, token, connectLocally, clientDisconnected, close };
   if (options.metricsPort === undefined) return running;
   const { serveMetrics } = await import('./server/metrics-endpoint.ts');
   const endpoint = await serveMetrics({

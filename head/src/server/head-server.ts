@@ -365,7 +365,7 @@ export class HeadServer {
         clock,
         logger: this.#logger,
         timeoutMs,
-        onUnheard: () => this.#health.doubt(nodeId, 'it does not listen'),
+        onDoubt: () => this.#health.probe(nodeId),
       });
       this.#outboxes.set(nodeId, outbox);
     }

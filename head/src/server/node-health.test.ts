@@ -105,6 +105,28 @@ describe('a node that is killed', () => {
     expect(stateOf(agent)).toBe('suspect');
   });
 
+  it('is found out when it does not take a command, long before that one is given up', async () => {
+    const { agent, driver } = await start({
+      // It dies with the command in its hands.
+      fault: ({ subject }) => {
+        if (!subject.endsWith('.commands')) return { delayMs: 0 };
+        void agent.die();
+        return 'drop';
+      },
+    });
+    const spec = driver.spec();
+    await world.run(driver.create([spec]));
+    await world.until(() => stateOf(agent) === 'suspect', 300);
+    // Nobody can tell whether it has begun to start: only the node's death says that it has not.
+    expect(driver.stateOf(spec.actorId)).toBeUndefined();
+    const { perNode, reason } = await explain(driver, spec);
+    expect([perNode, reason]).toEqual([
+      undefined,
+      expect.stringMatching(/suspect: it does not listen/),
+    ]);
+    await world.until(() => stateOf(agent) === 'dead', 5_000);
+  });
+
   it('takes no restart and no life from what was starting there', async () => {
     const { agent, driver } = await start({}, { startMs: () => 100_000 });
     const [spec, lease] = [driver.spec(), driver.leaseSpec({ resources: { cpus: 1 } })];

@@ -61,6 +61,11 @@ export class NodeHealth {
     this.#apply(this.#detector.doubt(nodeId, reason));
   }
 
+  /** It may be gone: it is asked, and doubted if nobody listens there. */
+  probe(nodeId: NodeId): void {
+    if (!this.#isClosed) this.#ping(nodeId);
+  }
+
   tick(now: number): void {
     if (this.#broker.check()) this.#apply(this.#detector.tick(now));
     else this.#detector.skip(now);
@@ -106,7 +111,9 @@ export class NodeHealth {
         },
         // No answer is the answer: the detector goes on counting.
         (error: unknown) => {
-          if (error instanceof NobodyListensError && !this.#isClosed) onUnheard(nodeId);
+          if (!(error instanceof NobodyListensError) || this.#isClosed) return;
+          this.doubt(nodeId, 'it does not listen');
+          onUnheard(nodeId);
         },
       )
       .catch((error: unknown) => onInvalidAnswer(String(error)));

@@ -15,8 +15,8 @@ export interface NodeOutboxOptions {
   readonly clock: Clock;
   readonly logger: HeadLogger;
   readonly timeoutMs: number;
-  /** Nobody listens at the node. */
-  readonly onUnheard: () => void;
+  /** Nobody listens at the node, or nobody has answered for a while: it may be gone. */
+  readonly onDoubt: () => void;
 }
 
 /** In one request; the rest follows when it is acknowledged. */
@@ -24,6 +24,8 @@ const COMMANDS_MAX = 1_000;
 const BYTES_MAX = 2 * 1024 * 1024;
 /** What a command takes beside the constructor's arguments, roughly. */
 const COMMAND_BYTES = 1_024;
+/** An agent acknowledges what it has got before it acts. */
+const DOUBT_AFTER_MS = 200;
 const FIRST_RETRY_MS = 25;
 const LONGEST_RETRY_MS = 1_000;
 
@@ -80,8 +82,11 @@ export class NodeOutbox {
     const batch = this.#nextBatch();
     const wasMaybeHeard = this.#maybeHeard;
     this.#maybeHeard = Math.max(wasMaybeHeard, batch.length);
+    const { clock, onDoubt } = this.#options;
+    const cancelDoubt = clock.after(DOUBT_AFTER_MS, onDoubt, { unref: true });
     this.#request(batch).then(
       () => {
+        cancelDoubt();
         this.#isSending = false;
         this.#retryMs = FIRST_RETRY_MS;
         this.#maybeHeard = Math.max(0, this.#maybeHeard - batch.length);
@@ -89,11 +94,12 @@ export class NodeOutbox {
         this.#pump();
       },
       (error: unknown) => {
+        cancelDoubt();
         this.#isSending = false;
         this.#retryLater(error);
         if (!(error instanceof NobodyListensError) || this.#isClosed) return;
         this.#maybeHeard = wasMaybeHeard;
-        this.#options.onUnheard();
+        onDoubt();
       },
     );
   }

@@ -3,6 +3,7 @@ import { actorHandle } from '@manta/runtime/core/actor-handle';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef } from '@manta/runtime/objects/object-ref';
 import type { ActorCaller } from '@manta/runtime/rpc/actor-caller';
+import { holdArguments, releaseArguments } from '@manta/runtime/rpc/arguments';
 import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
 import { checkActorOptions, specFrom } from './actor-options.ts';
 import { nameDefinition } from './definition-names.ts';
@@ -106,10 +107,11 @@ async function createWhenReady(
   args: readonly unknown[],
 ): Promise<void> {
   const { codec } = session.core;
-  const taken = args.map((arg, index) =>
-    isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes,
-  );
+  holdArguments(args);
   try {
+    const taken = args.map((arg, index) =>
+      isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes,
+    );
     const values = await Promise.all(
       taken.map(async (arg) =>
         isObjectRef(arg) ? await arg : (codec.decode(arg) as unknown[])[0],
@@ -118,5 +120,7 @@ async function createWhenReady(
     submitWith(session, spec, caller, values);
   } catch (error) {
     caller.failCreation(error as never);
+  } finally {
+    releaseArguments(args);
   }
 }

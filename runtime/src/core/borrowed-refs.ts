@@ -13,6 +13,8 @@ interface Borrowed {
   fromOthers: Map<ProcessId, number> | undefined;
   /** Values here, and on their way from here, that contain it. */
   pins: number;
+  /** Its user is done with it: it is given back when nothing here contains it any more. */
+  isDisposed: boolean;
 }
 
 /** An entry of a `release` record. */
@@ -73,7 +75,9 @@ export class BorrowedRefs {
   /** @param giver undefined: it was found in a value that has been here before. */
   received(id: ObjectId, owner: ProcessId, giver: ProcessId | undefined): void {
     const known = this.#refs.get(id);
-    if (known === undefined || giver === undefined) return;
+    if (known === undefined) return;
+    known.isDisposed = false;
+    if (giver === undefined) return;
     if (giver === owner) {
       known.fromOwner += 1;
       return;
@@ -91,7 +95,8 @@ export class BorrowedRefs {
     const { address } = lender;
     lender.ids.add(id);
     const { fromOwner = 0, fromOthers, pins = 0 } = this.#refs.get(id) ?? {};
-    this.#refs.set(id, { ref: new WeakRef(ref), fromOwner, fromOthers, pins });
+    const known = { ref: new WeakRef(ref), fromOwner, fromOthers, pins, isDisposed: false };
+    this.#refs.set(id, known);
     this.#collected.register(ref, { id, owner: address }, ref);
     return address;
   }
@@ -168,18 +173,25 @@ export class BorrowedRefs {
 
   unpin(ref: AnyObjectRef): void {
     const known = this.#refs.get(ref.objectId as ObjectId);
-    if (known !== undefined && known.pins > 0) known.pins -= 1;
+    if (known === undefined || known.pins === 0) return;
+    known.pins -= 1;
+    if (known.pins > 0 || !known.isDisposed) return;
+    const kept = known.ref.deref();
+    if (kept !== undefined && this.dispose(kept)) kept.discard();
   }
 
   /**
-   * The user is done with the ref before the garbage collector finds out. False: values here hold it, so it goes when
-   * they are collected.
+   * The user is done with the ref before the garbage collector finds out. False: values here contain it, so it is
+   * given back when they are collected.
    */
   dispose(ref: AnyObjectRef): boolean {
     const id = ref.objectId;
     if (id === undefined || ref.owner === undefined) return true;
     const known = this.#refs.get(id);
-    if (known !== undefined && known.pins > 0) return false;
+    if (known !== undefined && known.pins > 0) {
+      known.isDisposed = true;
+      return false;
+    }
     if (this.#collected.unregister(ref) && known?.ref.deref() === ref)
       this.#giveBack(id, known, ref.owner);
     return true;

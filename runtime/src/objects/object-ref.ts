@@ -63,6 +63,9 @@ type RefState = (typeof REF_STATE)[keyof typeof REF_STATE];
 /** Any ref, where the type of its value does not matter. */
 export type AnyObjectRef = ObjectRef<unknown>;
 
+/** Their users are done with them, submitted calls are not. */
+const disposedInCalls = new Set<AnyObjectRef>();
+
 /**
  * A typed future. Awaiting it fetches the value; passing it on does not. It is a thenable that makes a promise only
  * when somebody waits: a ref that is never looked at costs one object. The value lives in the ref itself, so the
@@ -78,6 +81,8 @@ export class ObjectRef<T> implements PromiseLike<T> {
   owner: ProcessAddress | undefined = undefined;
   /** @internal */ objectId: ObjectId | undefined = undefined;
   /** @internal Number of the wait() that has seen it: tells duplicates. */ waitNumber = 0;
+  /** @internal Submitted calls with it among their arguments that may still need its value. */
+  calls = 0;
 
   /** @internal */
   constructor(runtime: RefOwnerRuntime) {
@@ -242,8 +247,17 @@ export class ObjectRef<T> implements PromiseLike<T> {
     return this.#promise().finally(onFinally);
   }
 
+  /** @internal Such a call is over. */
+  callOver(): void {
+    this.calls -= 1;
+    if (this.calls > 0 || disposedInCalls.size === 0) return;
+    if (disposedInCalls.delete(this as AnyObjectRef)) this.runtime.dispose(this as AnyObjectRef);
+  }
+
+  /** Calls that were made with it get its value all the same: as with Ray, they hold their arguments themselves. */
   [Symbol.dispose](): void {
-    this.runtime.dispose(this as AnyObjectRef);
+    if (this.calls > 0) disposedInCalls.add(this as AnyObjectRef);
+    else this.runtime.dispose(this as AnyObjectRef);
   }
 
   [TRANSFERABLE](): ReturnType<Transferable[typeof TRANSFERABLE]> {

@@ -6,6 +6,7 @@ import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { MethodInfo } from './caller-core.ts';
+import { releaseArguments } from './arguments.ts';
 import { abortCause, optionsAgain, type CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
@@ -89,6 +90,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   onItem(value: unknown): void {
     if (this.skipItems > 0) {
       this.skipItems -= 1;
+      this.connection?.onUnclaimed?.(value);
       this.connection?.channel.send([RECORD.credit, this.number, 1]);
       return;
     }
@@ -170,7 +172,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   finish(): void {
     if (this.phase === 'done') return;
     this.phase = 'done';
-    this.values = undefined;
+    this.dropValues();
     this.connection = undefined;
     if (this.unlisten !== undefined) {
       this.unlisten();
@@ -181,6 +183,12 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       this.pins = undefined;
     }
     this.caller.onFinished();
+  }
+
+  dropValues(): void {
+    const { values } = this;
+    this.values = undefined;
+    if (values !== undefined && !this.plain) releaseArguments(values);
   }
 
   /** A ref whose method is no generator can still be iterated: the callee says when its result is a stream. */

@@ -8,7 +8,7 @@ import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
 import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
-import { pendingDependencies } from './arguments.ts';
+import { holdArguments, pendingDependencies } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
 import { awaitDependencies, prepareCall, sendCall, takeSent } from './call-steps.ts';
@@ -121,6 +121,7 @@ export class ActorCaller {
 
   /** A finished call is made once more. */
   again(call: ActorCall): void {
+    holdArguments(call.values ?? []);
     this.#accept(call, pendingDependencies(call.values ?? []));
   }
 

@@ -29,6 +29,7 @@ export interface ArgumentKeeper {
 }
 
 /**
+ * The call holds the refs among the values until `releaseArguments`.
  * @throws SerializationError naming the path of what cannot be sent, for example `args[0].socket`.
  * ObjectStoreFullError: too much waits for room in the store.
  */
@@ -51,7 +52,17 @@ export function prepareArguments(
       prepareValue(keeper.codec.encodeParts(arg, `args[${index}]`), prepared, keeper);
     }
   });
+  holdArguments(prepared.values);
   return prepared;
+}
+
+/** The refs among the values keep theirs while the call may need them, whatever their users do but `free`. */
+export function holdArguments(values: readonly unknown[]): void {
+  for (const value of values) if (isObjectRef(value)) value.calls += 1;
+}
+
+export function releaseArguments(values: readonly unknown[]): void {
+  for (const value of values) if (isObjectRef(value)) value.callOver();
 }
 
 function prepareValue(

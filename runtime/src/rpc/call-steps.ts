@@ -89,7 +89,7 @@ export function sendCall(
   const receiver = connection.channel.peer.processId;
   if (call.pins !== undefined) core.lend(call.pins, receiver);
   const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
-  if (isFinal && !hasStored) call.values = undefined;
+  if (isFinal && !hasStored) call.dropValues();
   const options = recordOptions(call.options, segmentArguments);
   connection.channel.send(
     [RECORD.call, port, call.number, call.method.number, args, options],

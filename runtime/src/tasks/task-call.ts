@@ -3,6 +3,7 @@ import type { ProcessId } from '../ids.ts';
 import type { Maker } from '../lineage/recipe.ts';
 import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import { StoredValue } from '../objects/stored-value.ts';
+import { releaseArguments } from '../rpc/arguments.ts';
 import { optionsAgain, type CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
@@ -219,10 +220,11 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   /** Releases what the task held. */
   finish(failed = false): void {
     if (this.phase === TASK_PHASE.done) return;
-    const { extras } = this;
+    const { extras, values } = this;
     const phase = this.phase;
     this.phase = TASK_PHASE.done;
     this.values = undefined;
+    if (values !== undefined) releaseArguments(values);
     if (extras !== undefined) {
       extras.unlisten?.();
       extras.unlisten = undefined;

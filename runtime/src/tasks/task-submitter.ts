@@ -2,7 +2,12 @@ import { registered } from '../rpc/caller-questions.ts';
 import { MantaError } from '../errors/errors.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
-import { failedDependency, pendingDependencies, prepareArguments } from '../rpc/arguments.ts';
+import {
+  failedDependency,
+  holdArguments,
+  pendingDependencies,
+  prepareArguments,
+} from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { watchCall } from '../rpc/call-steps.ts';
@@ -134,6 +139,7 @@ export class TaskSubmitter implements ShapeOwner {
 
   /** A finished task runs once more. */
   again(call: TaskCall): void {
+    holdArguments(call.values ?? []);
     this.#accept(call, pendingDependencies(call.values ?? []));
   }
 

@@ -37,7 +37,8 @@ export async function startStoreCluster(options: Partial<NodeOptions>): Promise<
     async close() {
       await node.close();
       await head.close();
-      const left = placesOf(nodeId, [join(directory, 'node', 'spill')]).filter(existsSync);
+      const folders = ['spill', 'store'].map((name) => join(directory, 'node', name));
+      const left = [...placesOf(nodeId, []), ...folders].filter(existsSync);
       rmSync(directory, { recursive: true, force: true });
       return left;
     },

@@ -17,6 +17,7 @@ import { ProducedBlobs } from './produced-blobs.ts';
 import { RoomQueue, type PendingBlob, type WaitingBytes } from './room-queue.ts';
 import { attachmentFrom, type StorePlace } from './store-attachment.ts';
 import { answerAgent } from './store-answers.ts';
+import { StoreGarbage } from './store-garbage.ts';
 
 export { attachmentRecord, type StorePlace } from './store-attachment.ts';
 
@@ -50,12 +51,6 @@ interface Attached extends Opened {
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
 /** The agent says that there may be room; others may be quicker. */
 const ROOM_ATTEMPTS = 20;
-/**
- * After so many bytes stored (an eighth of the store, within these bounds) garbage is collected: refs that were dropped
- * hold memory that the engine does not feel, and used memory is faster than new.
- */
-const COLLECT_BYTES_MIN = 64 * 1024 * 1024;
-const COLLECT_BYTES_MAX = 512 * 1024 * 1024;
 const RELEASE_DELAY_MS = 5;
 
 /**
@@ -78,12 +73,13 @@ export class NodeStore {
   #attaching: Promise<Attached> | undefined;
   /** The agent is being asked to make room: who waits for it comes first. */
   #isShort = false;
-  #storedSinceCollection = 0;
+  readonly #garbage: StoreGarbage;
   readonly #locating = new Map<BlobId, Promise<SlotAddress>>();
   readonly #releases = new Map<ProcessId, { agent: ProcessAddress; blobIds: BlobId[] }>();
 
   constructor(options: NodeStoreOptions) {
     this.#options = options;
+    this.#garbage = new StoreGarbage(() => options.collectGarbage());
     this.#room = new RoomQueue({
       store: (entry) => this.#storeWaiting(entry),
       callStarted: () => options.callStarted(),
@@ -232,7 +228,7 @@ export class NodeStore {
     if (slot === undefined) return undefined;
     const blob: BlobDescriptor = { blobId: this.#options.mintBlobId(), sizeBytes, agent, slot };
     produced.add(blob.blobId, slot, sizeBytes, this.#options.clock.now());
-    this.#noteStored(opened, sizeBytes);
+    this.#garbage.look(opened.store);
     return blob;
   }
 
@@ -258,14 +254,6 @@ export class NodeStore {
     } finally {
       this.#options.callFinished();
     }
-  }
-
-  #noteStored({ store }: Opened, sizeBytes: number): void {
-    this.#storedSinceCollection += sizeBytes;
-    const share = Math.max(COLLECT_BYTES_MIN, Math.min(store.limitBytes / 8, COLLECT_BYTES_MAX));
-    if (this.#storedSinceCollection < share) return;
-    this.#storedSinceCollection = 0;
-    setImmediate(() => void this.#options.collectGarbage().then(() => store.sweep()));
   }
 
   /** The agent becomes the owner of this object and has it on disk when this resolves. */
@@ -327,7 +315,10 @@ export class NodeStore {
     if (opened === undefined) return undefined;
     const bytes = opened.store.open(slot, blob.sizeBytes);
     if (bytes === undefined) stored.slot = undefined;
-    else opened.produced.used(blob.blobId, this.#options.clock.now());
+    else {
+      opened.produced.used(blob.blobId, this.#options.clock.now());
+      this.#garbage.look(opened.store);
+    }
     return bytes;
   }
 

@@ -18,6 +18,8 @@ export interface ProcessStoreStatistics {
 /** What a process needs of its node's store (shared-memory/shared-store.ts). */
 export interface ProcessStore {
   readonly limitBytes: number;
+  /** That this process keeps from being used again. */
+  readonly heldBytes: number;
   /** One copy of the parts into a fresh slot; undefined: there is no room. */
   write(parts: readonly Uint8Array[], sizeBytes: number): SlotAddress | undefined;
   /** Undefined: something else lies there by now. */

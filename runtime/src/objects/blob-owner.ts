@@ -14,7 +14,10 @@ export interface BlobOwnerOptions {
   onLost(blobId: BlobId, reason: string): void;
 }
 
-/** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing). */
+/** Copies that one record may name. */
+const GIVEN_UP_MAX = 100_000;
+
+/** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing, blobGiveUp). */
 export class BlobOwner {
   readonly sources: BlobSources;
   readonly #options: BlobOwnerOptions;
@@ -34,6 +37,9 @@ export class BlobOwner {
         return true;
       case RECORD.blobCopied:
         this.#noteCopied(channel.peer.processId, record);
+        return true;
+      case RECORD.blobGiveUp:
+        this.#answerGiveUp(channel, record);
         return true;
       case RECORD.blobMissing:
         this.#noteMissing(channel.peer.processId, record);
@@ -90,6 +96,18 @@ export class BlobOwner {
       ({ channel }) => channel.send([RECORD.storeRelease, [blobId]]),
       () => undefined, // It is gone, and the copy with it.
     );
+  }
+
+  #answerGiveUp(channel: Channel, record: ChannelRecord): void {
+    const call = callOf(record);
+    const blobIds = record[2];
+    if (!Array.isArray(blobIds) || blobIds.length > GIVEN_UP_MAX)
+      throw new ProtocolError(
+        'A record about copies without a list, or with one that is too long.',
+      );
+    const { processId } = channel.peer;
+    const givenUp = blobIds.map(blobIdOf).filter((id) => this.sources.giveUp(id, processId));
+    channel.send([RECORD.result, call, givenUp]);
   }
 
   #noteMissing(sender: ProcessId, record: ChannelRecord): void {

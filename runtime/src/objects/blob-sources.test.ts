@@ -124,6 +124,17 @@ describe('the owner’s choice of a source', () => {
     expect(sources.copies(blobId)).toEqual([agentOf(0)]);
   });
 
+  it('lets a copy go that another node has too and nobody pulls from, never the last one', () => {
+    const sources = sourcesWithCopyAt(0, 1);
+    const giveUp = (copy: number): boolean => sources.giveUp(blobId, agentOf(copy).processId);
+    expect(ask(sources, 2).source).toBe(0);
+    expect([giveUp(0), giveUp(1), giveUp(1)]).toEqual([false, true, true]);
+    expect(sources.copies(blobId)).toEqual([agentOf(0)]);
+    copied(sources, 2);
+    expect([giveUp(0), giveUp(2)]).toEqual([true, false]);
+    expect(sources.copies(blobId)).toEqual([agentOf(2)]);
+  });
+
   it('refuses who waits when the object is freed, and names the copies to release', () => {
     const sources = sourcesWithCopyAt(0);
     ask(sources, 1);
@@ -136,7 +147,7 @@ describe('the owner’s choice of a source', () => {
 });
 
 type Step =
-  | { type: 'ask' | 'copied' | 'ended' | 'gone' | 'died'; node: number }
+  | { type: 'ask' | 'copied' | 'ended' | 'gone' | 'died' | 'giveUp'; node: number }
   | { type: 'failed'; node: number; failure: 'missing' | 'unreachable'; lives: boolean };
 
 const node = fc.nat({ max: 9 });
@@ -144,6 +155,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ type: fc.constant('ask' as const), node }),
   fc.record({ type: fc.constantFrom('copied' as const, 'ended' as const, 'gone' as const), node }),
   { arbitrary: fc.record({ type: fc.constant('died' as const), node }), weight: 1 },
+  fc.record({ type: fc.constant('giveUp' as const), node }),
   fc.record({
     type: fc.constant('failed' as const),
     node,
@@ -178,11 +190,23 @@ class Askers {
       case 'died':
         this.sources.nodeDied(`n_${step.node}` as NodeId);
         break;
+      case 'giveUp':
+        this.#giveUp(step.node);
+        break;
       case 'failed':
         this.#fail(step);
         break;
     }
     this.#notice();
+  }
+
+  #giveUp(copy: number): void {
+    const before = this.sources.copies(blobId).length;
+    const isGone = this.sources.giveUp(blobId, agentOf(copy).processId);
+    const left = this.sources.copies(blobId).length;
+    if (left === before) return;
+    if (!isGone || left === 0 || [...this.pulling.values()].includes(copy))
+      throw new Error(`the copy of node ${copy} may not go`);
   }
 
   #fail({ node: asker, failure, lives }: Extract<Step, { type: 'failed' }>): void {

@@ -194,6 +194,20 @@ export class BlobSources {
     if (entry !== undefined) this.#strike(blobId, entry, nodeId, 'missing');
   }
 
+  /**
+   * That agent would rather not keep its copy. True, and it is struck off: another node has one, and nobody pulls from
+   * this one; or it does not count anyway.
+   */
+  giveUp(blobId: BlobId, agent: ProcessId): boolean {
+    const entry = this.#entries.get(blobId);
+    for (const [nodeId, copy] of entry?.copies ?? []) {
+      if (copy.agent.processId !== agent || entry === undefined) continue;
+      if (entry.copies.size === 1 || copy.pulls.size > 0) return false;
+      this.#strike(blobId, entry, nodeId, 'missing');
+    }
+    return true;
+  }
+
   /** All that the node had is gone. */
   nodeDied(nodeId: NodeId): void {
     for (const [blobId, entry] of this.#entries) this.#strike(blobId, entry, nodeId, 'died');

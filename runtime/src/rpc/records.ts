@@ -91,6 +91,11 @@ export const RECORD = {
   blobCopied: 29,
   /** [blobMissing, blobId, nodeId, failure]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
   blobMissing: 30,
+  /**
+   * [blobGiveUp, call, blobIds]: agent → owner: would rather not keep its copies; answered by those that may go, which
+   * count no more: another node has one, and nobody pulls from this one.
+   */
+  blobGiveUp: 36,
   /** [blobChunk, call, crc32, firstSegment]: the bytes that a blobPull asked for are attached. */
   blobChunk: 32,
   /**

@@ -1,6 +1,14 @@
 import type * as koffiModule from 'koffi';
 
 type Koffi = typeof koffiModule;
+/** Gives the new count. */
+type Adjust = (engine: number, bytes: number) => number | bigint;
+
+/** Built by Node.js itself: others change what they build in. Later engines end the process when their count would fall below zero. */
+const KNOWN_ENGINE = /^11\.3\.\d+\.\d+-node\.\d+$/;
+/** Enough to be told from other counting; small enough not to make the engine collect. */
+const PROBE_BYTES = 40_961;
+const PROBES = 3;
 
 /** Views of so many bytes and more count as this many. */
 const COUNTED_BYTES_MAX = 1024 * 1024;
@@ -22,23 +30,29 @@ const ADJUST = {
  */
 export class EngineAccount {
   private readonly engine: number;
-  private readonly adjust: (engine: number, bytes: number) => void;
+  private readonly adjust: Adjust;
 
-  private constructor(engine: number, adjust: (engine: number, bytes: number) => void) {
+  private constructor(engine: number, adjust: Adjust) {
     this.engine = engine;
     this.adjust = adjust;
   }
 
-  /** Of this thread; undefined where the engine is another than the one this is known of: its count stays as it is. */
-  static open(koffi: Koffi, platform: keyof typeof ADJUST): EngineAccount | undefined {
-    // Later ones end the process when their count would fall below zero.
-    if (!process.versions.v8.startsWith('11.3.')) return undefined;
+  /**
+   * Of this thread; undefined where the engine is another than the one this is known of, or does not count as that one
+   * does: its count stays as it is, and reading large values costs some milliseconds.
+   */
+  static open(
+    koffi: Koffi,
+    platform: keyof typeof ADJUST,
+    version = process.versions.v8,
+  ): EngineAccount | undefined {
+    if (!KNOWN_ENGINE.test(version)) return undefined;
     try {
       const library = koffi.load(null);
       const current = library.func(CURRENT_ENGINE, 'intptr_t', []) as () => number;
-      const adjust = library.func(ADJUST[platform], 'int64_t', ['intptr_t', 'int64_t']);
+      const adjust = library.func(ADJUST[platform], 'int64_t', ['intptr_t', 'int64_t']) as Adjust;
       const engine = current();
-      return engine === 0 ? undefined : new EngineAccount(engine, adjust);
+      return engine !== 0 && counts(engine, adjust) ? new EngineAccount(engine, adjust) : undefined;
     } catch {
       return undefined;
     }
@@ -48,4 +62,14 @@ export class EngineAccount {
   takeOff(lengthBytes: number): void {
     if (lengthBytes > COUNTED_BYTES_MAX) this.adjust(this.engine, COUNTED_BYTES_MAX - lengthBytes);
   }
+}
+
+/** Whether the count grows by what an ArrayBuffer has; a collection that ends meanwhile may disturb one look. */
+function counts(engine: number, adjust: Adjust): boolean {
+  for (let probe = 0; probe < PROBES; probe++) {
+    const before = Number(adjust(engine, 0));
+    const buffer = new ArrayBuffer(PROBE_BYTES);
+    if (Number(adjust(engine, 0)) - before === buffer.byteLength) return true;
+  }
+  return false;
 }

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { NativeMemory } from './native-memory.ts';
 import { OwnSegment } from './own-segment.ts';
-import { PageWarmer } from './page-warmer.ts';
+import { type ColdRange, PageWarmer } from './page-warmer.ts';
 import type { PinFile } from './pin-file.ts';
 import type { PinScan } from './pin-scan.ts';
 import { codeOf } from './store-files.ts';
@@ -26,6 +26,8 @@ export interface OwnSlot {
   segment: OwnSegment;
   page: number;
   generation: number;
+  /** In a segment made for it: nothing was ever written there. */
+  isCold: boolean;
 }
 
 export interface OwnSegmentsOptions {
@@ -56,13 +58,20 @@ export class OwnSegments {
     return pages;
   }
 
+  /** In live slots, and in released ones that somebody looks at. */
+  get takenPages(): number {
+    let pages = 0;
+    for (const segment of this.byId.values()) pages += segment.pages - segment.freePages;
+    return pages;
+  }
+
   /** From pages at hand. `isPicky`: leaves room that suits much larger slots alone. */
   allocate(pages: number, isPicky: boolean): OwnSlot | undefined {
     for (const segment of this.byId.values()) {
       if (segment.freePages < pages) continue;
       if (isPicky && this.dedicated.has(segment.segmentId) && pages * 2 < segment.pages) continue;
       const slot = segment.allocate(pages);
-      if (slot !== undefined) return { segment, ...slot };
+      if (slot !== undefined) return { segment, ...slot, isCold: false };
     }
     return undefined;
   }
@@ -77,15 +86,21 @@ export class OwnSegments {
     if (segment === undefined || slot === undefined) return undefined;
     if (isDedicated) this.dedicated.add(segment.segmentId);
     this.warm(segment);
-    return { segment, ...slot };
+    return { segment, ...slot, isCold: true };
   }
 
   /** The slot's pages are brought into memory ahead of bytes that come one after the other. */
   warmSlot({ segment, page }: OwnSlot, pages: number): void {
-    const { mappedAt, segmentId } = segment;
-    if (mappedAt === undefined || pages < WARMED_PAGES_MIN) return;
-    const address = mappedAt + page * SLOT_PAGE_BYTES;
-    this.warmer?.warmFirst({ address, lengthBytes: pages * SLOT_PAGE_BYTES, segmentId });
+    const range = rangeOf(segment, page, pages);
+    if (range !== undefined && pages >= WARMED_PAGES_MIN) this.warmer?.warmFirst(range);
+  }
+
+  /** Half of the slot's pages are brought into memory while the other half is written: that takes as long. */
+  warmHalf({ segment, page, isCold }: OwnSlot, pages: number): void {
+    const half = Math.floor(pages / 2);
+    if (!isCold || half < WARMED_PAGES_MIN) return;
+    const range = rangeOf(segment, page + pages - half, half);
+    if (range !== undefined) this.warmer?.warmAtOnce(range);
   }
 
   /** Gives wholly free segments back until `bytes` are; how many were. */
@@ -158,20 +173,27 @@ export class OwnSegments {
   }
 
   private warm(segment: OwnSegment): void {
-    const { mappedAt, segmentId } = segment;
-    if (mappedAt === undefined) return;
-    for (const [page, count] of segment.freeRuns())
-      this.warmer?.warm({
-        address: mappedAt + page * SLOT_PAGE_BYTES,
-        lengthBytes: count * SLOT_PAGE_BYTES,
-        segmentId,
-      });
+    for (const [page, count] of segment.freeRuns()) {
+      const range = rangeOf(segment, page, count);
+      if (range !== undefined) this.warmer?.warm(range);
+    }
   }
 
   private place(segmentId: number) {
     const { directory, memory, processId } = this.options;
     return { directory, segmentId, owner: processId, memory };
   }
+}
+
+function rangeOf(segment: OwnSegment, page: number, pages: number): ColdRange | undefined {
+  const { mappedAt, segmentId } = segment;
+  if (mappedAt === undefined) return undefined;
+  return {
+    address: mappedAt + page * SLOT_PAGE_BYTES,
+    lengthBytes: pages * SLOT_PAGE_BYTES,
+    segmentId,
+    noteWarmed: (address, lengthBytes) => segment.noteWarmed(address, lengthBytes),
+  };
 }
 
 const firstGeneration = (): number => randomInt(1, GENERATION_MAX);

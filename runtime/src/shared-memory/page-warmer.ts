@@ -4,10 +4,12 @@ import { SLOT_PAGE_BYTES } from './store-layout.ts';
 /** So short that neither the end of the process nor a new mapping waits for long. */
 const SLICE_BYTES = 16 * 1024 * 1024;
 
-interface ColdRange {
+export interface ColdRange {
   address: number;
   lengthBytes: number;
   segmentId: number;
+  /** Told of each part of it that is in memory now. */
+  noteWarmed(address: number, lengthBytes: number): void;
 }
 
 /**
@@ -17,8 +19,10 @@ interface ColdRange {
 export class PageWarmer {
   private readonly memory: NativeMemory;
   private readonly queue: ColdRange[] = [];
-  private running: ColdRange | undefined;
-  private onEnd: (() => void) | undefined;
+  private isSlicing = false;
+  /** Calls under way, by segment. */
+  private readonly running = new Map<number, number>();
+  private readonly onForgotten = new Map<number, () => void>();
   private isUseless = false;
 
   constructor(memory: NativeMemory) {
@@ -28,50 +32,68 @@ export class PageWarmer {
   warm(range: ColdRange): void {
     if (this.isUseless || range.lengthBytes < SLOT_PAGE_BYTES) return;
     this.queue.push(range);
-    if (this.running === undefined) this.next();
+    this.next();
   }
 
   /** Before all else: it is about to be written. */
   warmFirst(range: ColdRange): void {
     if (this.isUseless) return;
     this.queue.unshift(range);
-    if (this.running === undefined) this.next();
+    this.next();
+  }
+
+  /** In one call, for a writer that lets this thread do nothing else before it is there, too. */
+  warmAtOnce(range: ColdRange): void {
+    if (!this.isUseless) this.populate(range, () => undefined);
   }
 
   /** Calls back, perhaps at once, when the segment is not looked at any more and may be unmapped. */
   forget(segmentId: number, whenForgotten: () => void): void {
     for (let index = this.queue.length - 1; index >= 0; index--)
       if (this.queue[index]?.segmentId === segmentId) this.queue.splice(index, 1);
-    if (this.running?.segmentId !== segmentId) return whenForgotten();
-    const before = this.onEnd;
-    this.onEnd = () => {
-      before?.();
-      whenForgotten();
-    };
+    if (this.running.has(segmentId)) this.onForgotten.set(segmentId, whenForgotten);
+    else whenForgotten();
   }
 
   private next(): void {
     const range = this.queue[0];
-    if (range === undefined) return;
+    if (this.isSlicing || range === undefined) return;
     const lengthBytes = Math.min(range.lengthBytes, SLICE_BYTES);
-    const { address, segmentId } = range;
+    const part = { ...range, lengthBytes };
     range.address += lengthBytes;
     range.lengthBytes -= lengthBytes;
     if (range.lengthBytes === 0) this.queue.shift();
-    this.running = { address, lengthBytes, segmentId };
-    this.memory.populate(address, lengthBytes, (isDone) => this.ended(isDone));
+    this.isSlicing = true;
+    this.populate(part, () => {
+      this.isSlicing = false;
+      this.next();
+    });
   }
 
-  private ended(isDone: boolean): void {
-    this.running = undefined;
-    const { onEnd } = this;
-    this.onEnd = undefined;
-    onEnd?.();
-    if (!isDone) {
-      // An old kernel, or no memory: pages come when they are written.
+  private populate(range: ColdRange, whenDone: () => void): void {
+    const { address, lengthBytes, segmentId } = range;
+    this.running.set(segmentId, (this.running.get(segmentId) ?? 0) + 1);
+    this.memory.populate(address, lengthBytes, (isDone) => {
+      if (isDone) range.noteWarmed(address, lengthBytes);
+      this.ended(segmentId, isDone);
+      whenDone();
+    });
+  }
+
+  private ended(segmentId: number, isDone: boolean): void {
+    const left = (this.running.get(segmentId) ?? 1) - 1;
+    const whenForgotten = this.onForgotten.get(segmentId);
+    if (!isDone && whenForgotten === undefined) {
+      // An old kernel, or no memory: pages come when they are written. (A segment that was given back has none.)
       this.isUseless = true;
       this.queue.length = 0;
     }
-    this.next();
+    if (left > 0) {
+      this.running.set(segmentId, left);
+      return;
+    }
+    this.running.delete(segmentId);
+    this.onForgotten.delete(segmentId);
+    whenForgotten?.();
   }
 }

@@ -13,6 +13,8 @@ interface Pin {
   readonly page: number;
   readonly generation: number;
   readonly index: number;
+  /** Counted in `foreignPages`. */
+  readonly foreignPages: number;
   buffers: number;
 }
 
@@ -31,21 +33,37 @@ interface OpenSegment {
   readonly pins: Map<number, Pin>;
 }
 
+interface PinnedViewsOptions {
+  directory: string;
+  memory: NativeMemory | undefined;
+  pinFile: PinFile;
+  /** Whether this process writes to that segment. */
+  isOwn: (segmentId: number) => boolean;
+}
+
 /** What this process reads: mapped segments, and the pins that keep their slots from being reused. */
 export class PinnedViews {
   bytesCopiedOut = 0;
   private readonly directory: string;
   private readonly memory: NativeMemory | undefined;
   private readonly pinFile: PinFile;
+  private readonly isOwn: (segmentId: number) => boolean;
   private readonly segments = new Map<number, OpenSegment>();
   private readonly collected = new FinalizationRegistry<Opening>((opening) => this.letGo(opening));
   private bufferCount = 0;
+  private foreignPages = 0;
   private isClosed = false;
 
-  constructor(directory: string, memory: NativeMemory | undefined, pinFile: PinFile) {
+  constructor({ directory, memory, pinFile, isOwn }: PinnedViewsOptions) {
     this.directory = directory;
     this.memory = memory;
     this.pinFile = pinFile;
+    this.isOwn = isOwn;
+  }
+
+  /** Pages of other processes' segments that cannot be used again while they are looked at here. */
+  get pinnedForeignPages(): number {
+    return this.foreignPages;
   }
 
   /** ArrayBuffers that were given out and not collected yet. */
@@ -150,7 +168,9 @@ export class PinnedViews {
       throw error;
     }
     reader.show(page, pages);
-    const pin: Pin = { segment, page, generation, index, buffers: 0 };
+    const foreignPages = this.isOwn(slot.segmentId) ? 0 : pages;
+    this.foreignPages += foreignPages;
+    const pin: Pin = { segment, page, generation, index, foreignPages, buffers: 0 };
     pins.set(page, pin);
     return pin;
   }
@@ -163,6 +183,7 @@ export class PinnedViews {
     const { reader, pins } = pin.segment;
     pins.delete(pin.page);
     this.pinFile.unpin(pin.index);
+    this.foreignPages -= pin.foreignPages;
     const isForgotten = this.segments.get(reader.segmentId) !== pin.segment;
     if (isForgotten && pins.size === 0) reader.close();
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -116,6 +117,28 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
       ).toThrow(ProtocolError);
     expect(fillsOf(reader, slot, MIB)).toEqual([1]);
     expect(reader.pinned([slot])).toEqual([access === 'mapped']);
+  });
+
+  it('keeps bytes as they came, whatever the pieces, in memory that is new and in memory that was used', () => {
+    const store = newStore();
+    const [producer, reader] = [store.attach(), store.attach()];
+    const sizeBytes = 9 * MIB + 12_345;
+    const pieceBytes = 1_000_003;
+    for (let time = 0; time < 3; time++) {
+      const data = randomBytes(sizeBytes);
+      const slot = producer.write([data.subarray(0, 7), data.subarray(7)], sizeBytes);
+      const reserved = producer.reserve(sizeBytes);
+      if (slot === undefined || reserved === undefined) throw new Error('no room');
+      const offsets = Array.from(
+        { length: Math.ceil(sizeBytes / pieceBytes) },
+        (_, n) => n * pieceBytes,
+      );
+      for (const offset of offsets.toReversed())
+        reserved.write(offset, data.subarray(offset, offset + pieceBytes));
+      for (const place of [slot, reserved.slot])
+        expect(data.equals(allOf(reader.open(place, sizeBytes)))).toBe(true);
+      producer.release([slot, reserved.slot]);
+    }
   });
 
   it('fills a reservation piece by piece', () => {

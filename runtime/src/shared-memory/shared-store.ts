@@ -132,7 +132,6 @@ export class SharedStore {
     // Told only once the file is complete, and before anything is pinned. Who copies pins nothing.
     if (words instanceof MappedWords) words.add(CONTROL.pinFileChanges, 1);
     this.scan = new PinScan(directory, memory, words);
-    this.views = new PinnedViews(directory, memory, this.pinFile);
     this.own = new OwnSegments({
       directory,
       processId,
@@ -141,6 +140,12 @@ export class SharedStore {
       pinFile: this.pinFile,
       scan: this.scan,
     });
+    this.views = new PinnedViews({
+      directory,
+      memory,
+      pinFile: this.pinFile,
+      isOwn: (segmentId) => this.own.byId.has(segmentId),
+    });
   }
 
   /** Bytes of the segment files of all processes; what `limitBytes` limits. */
@@ -148,10 +153,16 @@ export class SharedStore {
     return this.scan.accountedPages() * SLOT_PAGE_BYTES;
   }
 
+  /** Bytes that this process keeps from being used again: what it stored, and what it looks at in segments of others. */
+  get heldBytes(): number {
+    return (this.own.takenPages + this.views.pinnedForeignPages) * SLOT_PAGE_BYTES;
+  }
+
   /** One copy of the parts into a fresh slot; undefined: no room within the quota. */
   write(parts: readonly Uint8Array[], sizeBytes: number): SlotAddress | undefined {
     const own = this.allocate(sizeBytes);
     if (own === undefined) return undefined;
+    this.own.warmHalf(own, roundToPages(sizeBytes));
     const start = own.page * SLOT_PAGE_BYTES;
     let offset = 0;
     for (const part of parts) {
@@ -208,6 +219,7 @@ export class SharedStore {
 
   /** Looks at released slots again, and lets go of what other processes gave back. */
   sweep(): void {
+    if (this.isClosed) return;
     this.views.sweep();
     const closed: OwnSlotKey[] = [];
     for (const segment of this.own.byId.values())

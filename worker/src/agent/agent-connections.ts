@@ -78,10 +78,11 @@ export class AgentConnections {
       clock,
       isConnected: () => transport.status === 'connected',
       onLinked: (driver) => report({ type: 'driver-linked', processId: driver }),
-      onEnded: (driver) => {
+      onEnded: (driver, isLinked) => {
         removeSocket(socketDirectory, driver);
         this.driverAddresses.delete(driver);
-        report(driverEnded(driver, options.nodeId()));
+        if (isLinked) report(driverEnded(driver, options.nodeId()));
+        else this.processEnded(driver);
       },
     });
   }
@@ -198,7 +199,9 @@ export class AgentConnections {
   }
 
   private receive(channel: Channel, record: ChannelRecord): void {
-    if (record[0] === RECORD.link && channel.peer.role === 'driver') this.link(channel, record);
+    const isOfDriver = channel.peer.role === 'driver';
+    if (isOfDriver && record[0] === RECORD.storeAttach) this.links.attach(channel);
+    if (isOfDriver && record[0] === RECORD.link) this.link(channel, record);
     else if (this.store?.receive(channel, record) !== true)
       throw new ProtocolError(`An agent takes no channel record of kind ${String(record[0])}.`);
   }

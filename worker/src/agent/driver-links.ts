@@ -11,11 +11,14 @@ export interface DriverLinksOptions {
   /** False while the broker is away: links that run over it break, and nobody can make new ones. */
   isConnected(): boolean;
   onLinked(processId: ProcessId): void;
-  onEnded(processId: ProcessId): void;
+  /** `isLinked`: whether `onLinked` told of it before. */
+  onEnded(processId: ProcessId, isLinked: boolean): void;
 }
 
 interface Driver {
+  /** Each is a sign of life. */
   channels: Set<Channel>;
+  isLinked: boolean;
   cancelEnd: (() => void) | undefined;
 }
 
@@ -25,7 +28,7 @@ interface Driver {
  */
 export class DriverLinks {
   private readonly options: DriverLinksOptions;
-  private readonly linked = new Map<ProcessId, Driver>();
+  private readonly known = new Map<ProcessId, Driver>();
   private closing = false;
 
   constructor(options: DriverLinksOptions) {
@@ -33,32 +36,44 @@ export class DriverLinks {
   }
 
   get drivers(): ProcessId[] {
-    return [...this.linked.keys()];
+    return [...this.known].filter(([, { isLinked }]) => isLinked).map(([driver]) => driver);
   }
 
   /** The driver at the other end said that this channel is its sign of life. */
   link(channel: Channel): void {
+    const driver = this.watch(channel);
+    if (driver.isLinked) return;
+    driver.isLinked = true;
+    this.options.onLinked(channel.peer.processId);
+  }
+
+  /** The driver stores values here, whether it has said so already or not: when it is gone, they are nobody's. */
+  attach(channel: Channel): void {
+    this.watch(channel);
+  }
+
+  private watch(channel: Channel): Driver {
     const { processId } = channel.peer;
-    let driver = this.linked.get(processId);
+    let driver = this.known.get(processId);
     if (driver === undefined) {
-      driver = { channels: new Set(), cancelEnd: undefined };
-      this.linked.set(processId, driver);
-      this.options.onLinked(processId);
+      driver = { channels: new Set(), isLinked: false, cancelEnd: undefined };
+      this.known.set(processId, driver);
     }
     driver.cancelEnd?.();
-    if (driver.channels.has(channel)) return;
+    if (driver.channels.has(channel)) return driver;
     driver.channels.add(channel);
     channel.onClose(() => this.closed(processId, channel));
+    return driver;
   }
 
   /** The node goes, the drivers stay: their links ending now says nothing. */
   close(): void {
     this.closing = true;
-    for (const driver of this.linked.values()) driver.cancelEnd?.();
+    for (const driver of this.known.values()) driver.cancelEnd?.();
   }
 
   private closed(processId: ProcessId, channel: Channel): void {
-    const driver = this.linked.get(processId);
+    const driver = this.known.get(processId);
     if (driver === undefined || !driver.channels.delete(channel)) return;
     if (driver.channels.size === 0) this.endLater(processId, driver);
   }
@@ -72,8 +87,8 @@ export class DriverLinks {
         this.endLater(processId, driver);
         return;
       }
-      this.linked.delete(processId);
-      this.options.onEnded(processId);
+      this.known.delete(processId);
+      this.options.onEnded(processId, driver.isLinked);
     });
   }
 }

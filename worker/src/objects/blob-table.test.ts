@@ -16,6 +16,7 @@ function entry(number: number, owner: ProcessId, holder: ProcessId | undefined):
     ownerAddress: undefined,
     slot: slotOf(number),
     holder,
+    isCopy: false,
     spilled: undefined,
     lastUsedMs: 0,
   };

@@ -25,6 +25,8 @@ export interface BlobEntry {
   /** Undefined: the process that stored it. */
   readonly ownerAddress: ProcessAddress | undefined;
   slot: SlotAddress | undefined;
+  /** Pulled from another node, which may have it yet. */
+  readonly isCopy: boolean;
   /** In whose segments the slot is; undefined: in the agent's (its own, and adopted ones). */
   holder: ProcessId | undefined;
   spilled: SpillLocation | undefined;

@@ -1,5 +1,5 @@
 import { mkdirSync, statfsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
@@ -38,6 +38,13 @@ interface StorePlace extends StoreDirectory {
   limitBytes: number;
 }
 
+interface StorePlaces {
+  place: StorePlace;
+  spillDirectories: readonly string[];
+  /** Parents of these that did not exist before. */
+  madeParents: readonly string[];
+}
+
 export interface NodeObjectStoreOptions {
   clock: Clock;
   logger: AgentLogger;
@@ -64,14 +71,13 @@ export class NodeObjectStore {
   readonly place: StoreDirectory;
   private readonly store: ObjectStore;
   private readonly blobServer: BlobServer;
+  private readonly madeParents: readonly string[];
 
-  private constructor(
-    options: NodeObjectStoreOptions,
-    memory: SharedStore,
-    { place, spillDirectories }: { place: StorePlace; spillDirectories: readonly string[] },
-  ) {
+  private constructor(options: NodeObjectStoreOptions, memory: SharedStore, places: StorePlaces) {
     const { clock, logger, agent, connect, settings } = options;
+    const { place, spillDirectories, madeParents } = places;
     this.place = place;
+    this.madeParents = madeParents;
     this.directories = [memory.directory, ...spillDirectories];
     const pulls = new PullManager({
       store: memory,
@@ -99,6 +105,8 @@ export class NodeObjectStore {
   /** @throws MantaError when there is no place for it. */
   static open(options: NodeObjectStoreOptions): NodeObjectStore {
     const { settings, nodeId, processId, clock, logger } = options;
+    const { fileDirectory } = settings;
+    const madeParents = [fileDirectory, ...settings.spillDirectories].filter(makeDirectory);
     const place = placeOf(options);
     removeDead(settings, logger);
     SharedStore.create(place.directory, { limitBytes: place.limitBytes });
@@ -112,7 +120,7 @@ export class NodeObjectStore {
     if (place.reason !== undefined)
       logger.warn({ directory: place.directory }, `objects are kept in files: ${place.reason}`);
     logger.info({ ...place, access: memory.access, nodeId, spillDirectories }, 'object store');
-    return new NodeObjectStore(options, memory, { place, spillDirectories });
+    return new NodeObjectStore(options, memory, { place, spillDirectories, madeParents });
   }
 
   /** Handles the records of this part; false for those of others. @throws ProtocolError */
@@ -138,12 +146,26 @@ export class NodeObjectStore {
   async close(): Promise<void> {
     await this.store.close();
     for (const directory of this.directories) await rm(directory, { recursive: true, force: true });
+    for (const parent of this.madeParents) await removeEmpty(parent);
+  }
+}
+
+/** False: it existed. */
+const makeDirectory = (directory: string): boolean =>
+  mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined;
+
+async function removeEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory);
+  } catch (error) {
+    // Others use it, too, or have removed it.
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
   }
 }
 
 function placeOf({ settings, nodeId, memoryBytes }: NodeObjectStoreOptions): StorePlace {
   const { fileDirectory, limitBytes } = settings;
-  mkdirSync(fileDirectory, { recursive: true, mode: 0o700 });
   const wantedBytes = limitBytes ?? Math.floor(MEMORY_SHARE * memoryBytes);
   // A limit that nobody asked for is lowered rather than have objects go to a disk.
   const leastBytes = limitBytes ?? Math.min(wantedBytes, LEAST_BYTES);

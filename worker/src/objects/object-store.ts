@@ -1,8 +1,6 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { attachmentRecord } from '@manta/runtime/core/node-store';
 import {
-  BackpressureError,
-  MantaError,
   ObjectFreedError,
   ObjectLostError,
   ObjectStoreFullError,
@@ -18,7 +16,6 @@ import {
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { RECORD } from '@manta/runtime/rpc/records';
-import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
@@ -31,11 +28,13 @@ import { RoomMaker } from './room-maker.ts';
 import { SpillFailedError } from './spill-errors.ts';
 import { SpillFiles } from './spill-files.ts';
 import type { SpillStorage } from './spill-storage.ts';
+import { StoreAnswers } from './store-answers.ts';
 import type { SlotSource, StoreMemory } from './store-memory.ts';
 import { StoreProcesses } from './store-processes.ts';
 import { blobIdsFrom, callFrom, countFrom, keptFrom } from './store-records.ts';
 import { storeReport, type StoreQuery, type StoreReport } from './store-report.ts';
 import { fullText, type StoreUsage } from './store-usage.ts';
+import { UnneededCopies } from './unneeded-copies.ts';
 
 export interface ObjectStoreOptions {
   clock: Clock;
@@ -54,8 +53,6 @@ export interface ObjectStoreOptions {
   readonly pull: (blob: BlobDescriptor, owner: ProcessAddress) => Promise<SlotAddress>;
 }
 
-/** Unanswered questions of one process. */
-const OPEN_QUESTIONS_MAX = 10_000;
 const DISK_ATTEMPTS = 2;
 
 /**
@@ -70,7 +67,7 @@ export class ObjectStore {
   readonly #room: RoomMaker;
   readonly #owners: OwnerWatch;
   readonly #durable: DurableObjects;
-  readonly #openQuestions = new Map<ProcessId, number>();
+  readonly #answers: StoreAnswers;
   readonly #restoring = new Map<BlobId, Promise<SlotAddress>>();
   readonly #earlyReleases = new EarlyReleases();
   #spilledBytes = 0;
@@ -80,6 +77,7 @@ export class ObjectStore {
   constructor(options: ObjectStoreOptions) {
     const { clock, logger, memory, slots, connect } = options;
     this.#options = options;
+    this.#answers = new StoreAnswers(logger);
     this.#processes = new StoreProcesses(clock);
     this.#files = new SpillFiles({
       storage: options.spillStorage,
@@ -90,6 +88,11 @@ export class ObjectStore {
       onFailure: ({ directory, error }) =>
         logger.warn({ directory, error: String(error) }, 'spilling objects to disk failed'),
     });
+    const unneeded = new UnneededCopies({
+      table: this.#table,
+      connect,
+      free: (freed) => this.#free(freed),
+    });
     this.#room = new RoomMaker({
       clock,
       logger,
@@ -98,6 +101,7 @@ export class ObjectStore {
       files: this.#files,
       table: this.#table,
       processes: this.#processes,
+      freeCopies: (copies) => unneeded.free(copies),
       describe: (bytes, tooLarge, disk) =>
         fullText({ ...this.usage(), nodeId: options.nodeId() }, bytes, tooLarge, disk?.message),
     });
@@ -113,7 +117,7 @@ export class ObjectStore {
       connect,
       save: (blobId) => this.#save(blobId),
       release: (blobIds) => this.#release(blobIds),
-      answer: (channel, call, answer) => this.#answer(channel, call, answer),
+      answer: (channel, call, answer) => this.#answers.answer(channel, call, answer),
     });
   }
 
@@ -191,6 +195,7 @@ export class ObjectStore {
       ownerAddress: owner,
       slot,
       holder: undefined,
+      isCopy: true,
       spilled: undefined,
       lastUsedMs,
     });
@@ -260,14 +265,14 @@ export class ObjectStore {
 
   #need(channel: Channel, call: number, bytes: number): void {
     const { processId } = channel.peer;
-    this.#answer(channel, call, async () => {
+    this.#answers.answer(channel, call, async () => {
       await this.#room.make(bytes, processId);
       return null;
     });
   }
 
   #locateFor(channel: Channel, call: number, blob: BlobDescriptor, owner: ProcessAddress): void {
-    this.#answer(channel, call, async () => slotRecord(await this.locate(blob, owner)));
+    this.#answers.answer(channel, call, async () => slotRecord(await this.locate(blob, owner)));
   }
 
   /** @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
@@ -348,6 +353,7 @@ export class ObjectStore {
         ownerAddress: owner,
         slot,
         holder,
+        isCopy: false,
         spilled: undefined,
         lastUsedMs: clock.now(),
       });
@@ -373,31 +379,6 @@ export class ObjectStore {
   #watch(owner: ProcessAddress): void {
     const isSelf = owner.processId === this.#options.agent().processId;
     if (!isSelf && !this.#processes.has(owner.processId)) this.#owners.watch(owner);
-  }
-
-  #answer(channel: Channel, call: number, answer: () => Promise<unknown>): void {
-    const { processId } = channel.peer;
-    const open = this.#openQuestions.get(processId) ?? 0;
-    if (open >= OPEN_QUESTIONS_MAX) {
-      const error = new BackpressureError(`More than ${open} questions to the store are open.`);
-      channel.send([RECORD.failure, call, encodeError(error)]);
-      return;
-    }
-    this.#openQuestions.set(processId, open + 1);
-    const respond = (record: ChannelRecord): void => {
-      const left = (this.#openQuestions.get(processId) ?? 1) - 1;
-      if (left === 0) this.#openQuestions.delete(processId);
-      else this.#openQuestions.set(processId, left);
-      channel.send(record);
-    };
-    answer().then(
-      (value) => respond([RECORD.result, call, value]),
-      (error: unknown) => {
-        if (!MantaError.is(error))
-          this.#options.logger.error({ error: String(error) }, 'the object store failed');
-        respond([RECORD.failure, call, encodeError(error)]);
-      },
-    );
   }
 }
 

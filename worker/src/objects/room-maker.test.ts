@@ -45,6 +45,7 @@ function openFullStore() {
       ownerAddress: undefined,
       slot: { segmentId: 1, offset: number * MIB, generation: 1 },
       holder: undefined,
+      isCopy: false,
       spilled: undefined,
       lastUsedMs: 0,
     });
@@ -86,6 +87,7 @@ function openFullStore() {
     files,
     table,
     processes,
+    freeCopies: () => Promise.resolve(0),
     describe: () => 'no room',
   });
   return { table, blobIds, onDisk, files, processes, rooms };

@@ -26,6 +26,8 @@ export interface RoomMakerOptions {
   files: SpillFiles;
   table: BlobTable;
   processes: StoreProcesses;
+  /** Frees those of which other nodes have copies; gives their bytes. */
+  readonly freeCopies: (copies: readonly BlobEntry[]) => Promise<number>;
   readonly describe: (
     bytes: number,
     tooLarge: boolean,
@@ -191,7 +193,9 @@ export class RoomMaker {
     const candidates = await this.#candidates(Math.max(2 * bytes, OFFER_BYTES_MIN));
     const victims = chooseVictims(candidates, bytes, clock.now());
     this.#diskFailure = undefined;
+    const copies = victims.filter(({ onDisk, isCopy }) => isCopy && !onDisk);
     let freed = await this.#evict(victims.filter(({ onDisk }) => onDisk));
+    freed += await this.#freeCopies(copies);
     for (const batch of SpillFiles.batches(victims.filter(({ onDisk }) => !onDisk))) {
       const written = await this.#write(batch);
       if (written === undefined) break;
@@ -201,20 +205,32 @@ export class RoomMaker {
     return freed;
   }
 
+  async #freeCopies(chosen: readonly Candidate[]): Promise<number> {
+    const { table, freeCopies } = this.#options;
+    const entries = chosen
+      .map(({ blobId }) => table.get(blobId))
+      .filter((copy) => copy !== undefined);
+    if (entries.length === 0) return 0;
+    const freeing = freeCopies(entries).finally(() => {
+      for (const { blobId } of entries) if (table.get(blobId) === undefined) this.#evictions += 1;
+    });
+    return this.#inTime(freeing);
+  }
+
   async #candidates(bytes: number): Promise<Candidate[]> {
     const { memory, table, processes } = this.#options;
     const found: Omit<Candidate, 'pinned'>[] = [];
     for (const entry of table.entries()) {
-      const { blobId, slot, sizeBytes, holder, lastUsedMs, spilled } = entry;
+      const { blobId, slot, sizeBytes, holder, lastUsedMs, spilled, isCopy } = entry;
       if (slot === undefined || holder !== undefined) continue;
       const onDisk = spilled !== undefined;
-      found.push({ blobId, slot, sizeBytes, holder, lastUsedMs, onDisk });
+      found.push({ blobId, slot, sizeBytes, holder, lastUsedMs, onDisk, isCopy });
     }
     const offers = processes.ids.map(async (holder) => {
       const answer = await processes.ask(holder, RECORD.storeCandidates, bytes, ANSWER_TIMEOUT_MS);
       for (const offer of answer === undefined ? [] : offeredFrom(answer)) {
         const onDisk = table.get(offer.blobId)?.spilled !== undefined;
-        found.push({ ...offer, holder, onDisk });
+        found.push({ ...offer, holder, onDisk, isCopy: false });
       }
     });
     await Promise.all(offers);
@@ -273,6 +289,7 @@ export class RoomMaker {
       ownerAddress: undefined,
       slot,
       holder,
+      isCopy: false,
       spilled: undefined,
       lastUsedMs,
     });

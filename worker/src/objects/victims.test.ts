@@ -17,6 +17,7 @@ const candidate = fc
     sizeBytes: fc.integer({ min: 1, max: 1_000 }),
     lastUsedMs: fc.integer({ min: NOW_MS - 2_000, max: NOW_MS }),
     onDisk: fc.boolean(),
+    isCopy: fc.boolean(),
     pinned: fc.boolean(),
   })
   .map((fields): Candidate => ({
@@ -43,16 +44,17 @@ describe('what leaves memory', () => {
     );
   });
 
-  it('is least recently used among its like, and what is on disk goes before what must be written', () => {
+  it('is least recently used among its like, and what has another copy goes before what must be written', () => {
     fc.assert(
       fc.property(fc.array(candidate), fc.integer({ min: 1, max: 5_000 }), (all, wanted) => {
         const chosen = new Set(chooseVictims(all, wanted, NOW_MS));
+        const isCheap = ({ onDisk, isCopy }: Candidate): boolean => onDisk || isCopy;
         const isRecent = ({ lastUsedMs }: Candidate): boolean => NOW_MS - lastUsedMs < 200;
         for (const kept of all.filter((one) => !one.pinned && !chosen.has(one)))
           for (const gone of chosen) {
-            if (isRecent(kept) === isRecent(gone) && kept.onDisk === gone.onDisk)
+            if (isRecent(kept) === isRecent(gone) && isCheap(kept) === isCheap(gone))
               assert(gone.lastUsedMs <= kept.lastUsedMs);
-            if (isRecent(kept) === isRecent(gone) && kept.onDisk) assert(gone.onDisk);
+            if (isRecent(kept) === isRecent(gone) && isCheap(kept)) assert(isCheap(gone));
             if (!isRecent(kept)) assert.equal(isRecent(gone), false);
           }
       }),

@@ -11,6 +11,8 @@ export interface Candidate {
   readonly lastUsedMs: number;
   /** A good copy is on disk already: leaving costs nothing. */
   readonly onDisk: boolean;
+  /** Pulled from another node, which may have it yet. */
+  readonly isCopy: boolean;
   /** Some process has a view of it: its memory would not be free. */
   readonly pinned: boolean;
 }
@@ -19,16 +21,16 @@ export interface Candidate {
 const RECENT_MS = 200;
 
 /**
- * Which blobs leave memory so that `wantedBytes` become free: least recently used first, those that are on disk before
- * those that must be written, and what was used just now only when nothing else is left. Pure.
+ * Which blobs leave memory so that `wantedBytes` become free: least recently used first, those that are on disk, or
+ * likely on another node, before those that must be written, and what was used just now only when nothing else is left. Pure.
  */
 export function chooseVictims(
   candidates: readonly Candidate[],
   wantedBytes: number,
   nowMs: number,
 ): Candidate[] {
-  const cost = ({ lastUsedMs, onDisk }: Candidate): number =>
-    (nowMs - lastUsedMs < RECENT_MS ? 2 : 0) + (onDisk ? 0 : 1);
+  const cost = ({ lastUsedMs, onDisk, isCopy }: Candidate): number =>
+    (nowMs - lastUsedMs < RECENT_MS ? 2 : 0) + (onDisk || isCopy ? 0 : 1);
   const ordered = candidates
     .filter(({ pinned }) => !pinned)
     .toSorted((a, b) => cost(a) - cost(b) || a.lastUsedMs - b.lastUsedMs);

@@ -73,6 +73,8 @@ export class ClientConnection implements ParserEvents, RouterClient {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     // An error is always followed by 'close', which says all that matters here.
     socket.on('error', () => {});
+    // It was killed, or says farewell: what is published from now on must not be taken for delivered.
+    socket.on('end', () => this.#unsubscribeAll());
     socket.on('close', () => this.#end());
     if (host.authRequired) this.#startAuthTimeout();
   }
@@ -334,6 +336,10 @@ export class ClientConnection implements ParserEvents, RouterClient {
     this.open = false;
     this.#parser.stop();
     this.#cancelAuthTimeout?.();
+    this.#unsubscribeAll();
+  }
+
+  #unsubscribeAll(): void {
     for (const subscription of this.#subscriptions.values()) this.#host.router.remove(subscription);
     this.#subscriptions.clear();
   }

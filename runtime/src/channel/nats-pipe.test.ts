@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { waitFor } from '../testing/wait-for.ts';
 import { MemoryBus, type MemoryBusOptions } from '../transport/memory-bus.ts';
+import { NobodyListensError } from '../transport/nobody-listens.ts';
 import type { Transport } from '../transport/transport.ts';
 import { listenNatsPipes, openNatsPipe } from './nats-pipe.ts';
 import type { Pipe } from './pipe.ts';
@@ -160,6 +161,20 @@ describe('pipe over NATS', () => {
     await transports.caller.close();
     caller.write([Buffer.from('x')]);
     expect(ended).toEqual(['the message bus is closed']);
+  });
+
+  it('is not opened to one who is killed with the request in its hands, nor waited for', async () => {
+    const clock = new ManualClock();
+    const bus = new MemoryBus({ clock });
+    bus.connect({ name: 'listener' }).subscribe('subject', () => undefined);
+    const opening = openNatsPipe(bus.connect({ name: 'caller' }), 'subject', 60_000, clock);
+    const outcome = opening.catch((error: unknown) => error);
+    clock.advance(500);
+    await turns(5);
+    bus.disconnect('listener');
+    clock.advance(500);
+    expect(await outcome).toBeInstanceOf(NobodyListensError);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('takes no conversation whose inbox is another subject', async () => {

@@ -27,6 +27,8 @@ const PING_INTERVAL_MS = 2_000;
 /** Nobody listens for so many pings in a row: the peer has not only lost its connection for a moment. */
 const UNHEARD_PINGS_MAX = 2;
 const ANSWER = Buffer.alloc(0);
+/** How often is asked, while a listener does not answer, whether it is there at all. */
+const PRESENCE_INTERVAL_MS = 500;
 /** Longer than any stall of an event loop that we tolerate. */
 const SILENCE_MS = 60_000;
 
@@ -266,6 +268,7 @@ export function listenNatsPipes(
 ): { close(): void } {
   const subscription = transport.subscribe(subject, (payload, _subject, reply) => {
     const message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+    if (message[0] === TYPE.ping) reply?.(ANSWER);
     if (message[0] !== TYPE.open || reply === undefined) return;
     const peerSubject = message.toString('latin1', 1);
     if (!isInbox(peerSubject, subject)) return;
@@ -295,10 +298,12 @@ export async function openNatsPipe(
     else pipe.receive(copyOf(data));
     answer?.(ANSWER);
   });
+  const presence = watchPresence(transport, subject, clock);
   try {
     const open = Buffer.concat([Buffer.of(TYPE.open), Buffer.from(inbox)]);
+    const { signal } = presence;
     const peerSubject = Buffer.from(
-      await transport.request(subject, open, { timeoutMs }),
+      await transport.request(subject, open, { timeoutMs, signal }),
     ).toString();
     if (!isInbox(peerSubject, subject))
       throw new ProtocolError('the answer over NATS names no inbox');
@@ -308,7 +313,31 @@ export async function openNatsPipe(
   } catch (error) {
     incoming.unsubscribe();
     throw error;
+  } finally {
+    presence.end();
   }
+}
+
+/** A listener may be killed with a request in its hands: aborts when nobody listens there any more. */
+function watchPresence(
+  transport: Transport,
+  subject: string,
+  clock: Clock,
+): { signal: AbortSignal; end: () => void } {
+  const absence = new AbortController();
+  const asked = new AbortController();
+  const ask = (): void => {
+    const options = { timeoutMs: PRESENCE_INTERVAL_MS, signal: asked.signal };
+    transport.request(subject, Buffer.of(TYPE.ping), options).catch((error: unknown) => {
+      if (error instanceof NobodyListensError) absence.abort(error);
+    });
+  };
+  const cancel = clock.every(PRESENCE_INTERVAL_MS, ask, { unref: true });
+  const end = (): void => {
+    cancel();
+    asked.abort();
+  };
+  return { signal: absence.signal, end };
 }
 
 const newInbox = (subject: string): string => `${subject}.pipe.${randomBytes(9).toString('hex')}`;

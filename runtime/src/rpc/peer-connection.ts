@@ -183,7 +183,6 @@ export class PeerConnection {
       case RECORD.storeReclaim:
       case RECORD.storeCandidates:
       case RECORD.storeEvict:
-      case RECORD.storeDescribe:
         this.#onRequest?.(record);
         return;
       case RECORD.fetched:

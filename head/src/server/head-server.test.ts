@@ -34,26 +34,19 @@ async function start(
   return { agents, driver };
 }
 
-async function alive(driver: FakeProcess, changes: Partial<ActorSpec> = {}): Promise<ActorSpec> {
-  const spec = driver.spec(changes);
-  expect(await world.run(driver.create([spec]))).toEqual([{}]);
-  await world.until(() => driver.stateOf(spec.actorId) === 'alive');
-  return spec;
-}
-
 afterEach(() => world.close());
 
 describe('creation', () => {
   it('starts an actor on a node and tells its creator', async () => {
     const { agents, driver } = await start();
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     const update = driver.newest.get(spec.actorId);
     expect(agents[0]?.living.get(spec.actorId)?.address).toEqual(update?.address);
   });
 
   it('is idempotent', async () => {
     const { agents, driver } = await start();
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     expect(await world.run(driver.create([spec]))).toEqual([{}]);
     await world.clock.advance(100);
     expect(agents[0]?.commands).toHaveLength(1);
@@ -82,11 +75,11 @@ describe('creation', () => {
 
   it('frees the name when the actor is dead', async () => {
     const { driver } = await start();
-    const spec = await alive(driver, { name: 'counter' });
+    const spec = await world.startActor(driver, { name: 'counter' });
     await world.run(driver.ask('actor.kill', { actorId: spec.actorId }, Acknowledgement));
     const lookup = { processId: driver.processId, namespace: 'default', name: 'counter' };
     expect(await world.run(driver.ask('actor.lookup', lookup, ActorLookupReply))).toEqual({});
-    await alive(driver, { name: 'counter' });
+    await world.startActor(driver, { name: 'counter' });
   });
 
   it('answers a demand that makes no sense per spec', async () => {
@@ -116,7 +109,7 @@ describe('restarts', () => {
   it('starts again as often as maxRestarts says, each time as a new incarnation', async () => {
     const { agents, driver } = await start();
     const [agent] = agents;
-    const spec = await alive(driver, { maxRestarts: 2 });
+    const spec = await world.startActor(driver, { maxRestarts: 2 });
     for (const incarnation of [1, 2]) {
       agent?.end(spec.actorId, CRASH);
       await world.until(() => driver.newest.get(spec.actorId)?.incarnation === incarnation);
@@ -132,7 +125,7 @@ describe('restarts', () => {
 
   it('starts what ran on a dead node elsewhere, within the detection time', async () => {
     const { agents, driver } = await start(2);
-    const spec = await alive(driver, { maxRestarts: 1 });
+    const spec = await world.startActor(driver, { maxRestarts: 1 });
     const [host] = world.lives(spec.actorId);
     await host?.die();
     const killedAt = world.clock.now();
@@ -147,7 +140,7 @@ describe('restarts', () => {
 
   it('names the node when nothing may be started again', async () => {
     const { agents, driver } = await start();
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     const nodeId = agents[0]?.nodeId;
     await agents[0]?.die();
     await world.until(() => driver.stateOf(spec.actorId) === 'dead');
@@ -161,7 +154,7 @@ describe('restarts', () => {
 describe('ends', () => {
   it('kill is for good, kill with restart counts against maxRestarts', async () => {
     const { driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
+    const spec = await world.startActor(driver, { maxRestarts: 1 });
     const kill = (restart: boolean) =>
       world.run(driver.ask('actor.kill', { actorId: spec.actorId, restart }, Acknowledgement));
     await kill(true);
@@ -172,7 +165,7 @@ describe('ends', () => {
     );
     await kill(true);
     await world.until(() => driver.stateOf(spec.actorId) === 'dead');
-    const again = await alive(driver, { maxRestarts: -1 });
+    const again = await world.startActor(driver, { maxRestarts: -1 });
     await world.run(driver.ask('actor.kill', { actorId: again.actorId }, Acknowledgement));
     await world.until(() => driver.stateOf(again.actorId) === 'dead');
     await world.clock.advance(1_000);
@@ -183,7 +176,7 @@ describe('ends', () => {
     const gpus = [{ index: 0, uuid: 'G', model: 'T4', memoryBytes: 1_000 }];
     const { agents, driver } = await start(1, { capacity: { gpus } });
     const demand = { resources: { gpus: 1 } };
-    const first = await alive(driver, { demand });
+    const first = await world.startActor(driver, { demand });
     const second = driver.spec({ demand });
     await world.run(driver.create([second]));
     const [agent] = agents;
@@ -202,7 +195,7 @@ describe('ends', () => {
   it('ends an actor a second after its last holder let go, not when another took it meanwhile', async () => {
     const { driver } = await start();
     const other = world.addProcess();
-    const [kept, dropped] = [await alive(driver), await alive(driver)];
+    const [kept, dropped] = [await world.startActor(driver), await world.startActor(driver)];
     await world.run(driver.release([kept.actorId, dropped.actorId]));
     other.held.add(kept.actorId);
     await world.run(other.holdAgain());
@@ -222,12 +215,12 @@ describe('ends', () => {
     const [agent] = agents;
     agent?.linkDriver(driver.processId);
     const watcher = world.addProcess();
-    const parent = await alive(driver, { maxRestarts: -1 });
+    const parent = await world.startActor(driver, { maxRestarts: -1 });
     const parentProcess = driver.newest.get(parent.actorId)?.address?.processId;
     if (parentProcess === undefined) throw new Error('an address');
     const child = watcher.spec({ ownerId: parentProcess, jobId: driver.jobId });
     await world.run(watcher.create([child]));
-    const detached = await alive(driver, { lifetime: 'detached' });
+    const detached = await world.startActor(driver, { lifetime: 'detached' });
     await world.until(() => world.lives(child.actorId).length === 1);
     agent?.report({ type: 'process-ended', processId: driver.processId, cause: CRASH });
     await world.until(
@@ -304,7 +297,7 @@ describe('waiting', () => {
 
   it('fails after schedulingTimeoutMs, telling infeasible from too busy', async () => {
     const { driver } = await start();
-    await alive(driver, { demand: { resources: { cpus: 3 } } });
+    await world.startActor(driver, { demand: { resources: { cpus: 3 } } });
     const timeout = { schedulingTimeoutMs: 500 };
     const busy = driver.spec({ ...timeout, demand: { resources: { cpus: 2 } } });
     const infeasible = driver.spec({ ...timeout, demand: { resources: { cpus: 5 } } });
@@ -351,7 +344,10 @@ describe('state', () => {
 
   it('moves what can move when a node is drained', async () => {
     const { driver } = await start(2);
-    const spec = await alive(driver, { maxRestarts: 1, demand: { resources: { cpus: 1 } } });
+    const spec = await world.startActor(driver, {
+      maxRestarts: 1,
+      demand: { resources: { cpus: 1 } },
+    });
     const [from] = world.lives(spec.actorId);
     const drain = { nodeId: from?.nodeId, deadlineMs: 500, reason: 'maintenance' };
     await world.run(driver.ask('node.drain', drain, Acknowledgement));
@@ -388,6 +384,6 @@ describe('bad input', () => {
     await world.run(client.request(noSuch, encodeControl({}), { timeoutMs: 1_000 }));
     await world.clock.advance(100);
     expect(world.head.counters.invalidMessages).toBe(8);
-    await alive(driver);
+    await world.startActor(driver);
   });
 });

@@ -11,12 +11,9 @@ let world: SimWorld;
 let agent: FakeAgent;
 
 async function start(): Promise<[FakeProcess, FakeProcess]> {
-  world = await SimWorld.start();
-  agent = world.addAgent();
-  await world.until(() => agent.isRegistered);
-  const drivers = [world.addProcess(), world.addProcess()] as const;
-  for (const { processId } of drivers) agent.linkDriver(processId);
-  return [...drivers];
+  const started = await SimWorld.withNode();
+  ({ world, agent } = started);
+  return [started.driver, world.addDriver(agent)];
 }
 
 async function request(driver: FakeProcess, demand: ActorSpec['demand']): Promise<ActorSpec> {

@@ -13,16 +13,9 @@ let world: SimWorld;
 async function start(
   options: SimWorldOptions = {},
 ): Promise<{ agent: FakeAgent; driver: FakeProcess }> {
-  world = await SimWorld.start(options);
-  const agent = world.addAgent();
-  await world.until(() => agent.isRegistered);
-  return { agent, driver: addDriver(agent) };
-}
-
-function addDriver(agent: FakeAgent): FakeProcess {
-  const driver = world.addProcess();
-  agent.linkDriver(driver.processId);
-  return driver;
+  const started = await SimWorld.withNode(options);
+  ({ world } = started);
+  return started;
 }
 
 async function lease(driver: FakeProcess, demand = ONE_CPU): Promise<ActorSpec> {

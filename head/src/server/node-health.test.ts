@@ -10,19 +10,9 @@ async function start(
   options: SimWorldOptions = {},
   agentOptions: Partial<FakeAgentOptions> = {},
 ): Promise<{ agent: FakeAgent; driver: FakeProcess }> {
-  world = await SimWorld.start(options);
-  const agent = world.addAgent(agentOptions);
-  await world.until(() => agent.isRegistered);
-  const driver = world.addProcess();
-  agent.linkDriver(driver.processId);
-  return { agent, driver };
-}
-
-async function alive(driver: FakeProcess, changes: Partial<ActorSpec> = {}): Promise<ActorSpec> {
-  const spec = driver.spec(changes);
-  expect(await world.run(driver.create([spec]))).toEqual([{}]);
-  await world.until(() => driver.stateOf(spec.actorId) === 'alive');
-  return spec;
+  const started = await SimWorld.withNode(options, agentOptions);
+  ({ world } = started);
+  return started;
 }
 
 afterEach(() => world.close());
@@ -30,7 +20,7 @@ afterEach(() => world.close());
 describe('a node that was declared dead', () => {
   it('is refused, and comes back as another one with nothing on it', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
+    const spec = await world.startActor(driver, { maxRestarts: 1 });
     const { nodeId } = agent;
     world.partition(agent);
     await world.until(() => driver.stateOf(spec.actorId) === 'restarting');
@@ -46,7 +36,7 @@ describe('a node that was declared dead', () => {
 describe('a head that was stalled', () => {
   it('blames no node for its own silence', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
+    const spec = await world.startActor(driver, { maxRestarts: 1 });
     world.clock.jump(60_000);
     await world.clock.advance(10_000);
     expect(driver.newest.get(spec.actorId)?.incarnation).toBe(agent.fencedCount);
@@ -60,7 +50,7 @@ describe('a node whose heartbeats do not come through', () => {
     const { agent, driver } = await start({
       fault: ({ subject }) => (isMuted && subject.endsWith('.heartbeat') ? 'drop' : { delayMs: 1 }),
     });
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     isMuted = true;
     const { heartbeats } = world.head.counters;
     await world.clock.advance(20_000);
@@ -156,11 +146,11 @@ describe('a node that is killed', () => {
 
   it('is not taken for dead when only its connection broke', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     world.head.nodeDisconnected(agent.nodeId);
     expect(stateOf(agent)).toBe('suspect');
     await world.until(() => stateOf(agent) === 'alive', 1_000);
-    expect((await alive(driver)).actorId).not.toBe(spec.actorId);
+    expect((await world.startActor(driver)).actorId).not.toBe(spec.actorId);
     expect(driver.newest.get(spec.actorId)).toMatchObject({ state: 'alive', incarnation: 0 });
   });
 });

@@ -11,19 +11,9 @@ let world: SimWorld;
 async function start(
   options: SimWorldOptions = {},
 ): Promise<{ agent: FakeAgent; driver: FakeProcess }> {
-  world = await SimWorld.start(options);
-  const agent = world.addAgent();
-  await world.until(() => agent.isRegistered);
-  const driver = world.addProcess();
-  agent.linkDriver(driver.processId);
-  return { agent, driver };
-}
-
-async function alive(driver: FakeProcess, changes: Partial<ActorSpec> = {}): Promise<ActorSpec> {
-  const spec = driver.spec(changes);
-  expect(await world.run(driver.create([spec]))).toEqual([{}]);
-  await world.until(() => driver.stateOf(spec.actorId) === 'alive');
-  return spec;
+  const started = await SimWorld.withNode(options);
+  ({ world } = started);
+  return started;
 }
 
 afterEach(() => world.close());
@@ -31,7 +21,10 @@ afterEach(() => world.close());
 describe('a head that was killed and started again', () => {
   it('finds nodes and actors alive, under their names, with their resources', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver, { name: 'counter', demand: { resources: { cpus: 3 } } });
+    const spec = await world.startActor(driver, {
+      name: 'counter',
+      demand: { resources: { cpus: 3 } },
+    });
     world.killHead();
     await world.clock.advance(1_000);
     await world.restartHead();
@@ -51,8 +44,8 @@ describe('a head that was killed and started again', () => {
 
   it('hears what happened meanwhile, with its true cause', async () => {
     const { agent, driver } = await start();
-    const exited = await alive(driver, { maxRestarts: -1 });
-    const crashed = await alive(driver, { maxRestarts: 1 });
+    const exited = await world.startActor(driver, { maxRestarts: -1 });
+    const crashed = await world.startActor(driver, { maxRestarts: 1 });
     world.killHead();
     agent.end(exited.actorId, { kind: 'exited', message: 'exitActor()' });
     agent.end(crashed.actorId, CRASH);
@@ -77,7 +70,7 @@ describe('a head that was killed and started again', () => {
 
   it('takes a node that does not come back for dead', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver, { maxRestarts: 1 });
+    const spec = await world.startActor(driver, { maxRestarts: 1 });
     world.killHead();
     await agent.die();
     await world.restartHead();
@@ -90,9 +83,9 @@ describe('a head that was killed and started again', () => {
   it('ends what nobody holds any more, and what its owner left', async () => {
     const { agent, driver } = await start();
     const other = world.addProcess();
-    const dropped = await alive(driver);
-    const orphan = await alive(other, { maxRestarts: -1 });
-    const detached = await alive(driver, { lifetime: 'detached' });
+    const dropped = await world.startActor(driver);
+    const orphan = await world.startActor(other, { maxRestarts: -1 });
+    const detached = await world.startActor(driver, { lifetime: 'detached' });
     driver.held.delete(dropped.actorId);
     driver.held.add(orphan.actorId);
     other.held.clear();
@@ -108,7 +101,7 @@ describe('a head that was killed and started again', () => {
 
   it('has a node end what it does not want', async () => {
     const { agent, driver } = await start();
-    const spec = await alive(driver);
+    const spec = await world.startActor(driver);
     world.partition(agent);
     await world.run(driver.ask('actor.kill', { actorId: spec.actorId }, Acknowledgement));
     world.killHead();

@@ -1,5 +1,7 @@
+import { assert } from '@manta/runtime/assert';
 import { createIdMint, type ActorId, type ClusterId, type MintId } from '@manta/runtime/ids';
 import { MemoryBus, type MemoryDelivery } from '@manta/runtime/transport/memory-bus';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { HeadServer } from '../server/head-server.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { StateStore, StoreTable } from '../store/state-store.ts';
@@ -60,6 +62,17 @@ export class SimWorld {
     return world;
   }
 
+  /** With a node, and a driver that it watches. */
+  static async withNode(
+    options: SimWorldOptions = {},
+    agentOptions: Partial<FakeAgentOptions> = {},
+  ): Promise<{ world: SimWorld; agent: FakeAgent; driver: FakeProcess }> {
+    const world = await SimWorld.start(options);
+    const agent = world.addAgent(agentOptions);
+    await world.until(() => agent.isRegistered);
+    return { world, agent, driver: world.addDriver(agent) };
+  }
+
   addAgent(options: Partial<FakeAgentOptions> = {}): FakeAgent {
     const name = `node-${this.#names++}`;
     const transport = this.bus.connect({ name });
@@ -73,6 +86,21 @@ export class SimWorld {
   addProcess(): FakeProcess {
     const transport = this.bus.connect({ name: `process-${this.#names++}` });
     return new FakeProcess(this.clusterId, transport, this.mint);
+  }
+
+  addDriver(agent: FakeAgent): FakeProcess {
+    const driver = this.addProcess();
+    agent.linkDriver(driver.processId);
+    return driver;
+  }
+
+  /** Creates an actor and waits until it is alive. @throws AssertionFailure when the head refuses it. */
+  async startActor(driver: FakeProcess, changes: Partial<ActorSpec> = {}): Promise<ActorSpec> {
+    const spec = driver.spec(changes);
+    const [result] = await this.run(driver.create([spec]));
+    assert(result?.error === undefined, `the head refused it: ${result?.error?.message}`);
+    await this.until(() => driver.stateOf(spec.actorId) === 'alive');
+    return spec;
   }
 
   partition(agent: FakeAgent): void {

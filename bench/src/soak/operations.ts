@@ -11,7 +11,7 @@ import {
 import { type Content, isValueOf, randomContent, valueOf } from './contents.ts';
 import * as tasks from './keeper.ts';
 import type { Box } from './keeper.ts';
-import { type ActorEntry, type Fate, type Held, type ObjectEntry, use } from './model.ts';
+import { type ActorEntry, type Fate, type Held, type ObjectEntry } from './model.ts';
 import type { Player } from './player.ts';
 
 interface Operation {
@@ -187,10 +187,6 @@ async function runTasks(player: Player): Promise<void> {
   if (kind === 2) {
     const made = tasks.transform(entry.ref, contentOf(entry), content);
     player.add(made, [content], { parts: [entry.fate] });
-    // To dispose of an argument is to take it from the task, as long as that has not started.
-    use([entry.fate], 1);
-    const release = (): void => use([entry.fate], -1);
-    wait([made], { fetchLocal: false }).then(release, release);
     return;
   }
   await player.expectTrue('task of a ref', { entries: [entry] }, () =>

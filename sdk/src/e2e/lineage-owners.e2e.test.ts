@@ -145,7 +145,7 @@ describe('durable objects', () => {
     process.kill(await creator.pid(), 'SIGKILL');
     expect(await failureOf(creator.pid())).toMatchObject({ name: 'ActorDiedError' });
     expect((await get(ref))[0]).toBe(3);
-    const holder = MakerActor.create();
+    const holder = MakerActor.options(at(cluster.nodes[0] as TestNode)).create();
     await holder.hold({ ref: unread });
     await victim.kill();
     expect(await failureOf(unread)).toMatchObject({ name: 'ObjectLostError' });

@@ -100,7 +100,7 @@ describe('at default settings', () => {
 
   it('starts elsewhere what was created as its node was killed, or was starting there, at no cost', async () => {
     const victim = await cluster.addNode({ cpus: 8 });
-    const starting = SlowStarterActor.options(on(victim)).create(2_000);
+    const starting = SlowStarterActor.options(on(victim)).create(800);
     await waitFor(async () => (await explain(starting)).reason.includes('It starts on'), {
       describe: 'it starts',
     });

@@ -32,11 +32,3 @@ test('a quick run of the core suite gives every row, a table, JSON and a chart',
     await rm(directory, { recursive: true });
   }
 });
-
-test('a command that makes no sense ends with code 2 and says what to write', async () => {
-  const main = repositoryPath('bench/dist/main.js');
-  await expect(run(process.execPath, [main, 'nothing'])).rejects.toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining('No suite "nothing"'),
-  });
-});

@@ -1,0 +1,14 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { repositoryPath } from './repository.ts';
+
+const run = promisify(execFile);
+
+test('a command that makes no sense ends with code 2 and says what to write', async () => {
+  const main = repositoryPath('bench/dist/main.js');
+  await expect(run(process.execPath, [main, 'nothing'])).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('No suite "nothing"'),
+  });
+});

@@ -58,6 +58,9 @@ const MADV_POPULATE_WRITE = 23;
 
 /** Linux 5.14: maps what is there, zeros where nothing is. */
 const MADV_POPULATE_READ = 22;
+/** Large pages, where the system leaves them to programs: as they are asked for by NumPy for every large array. */
+const MADV_HUGEPAGE = 14;
+const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 /** For less the calls cost more than they save. */
 const FRESH_BYTES_MIN = 1024 * 1024;
 /** Pages that are looked at to tell whether memory was touched. */
@@ -198,7 +201,11 @@ class KoffiMemory implements NativeMemory {
       const page = start + Math.floor((pages * sample) / FRESH_SAMPLES);
       if (this.mincore(page * SLOT_PAGE_BYTES, 1, residency) !== 0 || residency[0] !== 0) return;
     }
-    // An older kernel refuses, and the pages come one by one.
+    // Where the kernel refuses, the pages come one by one.
+    const hugeStart = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
+    const hugeBytes = address + bytes.byteLength - hugeStart;
+    if (hugeBytes >= HUGE_PAGE_BYTES)
+      this.madvise(hugeStart, hugeBytes - (hugeBytes % HUGE_PAGE_BYTES), MADV_HUGEPAGE);
     this.madvise(start * SLOT_PAGE_BYTES, pages * SLOT_PAGE_BYTES, MADV_POPULATE_READ);
   }
 

@@ -37,7 +37,7 @@ it('a node that is short of memory gives up what it pulled, and writes to disk o
   const isTold = async (): Promise<boolean> => ((await storeOf(narrow))?.evictions ?? 0) > 0;
   await waitFor(isTold, { describe: 'copies that were given up' });
   expect(await storeOf(narrow)).toMatchObject({ spilledBytes: 0, diskBytes: 0 });
-  // They are pulled again, and when the other node is gone, what is here is all there is.
+  // They are pulled again; what only this node has stays.
   for (const value of values) expect(await reader.sum(value)).toBe(LENGTH);
   const own = reader.make(2 * LENGTH);
   await wait([own], { fetchLocal: false });

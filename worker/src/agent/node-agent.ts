@@ -20,6 +20,7 @@ import type { ObjectStoreSettings } from '../objects/node-object-store.ts';
 import { GroupGuardian } from '../pool/group-guardian.ts';
 import type { PoolSettings } from '../pool/pool-settings.ts';
 import { ProcessGroups } from '../pool/process-groups.ts';
+import { copyThreshold } from '../resources/copy-threshold.ts';
 import { nodeLabels } from '../resources/node-resources.ts';
 import { ActorSupervisor } from './actor-supervisor.ts';
 import type { AgentLogger } from './agent-logger.ts';
@@ -260,7 +261,7 @@ export class NodeAgent {
       hostEntryFile: options.programs.host,
       hostNodeArguments: options.programs.hostNodeArguments,
       // CUDA must number devices as nvidia-smi does.
-      environment: { ...process.env, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
+      environment: { ...process.env, ...copyThreshold(), CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
       logDirectory: options.folders.logs,
       groups: this.groups,
       clock: options.clock,

@@ -13,7 +13,7 @@ interface Made {
   readonly parts: readonly number[];
 }
 
-export const newLife = (): Life => ({ isOver: false, held: new Set(), perhaps: new Set() });
+const newLife = (): Life => ({ isOver: false, held: new Set(), perhaps: new Set() });
 
 /** Who holds what, as the plan of a test has it. */
 export class RefModel {

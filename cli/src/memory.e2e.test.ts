@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import type { ClusterObject, ClusterObjects } from '@manta/runtime/state/cluster-objects';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { systemClock } from '@manta/runtime/time/clock';
-import { explain, get, init, kill, listObjects, listTasks, put, shutdown } from '@manta/sdk';
-import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
+import { explain, free, get, init, kill, listObjects, listTasks, put, shutdown } from '@manta/sdk';
+import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './run.ts';
 import { HolderActor, plusOne } from './testing/holder-actor.ts';
 
 const MIB = 2 ** 20;
-const FAR = { labels: { side: 'far' } };
 
 interface Memory extends Omit<ClusterObjects, 'objects'> {
   objects: ClusterObject[];
@@ -21,6 +20,8 @@ interface Memory extends Omit<ClusterObjects, 'objects'> {
 
 let home: string;
 let cluster: TestCluster;
+/** Not the node that this program is linked to. */
+let farNode: TestNode;
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'mm-'));
@@ -28,10 +29,11 @@ beforeAll(async () => {
   cluster = await startTestCluster({
     nodes: [
       { cpus: 3, objectStoreBytes },
-      { cpus: 3, objectStoreBytes, ...FAR },
+      { cpus: 3, objectStoreBytes },
     ],
   });
-  await init({ address: cluster.address, logToDriver: false });
+  const { nodeId } = await init({ address: cluster.address, logToDriver: false });
+  farNode = cluster.nodes.find((node) => node.nodeId !== nodeId) as TestNode;
 });
 afterAll(async () => {
   await shutdown();
@@ -59,6 +61,8 @@ async function memory(...args: string[]): Promise<Memory> {
   return JSON.parse(out) as Memory;
 }
 
+const createFar = () => HolderActor.options({ scheduling: { nodeId: farNode.nodeId } }).create();
+
 const find = async (objectId: string): Promise<ClusterObject | undefined> =>
   (await memory('--limit', '1000', '--collect')).objects.find(
     (object) => object.objectId === objectId,
@@ -66,10 +70,9 @@ const find = async (objectId: string): Promise<ClusterObject | undefined> =>
 
 describe('an object of a driver that an actor on another node holds', () => {
   it('is shown with owner, place and holder, and is gone when both have let go', async () => {
-    const actor = HolderActor.options(FAR).create();
+    const actor = createFar();
     const ref = put(new Uint8Array(3 * MIB).fill(1));
     const pid = await actor.hold({ ref });
-    const farNode = cluster.nodes[1]?.nodeId;
     const shown = await waitFor(
       async () => {
         const object = await find(ref.id);
@@ -80,13 +83,17 @@ describe('an object of a driver that an actor on another node holds', () => {
     expect(shown).toMatchObject({ state: 'ready', where: 'memory', places: [{ where: 'memory' }] });
     expect(shown.sizeBytes).toBeGreaterThanOrEqual(3 * MIB);
     expect(shown.holders).toContainEqual(
-      expect.objectContaining({ how: 'captured-in-actor', nodeId: farNode, className: 'Holder' }),
+      expect.objectContaining({
+        how: 'captured-in-actor',
+        nodeId: farNode.nodeId,
+        className: 'Holder',
+      }),
     );
     const { processes } = await memory();
     const owner = processes.find(({ processId }) => processId === shown.ownerId);
     expect(owner).toMatchObject({ role: 'driver', pid: process.pid });
     const holder = processes.find(({ processId }) => processId === shown.holders[0]?.processId);
-    expect(holder).toMatchObject({ role: 'host', pid, nodeId: farNode });
+    expect(holder).toMatchObject({ role: 'host', pid, nodeId: farNode.nodeId });
 
     const listed = await listObjects({ ownerId: shown.ownerId, minBytes: MIB });
     expect(listed.map(({ objectId }) => objectId)).toContain(ref.id);
@@ -106,8 +113,26 @@ describe('an object of a driver that an actor on another node holds', () => {
     await kill(actor);
   });
 
+  it('that is durable is its node’s, whoever has refs', async () => {
+    const ref = put(new Uint8Array(2 * MIB), { durable: true });
+    const object = await waitFor(
+      async () => {
+        const found = await find(ref.id);
+        return found?.state === 'ready' ? found : undefined;
+      },
+      { describe: 'the object is written' },
+    );
+    expect(object.holders[0]?.how).toBe('durable');
+    expect(object.sizeBytes).toBeGreaterThanOrEqual(2 * MIB);
+    expect((await manta('why', ref.id)).out).toMatch(/is ready: .*agent of node n_.* durable/);
+    expect(await explain(ref)).toMatchObject({ state: 'ready' });
+    await free([ref]);
+    await waitFor(async () => (await find(ref.id))?.state === 'freed', { describe: 'it is freed' });
+    ref[Symbol.dispose]();
+  });
+
   it('has a place on each node that pulled it', async () => {
-    const actor = HolderActor.options(FAR).create();
+    const actor = createFar();
     const ref = put(new Uint8Array(2 * MIB).fill(1));
     await actor.take(ref as never);
     const object = await find(ref.id);
@@ -119,7 +144,7 @@ describe('an object of a driver that an actor on another node holds', () => {
   });
 
   it('is shown as made by the call whose result it is', async () => {
-    const actor = HolderActor.options(FAR).create();
+    const actor = createFar();
     const ref = actor.make(2 * MIB);
     await get(ref);
     expect((await find(ref.id))?.maker).toMatchObject({ kind: 'actor-call', name: 'Holder.make' });
@@ -150,7 +175,7 @@ describe('objects that memory has no room for', () => {
 
 describe('a process that is stopped', () => {
   it('is named, and holds the answer up no longer than its time', async () => {
-    const actor = HolderActor.options(FAR).create();
+    const actor = createFar();
     const ref = put(new Uint8Array(MIB));
     const pid = await actor.hold({ ref });
     process.kill(pid, 'SIGSTOP');
@@ -166,6 +191,24 @@ describe('a process that is stopped', () => {
       process.kill(pid, 'SIGCONT');
     }
     await kill(actor);
+  });
+});
+
+describe('a node that is stopped', () => {
+  it('is named, and the others answer', async () => {
+    farNode.pause();
+    try {
+      const { nodes } = await memory();
+      const [silent, answering] = [true, false].map((isFar) =>
+        nodes.find(({ nodeId }) => (nodeId === farNode.nodeId) === isFar),
+      );
+      expect(silent?.silence).toMatch(/./);
+      expect(silent?.store).toBeUndefined();
+      expect(answering?.store).toBeDefined();
+      expect((await manta('memory')).out).toMatch(/node n_\w+ did not answer/);
+    } finally {
+      farNode.resume();
+    }
   });
 });
 

@@ -2,6 +2,7 @@ import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import type { ObjectId } from '@manta/runtime/ids';
+import { DurableRef } from '@manta/runtime/objects/durable-ref';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
 import { objectById, objectsOf, type AskedCluster } from '@manta/runtime/state/ask-nodes';
@@ -153,17 +154,25 @@ export async function explain(
   if (!isObjectRef(what))
     throw new InvalidArgumentError('explain() takes a ref or an actor handle.');
   const answer = await withoutUndefined(explainRef(core, what));
-  if (what.state !== REF_STATE.ready) return answer;
-  return { ...answer, reason: (await whereabouts(core, what)) ?? answer.reason };
+  // What a process knows of a durable object it has not read is nothing; its node knows more.
+  const isUnread = what.state === REF_STATE.pending && what instanceof DurableRef;
+  if (what.state !== REF_STATE.ready && !isUnread) return answer;
+  const object = await whereabouts(core, what);
+  if (object === undefined) return answer;
+  return { ...answer, reason: object.reason, state: isUnread ? object.state : answer.state };
 }
 
-/** Undefined: nobody can be asked. */
-async function whereabouts(core: CoreProcess, ref: AnyObjectRef): Promise<string | undefined> {
+/** Undefined: nobody can be asked, or knows. */
+async function whereabouts(
+  core: CoreProcess,
+  ref: AnyObjectRef,
+): Promise<Pick<Answer, 'state' | 'reason'> | undefined> {
   try {
     const cluster = await askedCluster(core, EXPLAIN_TIMEOUT_MS);
     const { objects, processes } = await objectById(cluster, ref.id as ObjectId);
     const [object] = objects;
-    return object && describeObject(object, processes);
+    if (object === undefined) return undefined;
+    return { state: object.state, reason: describeObject(object, processes) };
   } catch (error) {
     if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;
     return undefined;

@@ -126,7 +126,7 @@ export function mergeAnswers(answers: readonly NodeAnswer[]): ClusterObjects {
     for (const blob of reply?.blobs ?? []) listFor(blobs, blob.blobId).push({ ...blob, nodeId });
   }
   const agents = agentsOf(answers);
-  const context: MergeContext = { processes, agents, blobs };
+  const context: MergeContext = { processes, agents, blobs, durable: durableBlobs(blobs) };
   const objects = [...known.values()].map((entries) => objectOf(entries, context));
   objects.push(...durableObjects(blobs, agents, known));
   return {
@@ -142,6 +142,8 @@ interface MergeContext {
   /** Nodes by the process id of their agent. */
   agents: ReadonlyMap<string, string>;
   blobs: ReadonlyMap<string, (BlobRow & { nodeId: string })[]>;
+  /** By object. */
+  durable: ReadonlyMap<string, BlobRow>;
 }
 
 function objectOf(entries: readonly Known[], context: MergeContext): ClusterObject {
@@ -150,7 +152,8 @@ function objectOf(entries: readonly Known[], context: MergeContext): ClusterObje
   const { objectId, ownerId } = first.row;
   const owners = entries.find(({ process }) => process.processId === ownerId)?.row;
   const durableNode = agents.get(ownerId);
-  const best = owners ?? entries.find(({ row }) => row.state === 'ready')?.row ?? first.row;
+  const ready = entries.find(({ row }) => row.state === 'ready')?.row;
+  const best = owners ?? ready ?? writtenRow(first.row, context) ?? first.row;
   const ownerNodeId = processes.get(ownerId)?.nodeId ?? durableNode;
   const isKnown = owners !== undefined || durableNode !== undefined;
   const places = placesOf(best, context);
@@ -172,6 +175,21 @@ function objectOf(entries: readonly Known[], context: MergeContext): ClusterObje
     ...(maker === undefined ? {} : { maker }),
     ...(error === undefined ? {} : { error }),
   };
+}
+
+/** Of a durable object that nobody has read yet, as its node has it. */
+function writtenRow(row: ObjectRow, { durable }: MergeContext): ObjectRow | undefined {
+  const blob = durable.get(row.objectId);
+  if (blob === undefined) return undefined;
+  const { blobId, sizeBytes } = blob;
+  return { ...row, state: 'ready', where: 'store', blobId, sizeBytes };
+}
+
+function durableBlobs(blobs: MergeContext['blobs']): Map<string, BlobRow> {
+  const found = new Map<string, BlobRow>();
+  for (const copies of blobs.values())
+    for (const blob of copies) if (blob.objectId !== undefined) found.set(blob.objectId, blob);
+  return found;
 }
 
 /** What a process stored for itself its agent does not know until it moves: then it is where it was made. */

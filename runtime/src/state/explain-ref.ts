@@ -133,7 +133,7 @@ async function explainBorrowed(
   const { processId } = owner;
   const state = 'pending';
   if (ref instanceof DurableRef)
-    return { state, since, reason: `Node ${owner.nodeId}, its owner, is writing it to its disk.` };
+    return { state, since, reason: `Node ${owner.nodeId} owns it; this process has not read it.` };
   if (hops <= 0)
     return { state, since, reason: `Its owner, process ${processId}, waits for more.` };
   try {

@@ -7,7 +7,7 @@ const DRIVER: ClusterProcess = {
   nodeId: 'n_1',
   role: 'driver',
   pid: 42,
-  program: '/home/x/main.ts',
+  program: '/programs/main.ts',
   actors: [],
   actorCount: 0,
   objectCount: 1,

@@ -87,8 +87,12 @@ export class ObjectInquiries {
     const named = new Set(blobIds);
     for (const { report } of answers)
       for (const { blobId } of report?.rows ?? []) if (blobId !== undefined) named.add(blobId);
-    const isPartial = query.objectIds !== undefined || query.taskId !== undefined || wanted;
-    const found = store({ blobIds: named, limit: isPartial === undefined ? limit : 0 });
+    const isPartial = [query.objectIds, query.taskId, wanted].some((part) => part !== undefined);
+    const found = store({
+      blobIds: named,
+      objectIds: new Set(query.objectIds),
+      limit: isPartial ? 0 : limit,
+    });
     return {
       nodeId: nodeId(),
       agentId: agent().processId,

@@ -17,12 +17,13 @@ function blob(number: number, where: 'own' | 'held' | 'disk'): BlobEntry {
   } as BlobEntry;
 }
 
+const nothing = { blobIds: new Set<BlobId>(), objectIds: new Set<ObjectId>(), limit: 0 };
 const entries = [blob(1, 'own'), blob(2, 'held'), blob(3, 'disk'), blob(4, 'own'), blob(5, 'disk')];
 
 describe('the report of a store', () => {
   it('counts what is on disk alone, what the agent itself holds, and what is durable', () => {
     const durable = new Map([[blobId(5), 'o_0000000000000005' as ObjectId]]);
-    const report = storeReport(entries, durable, { blobIds: new Set(), limit: 0 });
+    const report = storeReport(entries, durable, { ...nothing, limit: 0 });
     expect(report).toEqual({
       spilled: { count: 2, bytes: 8 },
       copies: { count: 2, bytes: 5 },
@@ -33,7 +34,7 @@ describe('the report of a store', () => {
 
   it('says where those lie that are named, and then the largest', () => {
     const named = new Set([blobId(1), blobId(9)]);
-    const { blobs } = storeReport(entries, new Map(), { blobIds: named, limit: 2 });
+    const { blobs } = storeReport(entries, new Map(), { ...nothing, blobIds: named, limit: 2 });
     expect(blobs.map((row) => [row.blobId, row.where, row.ownerId])).toEqual([
       [blobId(1), 'memory', OWNER],
       [blobId(5), 'disk', OWNER],
@@ -41,12 +42,14 @@ describe('the report of a store', () => {
     ]);
   });
 
-  it('names the object of a durable blob', () => {
+  it('names the object of a durable blob, and is found by it', () => {
     const objectId = 'o_0000000000000003' as ObjectId;
-    const query = { blobIds: new Set([blobId(3)]), limit: 0 };
-    const { blobs } = storeReport(entries, new Map([[blobId(3), objectId]]), query);
-    expect(blobs).toEqual([
-      { blobId: blobId(3), sizeBytes: 3, ownerId: OWNER, where: 'disk', objectId },
-    ]);
+    const durable = new Map([[blobId(3), objectId]]);
+    for (const query of [{ blobIds: new Set([blobId(3)]) }, { objectIds: new Set([objectId]) }]) {
+      const { blobs } = storeReport(entries, durable, { ...nothing, ...query });
+      expect(blobs).toEqual([
+        { blobId: blobId(3), sizeBytes: 3, ownerId: OWNER, where: 'disk', objectId },
+      ]);
+    }
   });
 });

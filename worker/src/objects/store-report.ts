@@ -5,6 +5,8 @@ import type { BlobEntry } from './blob-table.ts';
 export interface StoreQuery {
   /** Where these lie, as far as they are here. */
   readonly blobIds: ReadonlySet<BlobId>;
+  /** The same of durable objects. */
+  readonly objectIds: ReadonlySet<ObjectId>;
   /** Beside those, the largest blobs, at most so many. */
   readonly limit: number;
 }
@@ -18,7 +20,7 @@ export type StoreReport = Pick<NodeStoreReport, 'spilled' | 'copies' | 'durable'
 export function storeReport(
   entries: Iterable<BlobEntry>,
   durable: ReadonlyMap<BlobId, ObjectId>,
-  { blobIds, limit }: StoreQuery,
+  { blobIds, objectIds, limit }: StoreQuery,
 ): StoreReport {
   const report = { spilled: nothing(), copies: nothing(), durable: nothing() };
   const named: BlobEntry[] = [];
@@ -27,8 +29,10 @@ export function storeReport(
     const { blobId, sizeBytes, slot, holder } = entry;
     if (slot === undefined) add(report.spilled, sizeBytes);
     else if (holder === undefined) add(report.copies, sizeBytes);
-    if (durable.has(blobId)) add(report.durable, sizeBytes);
-    (blobIds.has(blobId) ? named : others).push(entry);
+    const objectId = durable.get(blobId);
+    if (objectId !== undefined) add(report.durable, sizeBytes);
+    const isNamed = blobIds.has(blobId) || (objectId !== undefined && objectIds.has(objectId));
+    (isNamed ? named : others).push(entry);
   }
   const largest = others.sort((a, b) => b.sizeBytes - a.sizeBytes).slice(0, limit);
   return { ...report, blobs: [...named, ...largest].map((entry) => rowOf(entry, durable)) };

@@ -231,12 +231,11 @@ describe('cut off, with fast detection', () => {
   afterAll(close);
 
   it('never runs two lives of an actor at the same time, and takes the healed node back', async () => {
-    const [node] = cluster.nodes as [TestNode];
     const journal = journals.create();
-    const ticker = TickerActor.options({ ...on(node), maxRestarts: 1 }).create(journal.file);
-    const mortal = createLife(on(node));
+    const ticker = TickerActor.options({ maxRestarts: 1 }).create(journal.file);
     const before = await ticker.where();
-    expect(before.nodeId).toBe(node.nodeId);
+    const node = cluster.nodes.find(({ nodeId }) => nodeId === before.nodeId) as TestNode;
+    const mortal = createLife({ scheduling: { nodeId: node.nodeId } });
     await mortal.actor.add(1);
     await node.partition();
     const after = await waitFor(

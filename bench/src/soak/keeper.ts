@@ -1,4 +1,5 @@
 import { hostContext } from '@manta/runtime/actor/host-context';
+import { collectGarbage } from '@manta/runtime/core/garbage';
 import {
   type ActorHandle,
   defineActor,
@@ -89,9 +90,11 @@ class KeeperActor {
     return views.every(([value, content]) => isValueOf(value, content));
   }
 
-  dropAll(): void {
+  /** Handles of others are collected, too: an actor that nobody else has would live on with what it holds. */
+  async dropAll(): Promise<void> {
     this.held.clear();
     this.views = [];
+    await collectGarbage();
   }
 
   async remains(): Promise<Remains | undefined> {

@@ -233,8 +233,9 @@ export class Player {
     const hang = new Promise<'hang'>((resolve) => {
       timer = setTimeout(() => resolve('hang'), HANG_MS);
     });
-    const first = await Promise.race([Promise.resolve(work), hang]);
-    clearTimeout(timer);
+    const first = await Promise.race([Promise.resolve(work), hang]).finally(() =>
+      clearTimeout(timer),
+    );
     if (first !== 'hang') return first as T;
     const isRef = 'id' in work;
     const why = isRef ? await explain(work as unknown as ObjectRef<T>) : 'no ref';

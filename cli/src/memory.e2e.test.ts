@@ -27,6 +27,8 @@ beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'mm-'));
   const objectStoreBytes = 24 * MIB;
   cluster = await startTestCluster({
+    // A node that is stopped for a moment stays in the list.
+    failureDetectionMs: 60_000,
     nodes: [
       { cpus: 3, objectStoreBytes },
       { cpus: 3, objectStoreBytes },
@@ -198,14 +200,14 @@ describe('a node that is stopped', () => {
   it('is named, and the others answer', async () => {
     farNode.pause();
     try {
-      const { nodes } = await memory();
+      const [{ nodes }, { out }] = await Promise.all([memory(), manta('memory')]);
       const [silent, answering] = [true, false].map((isFar) =>
         nodes.find(({ nodeId }) => (nodeId === farNode.nodeId) === isFar),
       );
       expect(silent?.silence).toMatch(/./);
       expect(silent?.store).toBeUndefined();
       expect(answering?.store).toBeDefined();
-      expect((await manta('memory')).out).toMatch(/node n_\w+ did not answer/);
+      expect(out).toMatch(/node n_\w+ did not answer/);
     } finally {
       farNode.resume();
     }

@@ -57,7 +57,7 @@ export async function objectsOf(
   query: { limit: number; collectGarbage?: boolean | undefined },
 ): Promise<ClusterObjects> {
   const answers = await askNodes(cluster, query);
-  const places = await askWhere(cluster, blobsOf(answers));
+  const places = await askWhere(cluster, answers);
   return mergeAnswers([...answers, ...places]);
 }
 
@@ -68,7 +68,7 @@ export async function objectById(
 ): Promise<ClusterObjects & { explanation: Explanation | undefined }> {
   const message = { objectIds: [objectId], explain: true, processTimeoutMs: EXPLAIN_TIMEOUT_MS };
   const answers = await askNodes(cluster, message);
-  const places = await askWhere(cluster, blobsOf(answers));
+  const places = await askWhere(cluster, answers);
   return { ...mergeAnswers([...answers, ...places]), explanation: explanationOf(answers) };
 }
 
@@ -91,13 +91,18 @@ export async function explainTaskById(
 /** What lies on another node than those who know of it is known there by its blob alone. */
 async function askWhere(
   cluster: AskedCluster,
-  blobIds: Map<BlobId, Set<string>>,
+  answers: readonly NodeAnswer[],
 ): Promise<NodeAnswer[]> {
+  const blobIds = blobsOf(answers);
   const ids = [...blobIds.keys()].slice(0, LIMITS.objectRows);
-  const livingCount = cluster.nodes.filter(({ state }) => state !== 'dead').length;
-  if (ids.length === 0 || livingCount < 2) return [];
-  const answers = await askNodes(cluster, { processIds: [], blobIds: ids });
-  return answers.map(({ reply, ...answer }) => ({
+  const answering = new Set(
+    answers.flatMap(({ nodeId, reply }) => (reply === undefined ? [] : [nodeId])),
+  );
+  if (ids.length === 0 || answering.size < 2) return [];
+  // Who was silent is not waited for a second time.
+  const nodes = cluster.nodes.filter(({ nodeId }) => answering.has(nodeId));
+  const places = await askNodes({ ...cluster, nodes }, { processIds: [], blobIds: ids });
+  return places.map(({ reply, ...answer }) => ({
     ...answer,
     ...(reply === undefined ? {} : { reply: onlyNew(reply, blobIds) }),
   }));

@@ -3,15 +3,19 @@ import { defineConfig } from 'vitest/config';
 const outside = ['**/node_modules/**', '**/dist/**', '**/.venv/**'];
 const kinds = ['e2e', 'servers', 'long'];
 
-/** A suite that starts real processes: one file at a time, after all suites before it. */
-const processSuite = (kind: string, groupOrder: number, testTimeout: number) => ({
+/** A suite that starts real processes, after all suites before it, in so many files at a time. */
+const processSuite = (
+  kind: string,
+  groupOrder: number,
+  { testTimeout, maxWorkers = 1 }: { testTimeout: number; maxWorkers?: number },
+) => ({
   test: {
     name: kind,
     include: [`**/*.${kind}.test.ts`],
     exclude: outside,
     testTimeout,
     hookTimeout: testTimeout,
-    maxWorkers: 1,
+    maxWorkers,
     sequence: { groupOrder },
   },
 });
@@ -45,9 +49,10 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      processSuite('e2e', 2, 60_000),
-      processSuite('servers', 3, 120_000),
-      processSuite('long', 4, 600_000),
+      // These wait more than they compute, each with processes and folders of its own.
+      processSuite('e2e', 2, { testTimeout: 60_000, maxWorkers: 2 }),
+      processSuite('servers', 3, { testTimeout: 120_000 }),
+      processSuite('long', 4, { testTimeout: 600_000 }),
     ],
   },
 });

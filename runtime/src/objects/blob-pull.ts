@@ -1,10 +1,10 @@
-import { crc32 } from 'node:zlib';
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import { ChunkChecksum } from './chunk-checksum.ts';
 import type { Connect, PullOwner } from './pull-owner.ts';
 import { PullPlan, type Chunk, type PullEffect, type PullEvent } from './pull-plan.ts';
 
@@ -196,17 +196,17 @@ class BlobPull {
     const isWanted = (): boolean => this.#requests.get(chunk.index) === request;
     const fits = bytes === chunk.bytes;
     let at = 0;
-    let checksum = 0;
+    const checksum = new ChunkChecksum();
     return {
       write: (piece) => {
         this.#heardAtMs = this.#options.clock.now();
         if (!fits || !isWanted()) return;
-        checksum = crc32(piece, checksum);
+        checksum.update(piece);
         this.#write(chunk.offset + at, piece);
         at += piece.byteLength;
       },
       end: (expected) => {
-        if (isWanted()) this.#came(attempt, request, fits && checksum === expected);
+        if (isWanted()) this.#came(attempt, request, fits && checksum.value() === expected);
       },
     };
   }

@@ -96,7 +96,7 @@ export const RECORD = {
    * count no more: another node has one, and nobody pulls from this one.
    */
   blobGiveUp: 36,
-  /** [blobChunk, call, crc32, firstSegment]: the bytes that a blobPull asked for are attached. */
+  /** [blobChunk, call, checksum, firstSegment]: the bytes that a blobPull asked for are attached (objects/chunk-checksum.ts). */
   blobChunk: 32,
   /**
    * [storeKeep, [blob, ownerAddress][]]: process → agent of its node, before the blob is described to its owner: stored

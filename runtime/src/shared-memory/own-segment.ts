@@ -183,8 +183,10 @@ export class OwnSegment {
     const { warmed, memory, address } = this;
     const first = Math.floor(start / SLOT_PAGE_BYTES);
     const last = Math.ceil(end / SLOT_PAGE_BYTES);
-    const cold = warmed.indexOf(0, first);
-    if (cold === -1 || cold >= last) return end;
+    let cold = first;
+    // Faster than indexOf, which does not know where to stop either.
+    while (cold < last && warmed[cold] === 1) cold += 1;
+    if (cold === last) return end;
     if (cold > first) return cold * SLOT_PAGE_BYTES;
     const count = Math.min(last - first, WARMED_PAGES);
     warmed.fill(1, first, first + count);

@@ -1,6 +1,6 @@
-import { crc32 } from 'node:zlib';
 import type { BlobId } from '@manta/runtime/ids';
 import type { SlotAddress } from '@manta/runtime/objects/blob';
+import { ChunkChecksum } from '@manta/runtime/objects/chunk-checksum';
 
 /** A piece of a blob that another node asks for. */
 export interface ChunkRequest {
@@ -44,7 +44,7 @@ export class ChunkChecksums {
     const key = `${blobId} ${offset} ${bytes.byteLength}`;
     let checksum = this.#known.get(key);
     if (checksum === undefined) {
-      checksum = crc32(bytes);
+      checksum = new ChunkChecksum().update(bytes).value();
       this.#known.set(key, checksum);
       if (this.#known.size > CHECKSUMS_MAX) this.#forgetOldest();
     }

@@ -40,6 +40,7 @@ function countingMint(): ReturnType<typeof createIdMint> {
 /** A process as far as refs are concerned: what its code holds is counted, as the garbage collector would find out. */
 export class RefProcess implements RefOwnerRuntime {
   readonly waits = new TaskWaits();
+  readonly runtime: RefOwnerRuntime = this;
   readonly address: ProcessAddress;
   readonly exchange: ObjectExchange;
   isAlive = true;
@@ -48,6 +49,8 @@ export class RefProcess implements RefOwnerRuntime {
   readonly held = new Map<AnyObjectRef, number>();
   /** The values with refs inside that refs have here. */
   readonly #boxes = new Map<AnyObjectRef, Payload>();
+  /** Values that came when the refs that wanted them had failed. */
+  readonly #unclaimed = new Set<Payload>();
   readonly #world: RefWorld;
   readonly #codec: ValueCodec;
   readonly #connections = new Map<ProcessId, Promise<PeerConnection>>();
@@ -63,9 +66,6 @@ export class RefProcess implements RefOwnerRuntime {
 
   get id(): ProcessId {
     return this.address.processId;
-  }
-  get runtime(): RefOwnerRuntime {
-    return this;
   }
 
   // ── what code does ───────────────────────────────────────────────────────────────────────────────────────
@@ -116,13 +116,8 @@ export class RefProcess implements RefOwnerRuntime {
   ): void {
     this.connect(to.address).then((connection) => {
       if (!this.isAlive) return;
-      const reply = { onResult, onLost, onFailure: onLost };
-      const call = connection.expect({
-        ...reply,
-        onStream: ignored,
-        onItem: ignored,
-        onEnd: ignored,
-      });
+      const noStream = { onStream: ignored, onItem: ignored, onEnd: ignored };
+      const call = connection.expect({ onResult, onLost, onFailure: onLost, ...noStream });
       if (!connection.closed) connection.channel.send(recordFor(call));
     }, onLost);
   }
@@ -156,6 +151,7 @@ export class RefProcess implements RefOwnerRuntime {
       settled: ({ content }) => {
         if (!this.isAlive) return;
         if (content instanceof Payload) {
+          this.#unclaimed.delete(content);
           this.#boxes.set(ref, content);
           for (const inner of this.decode(content) as AnyObjectRef[]) this.#hold(inner);
         }
@@ -206,6 +202,8 @@ export class RefProcess implements RefOwnerRuntime {
 
   /** What the garbage collector does with objects of this process that nobody can reach any more. */
   collect(): void {
+    for (const { transferables } of this.#unclaimed) this.#letGo(transferables);
+    this.#unclaimed.clear();
     for (const box of [...this.#boxes.keys()]) {
       const isUnreachable = !this.held.has(box) && !this.exchange.table.isExported(box);
       if (box.owner === undefined && isUnreachable) this.#empty(box);
@@ -215,6 +213,10 @@ export class RefProcess implements RefOwnerRuntime {
   #empty(box: AnyObjectRef): void {
     const transferables = this.#boxes.get(box)?.transferables ?? [];
     this.#boxes.delete(box);
+    this.#letGo(transferables);
+  }
+
+  #letGo(transferables: readonly Transferable[]): void {
     this.unpin(transferables);
     for (const inner of transferables) this.#collectBorrowed(inner as AnyObjectRef);
   }
@@ -259,7 +261,9 @@ export class RefProcess implements RefOwnerRuntime {
     const found = this.exchange.receivingFrom(sender, () => this.#codec.decode(bytes));
     const inside = (found as unknown[]).filter(isObjectRef);
     for (const ref of inside) this.exportRef(ref);
-    return new Payload(bytes, inside);
+    const payload = new Payload(bytes, inside);
+    this.#unclaimed.add(payload);
+    return payload;
   }
 
   #revive({ id, owner }: ExportedRef): unknown {

@@ -80,8 +80,7 @@ describe('references', () => {
     const fromA = await a.giveHeld();
     expect(fromA?.ref.id).toBe(id);
     // b gets it from a value that a gives, c from b: neither got it from its owner.
-    const box = a.giveHeld();
-    await b.hold(box as never);
+    await b.hold(a.giveHeld() as never);
     await c.hold(b.giveHeld() as never);
     await a.drop();
     await b.drop();

@@ -1,3 +1,5 @@
+// The global of this name is a getter, and this is on the way of every call.
+import { Buffer } from 'node:buffer';
 import type { Transferable } from '../serialization/transferable.ts';
 
 /** Bytes up to this size travel and rest as they are, without the codec: the most common small results. */

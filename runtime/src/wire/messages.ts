@@ -149,7 +149,10 @@ export const ActorUpdate = v.object({
 export type ActorUpdate = v.InferOutput<typeof ActorUpdate>;
 export const ActorUpdates = v.object({
   updates: v.array(ActorUpdate),
-  /** From an agent: a process that now starts what the receiver asked for, who may open the channel meanwhile. */
+  /**
+   * From an agent: a process that starts what the receiver asked for, or waits on its machine for an actor. The channel
+   * to it can be opened ahead of the first call.
+   */
   host: v.optional(ProcessAddress),
 });
 

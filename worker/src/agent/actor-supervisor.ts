@@ -54,6 +54,8 @@ export interface ActorSupervisorOptions {
   onUnusedHostEnded(hostId: ProcessId): void;
   /** A process of its own starts what `ownerId` asked for. */
   onStarting(ownerId: ProcessId, host: ProcessAddress): void;
+  /** A process waits for its first actor. */
+  onHostReady(host: ProcessAddress): void;
 }
 
 /** Carries out the head's commands: joins what `agent-state.ts` and the host pool decide. */
@@ -77,6 +79,7 @@ export class ActorSupervisor {
       nodeId: () => options.nodeId(),
       configuration: (hostId, isolation) => options.configuration(hostId, isolation),
       onHanded: (actorKeys, host) => this.handed(actorKeys, host),
+      onIdle: (host) => options.onHostReady(host),
       onActorMessage: (message, host) => this.receive(message, host),
       onLost: (host, actorKeys, cause, used) => this.lost(host, actorKeys, cause, used),
     });
@@ -97,6 +100,11 @@ export class ActorSupervisor {
 
   leases(): LeaseReport[] {
     return leases(this.state);
+  }
+
+  /** Processes that wait for their first actor. */
+  readyHosts(): ProcessAddress[] {
+    return this.pool.idleHosts();
   }
 
   /** Host processes between two leases. */

@@ -36,6 +36,7 @@ export interface AgentConnectionsOptions {
   /** Of the node. */
   memoryBytes: number;
   readonly report: (event: NodeEvent) => void;
+  readonly onDriverLinked: (driver: ProcessId) => void;
   /** The processes of this node that house actors and tasks. */
   readonly hosts: () => readonly LocalProcess[];
 }
@@ -77,7 +78,10 @@ export class AgentConnections {
     this.links = new DriverLinks({
       clock,
       isConnected: () => transport.status === 'connected',
-      onLinked: (driver) => report({ type: 'driver-linked', processId: driver }),
+      onLinked: (driver) => {
+        report({ type: 'driver-linked', processId: driver });
+        options.onDriverLinked(driver);
+      },
       onEnded: (driver, isLinked) => {
         removeSocket(socketDirectory, driver);
         this.driverAddresses.delete(driver);

@@ -2,8 +2,7 @@ import { hostname } from 'node:os';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import { HeadClient } from '@manta/runtime/core/head-client';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { ClusterId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
-import { encodeControl } from '@manta/runtime/serialization/control-codec';
+import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import {
   Acknowledgement,
@@ -13,7 +12,6 @@ import {
   type NodeCommands,
   type NodeEvent,
   type NodeRegisterInput,
-  type ProcessAddress,
 } from '@manta/runtime/wire/messages';
 import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { ObjectStoreSettings } from '../objects/node-object-store.ts';
@@ -28,6 +26,7 @@ import { AgentConnections } from './agent-connections.ts';
 import type { GatedTransport } from './gated-transport.ts';
 import { HeartbeatThread } from './heartbeat.ts';
 import type { HeartbeatIdentity, HeartbeatToAgent } from './heartbeat-protocol.ts';
+import { HostAnnouncements } from './host-announcements.ts';
 import { JobLogPublisher } from './job-log-publisher.ts';
 import { LogDirectory } from './log-directory.ts';
 import { newIdentity, type NodeIdentity } from './node-identity.ts';
@@ -87,6 +86,7 @@ export class NodeAgent {
   private readonly supervisor: ActorSupervisor;
   private readonly connections: AgentConnections;
   private readonly requests: NodeRequests;
+  private readonly announcements: HostAnnouncements;
   private identity: NodeIdentity;
   private epoch = '';
   private heartbeat: HeartbeatThread | undefined;
@@ -129,6 +129,12 @@ export class NodeAgent {
       subjects: this.subjects,
       nodeId,
     });
+    this.announcements = new HostAnnouncements({
+      transport,
+      subjects: this.subjects,
+      drivers: () => this.connections.drivers,
+      readyHosts: () => this.supervisor.readyHosts(),
+    });
     this.supervisor = this.makeSupervisor();
     this.connections = new AgentConnections({
       ...options,
@@ -138,6 +144,7 @@ export class NodeAgent {
       socketDirectory: options.folders.sockets,
       memoryBytes: options.capacity.memoryBytes,
       report: (event) => this.report(event),
+      onDriverLinked: (driver) => this.announcements.linked(driver),
       hosts: () => this.supervisor.processes(),
     });
     this.requests = new NodeRequests({
@@ -286,16 +293,9 @@ export class NodeAgent {
       }),
       report: (event) => this.report(event),
       onUnusedHostEnded: (hostId) => this.connections.processEnded(hostId),
-      onStarting: (ownerId, host) => this.announceHost(ownerId, host),
+      onStarting: (ownerId, host) => this.announcements.starting(ownerId, host),
+      onHostReady: (host) => this.announcements.ready(host),
     });
-  }
-
-  /** Whoever will call what starts there may open its channel meanwhile; that this word is lost costs only time. */
-  private announceHost(ownerId: ProcessId, host: ProcessAddress): void {
-    const { transport } = this.options;
-    if (transport.status !== 'connected') return;
-    const subject = this.subjects.processUpdates(ownerId);
-    transport.publish(subject, encodeControl({ updates: [], host }));
   }
 
   private makeHeartbeat(identity: HeartbeatIdentity): HeartbeatThread {

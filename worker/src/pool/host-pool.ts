@@ -51,6 +51,8 @@ export interface HostPoolOptions {
   configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
   /** A host takes these actors now; gives what it needs to start them. */
   onHanded(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[];
+  /** A 'process' host is ready, and waits for its first actor. */
+  onIdle(host: ProcessAddress): void;
   /** What the host says of its actors. */
   onActorMessage(message: ActorMessage, host: HostProcess): void;
   /** These actors ended with their host; `used`: it had actors in its life, so others may know it. */
@@ -135,6 +137,11 @@ export class HostPool {
     return used.flatMap(({ process: { address, pid } }) =>
       address === undefined ? [] : [{ address, pid }],
     );
+  }
+
+  /** 'process' hosts that wait for their first actor. */
+  idleHosts(): ProcessAddress[] {
+    return [...this.state.idle].flatMap(({ hostId }) => this.host(hostId)?.address ?? []);
   }
 
   host(hostId: ProcessId): HostProcess | undefined {
@@ -301,6 +308,8 @@ export class HostPool {
     entry.cancelTimer = undefined;
     if (message.type === 'ready') entry.process.address = message.address;
     this.step({ type: message.type, hostId });
+    if (message.type === 'ready' && this.idleHosts().includes(message.address))
+      this.options.onIdle(message.address);
   }
 
   private exited(hostId: ProcessId, exit: ProcessExit): void {

@@ -15,7 +15,7 @@ beforeAll(async () => {
   process.env['MANTA_LINEAGE_BYTES'] = String(1_000_000);
   cluster = await startTestCluster({
     nodes: [{ cpus: 4 }, { cpus: 4 }],
-    failureDetectionMs: 1_000,
+    failureDetectionMs: 2_000,
   });
   victims = new Victims(cluster);
   await init({ address: cluster.address, logToDriver: false });

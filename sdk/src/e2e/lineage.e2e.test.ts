@@ -14,7 +14,7 @@ let victims: Victims;
 beforeAll(async () => {
   cluster = await startTestCluster({
     nodes: [{ cpus: 4 }, { cpus: 4 }],
-    failureDetectionMs: 1_000,
+    failureDetectionMs: 2_000,
   });
   victims = new Victims(cluster);
   await init({ address: cluster.address, logToDriver: false });

@@ -1,12 +1,13 @@
 // oxlint-disable vitest/no-conditional-expect -- the model of the history says what to expect
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
+import type { ChannelRecord } from '../channel/channel.ts';
+import { ClusterUnavailableError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { REF_STATE } from '../objects/object-ref.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import { createValueCodec } from '../serialization/value-codec.ts';
+import { FakeChannel } from '../testing/fake-channel.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
 import type { ActorCall } from './actor-call.ts';
@@ -19,48 +20,28 @@ const actorId = 'a_0000000000000000' as ActorId;
 const method = { name: 'run', number: 0, stream: false };
 
 /** The actor's end of one connection: notes what arrives, and answers when it is told to. */
-class FakeChannel implements Channel {
-  readonly peer = { processId: 'p_0000000000000000' as ProcessId, role: 'host' } as const;
+class ActorChannel extends FakeChannel {
   /** What was called, by the first argument, in order. */
   readonly arrived: number[] = [];
   readonly unanswered: { number: number; argument: number }[] = [];
-  open = true;
-  #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
-  readonly #closeListeners: ((reason: MantaError) => void)[] = [];
 
   send(record: ChannelRecord): void {
-    if (!this.open || record[0] !== RECORD.call) return;
+    if (!this.isOpen || record[0] !== RECORD.call) return;
     const argument = (record[4] as number[])[0] as number;
     this.arrived.push(argument);
     this.unanswered.push({ number: record[2] as number, argument });
   }
+
   answer(pick: number): void {
     const [call] = this.unanswered.splice(pick % this.unanswered.length, 1);
-    if (call !== undefined) this.#handler?.([RECORD.result, call.number, call.argument], []);
-  }
-  break(): void {
-    if (!this.open) return;
-    this.open = false;
-    for (const listener of this.#closeListeners) listener(new ClusterUnavailableError('broken'));
-  }
-  onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
-    this.#handler = handler;
-  }
-  onClose(listener: (reason: MantaError) => void): void {
-    this.#closeListeners.push(listener);
-  }
-  onSegment(): void {}
-  pause(): void {}
-  resume(): void {}
-  close(): void {
-    this.break();
+    if (call !== undefined) this.arrive([RECORD.result, call.number, call.argument]);
   }
 }
 
 /** An actor, its head, and the process that calls it. */
 class World {
   readonly clock = new ManualClock();
-  readonly channels: FakeChannel[] = [];
+  readonly channels: ActorChannel[] = [];
   readonly calls: { call: ActorCall; retries: number }[] = [];
   readonly caller: ActorCaller;
   pendingWork = 0;
@@ -99,9 +80,9 @@ class World {
     });
   }
 
-  get current(): FakeChannel | undefined {
+  get current(): ActorChannel | undefined {
     const last = this.channels.at(-1);
-    return last?.open === true ? last : undefined;
+    return last?.isOpen === true ? last : undefined;
   }
 
   /** One connection to the process of this life, as a core keeps it. */
@@ -110,7 +91,7 @@ class World {
     if (this.#update.state !== 'alive' || this.isUnreachable)
       return Promise.reject(new ClusterUnavailableError('nobody there'));
     if (this.#connection !== undefined) return this.#connection;
-    const channel = new FakeChannel();
+    const channel = new ActorChannel('p_0000000000000000' as ProcessId);
     channel.onClose(() => (this.#connection = undefined));
     this.channels.push(channel);
     this.#connection = Promise.resolve(new PeerConnection(channel));

@@ -103,6 +103,9 @@ export interface ClusterObjects {
   leftOut: number;
 }
 
+/** A blob, and the node that says it has it. */
+type NodeBlob = BlobRow & { nodeId: string };
+
 interface Known {
   process: ClusterProcess;
   row: ObjectRow;
@@ -112,7 +115,7 @@ interface Known {
 export function mergeAnswers(answers: readonly NodeAnswer[]): ClusterObjects {
   const processes = new Map<string, ClusterProcess>();
   const known = new Map<string, Known[]>();
-  const blobs = new Map<string, (BlobRow & { nodeId: string })[]>();
+  const blobs = new Map<string, NodeBlob[]>();
   let leftOut = 0;
   for (const { nodeId, reply } of answers) {
     for (const entry of reply?.processes ?? []) {
@@ -128,7 +131,7 @@ export function mergeAnswers(answers: readonly NodeAnswer[]): ClusterObjects {
   const agents = agentsOf(answers);
   const context: MergeContext = { processes, agents, blobs, durable: durableBlobs(blobs) };
   const objects = [...known.values()].map((entries) => objectOf(entries, context));
-  objects.push(...durableObjects(blobs, agents, known));
+  objects.push(...durableObjects(context, known));
   return {
     objects: objects.sort((a, b) => (b.sizeBytes ?? -1) - (a.sizeBytes ?? -1)),
     nodes: nodesOf(answers),
@@ -141,9 +144,9 @@ interface MergeContext {
   processes: ReadonlyMap<string, ClusterProcess>;
   /** Nodes by the process id of their agent. */
   agents: ReadonlyMap<string, string>;
-  blobs: ReadonlyMap<string, (BlobRow & { nodeId: string })[]>;
+  blobs: ReadonlyMap<string, NodeBlob[]>;
   /** By object. */
-  durable: ReadonlyMap<string, BlobRow>;
+  durable: ReadonlyMap<string, NodeBlob>;
 }
 
 function objectOf(entries: readonly Known[], context: MergeContext): ClusterObject {
@@ -157,7 +160,7 @@ function objectOf(entries: readonly Known[], context: MergeContext): ClusterObje
   const ownerNodeId = processes.get(ownerId)?.nodeId ?? durableNode;
   const isKnown = owners !== undefined || durableNode !== undefined;
   const places = placesOf(best, context);
-  const where = whereOf(best, places);
+  const where = best.where === 'store' ? storedWhere(places) : best.where;
   const { sizeBytes, maker, error } = best;
   return {
     objectId,
@@ -185,8 +188,8 @@ function writtenRow(row: ObjectRow, { durable }: MergeContext): ObjectRow | unde
   return { ...row, state: 'ready', where: 'store', blobId, sizeBytes };
 }
 
-function durableBlobs(blobs: MergeContext['blobs']): Map<string, BlobRow> {
-  const found = new Map<string, BlobRow>();
+function durableBlobs(blobs: MergeContext['blobs']): Map<string, NodeBlob> {
+  const found = new Map<string, NodeBlob>();
   for (const copies of blobs.values())
     for (const blob of copies) if (blob.objectId !== undefined) found.set(blob.objectId, blob);
   return found;
@@ -200,15 +203,13 @@ function placesOf({ where, blobId, nodeId }: ObjectRow, { blobs }: MergeContext)
   return [{ nodeId, where: 'memory' }, ...places];
 }
 
-const placeOf = ({ nodeId, where }: BlobRow & { nodeId: string }): ObjectPlace => ({
+const placeOf = ({ nodeId, where }: NodeBlob): ObjectPlace => ({
   nodeId,
   where: where === 'disk' ? 'spilled' : 'memory',
 });
 
-function whereOf({ where }: ObjectRow, places: readonly ObjectPlace[]): ObjectWhere | undefined {
-  if (where !== 'store') return where;
-  return places.some((place) => place.where === 'memory') ? 'memory' : 'spilled';
-}
+const storedWhere = (places: readonly ObjectPlace[]): ObjectWhere =>
+  places.some(({ where }) => where === 'memory') ? 'memory' : 'spilled';
 
 function holderOf({ how, times, call }: ObjectHold, process: ClusterProcess): ObjectHolder {
   const { processId, nodeId } = process;
@@ -254,18 +255,15 @@ const durableHold = (processId: string, nodeId: string): ObjectHolder => ({
 
 /** Those of which no process has a ref. */
 function durableObjects(
-  blobs: MergeContext['blobs'],
-  agents: MergeContext['agents'],
+  { agents, blobs, durable }: MergeContext,
   known: ReadonlyMap<string, unknown>,
 ): ClusterObject[] {
   const found: ClusterObject[] = [];
-  for (const copies of blobs.values()) {
-    const blob = copies.find(({ objectId }) => objectId !== undefined);
-    if (blob?.objectId === undefined || known.has(blob.objectId)) continue;
-    const { objectId, ownerId, sizeBytes } = blob;
-    const nodeId = agents.get(ownerId) ?? blob.nodeId;
-    const places = copies.map(placeOf);
-    const where = places.some((place) => place.where === 'memory') ? 'memory' : 'spilled';
+  for (const [objectId, { blobId, ownerId, sizeBytes, nodeId: at }] of durable) {
+    if (known.has(objectId)) continue;
+    const nodeId = agents.get(ownerId) ?? at;
+    const places = (blobs.get(blobId) ?? []).map(placeOf);
+    const where = storedWhere(places);
     const holders = [durableHold(ownerId, nodeId)];
     const shared = { objectId, ownerId, ownerNodeId: nodeId, sizeBytes };
     found.push({ ...shared, state: 'ready', where, places, holders });

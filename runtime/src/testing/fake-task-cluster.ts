@@ -1,5 +1,5 @@
-import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
+import type { ChannelRecord } from '../channel/channel.ts';
+import { ClusterUnavailableError } from '../errors/errors.ts';
 import type { DeathCause } from '../errors/death-cause.ts';
 import type { ActorId, JobId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
@@ -13,6 +13,7 @@ import type { SubmitterCore } from '../tasks/submitter-core.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import type { ActorSpec, ActorUpdate, ProcessAddress } from '../wire/messages.ts';
+import { FakeChannel } from './fake-channel.ts';
 import { ManualClock } from './manual-clock.ts';
 
 interface Received {
@@ -22,18 +23,14 @@ interface Received {
 }
 
 /** A task worker that does what it is told: its holder's end of it is a channel. */
-export class FakeTaskWorker implements Channel {
-  readonly peer: { readonly processId: ProcessId; readonly role: 'host' };
+export class FakeTaskWorker extends FakeChannel {
   readonly queue: Received[] = [];
   running: Received | undefined;
   isBlocked = false;
-  isOpen = true;
   readonly #onStart: (argument: number) => void;
-  #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
-  readonly #closeListeners: ((reason: MantaError) => void)[] = [];
 
   constructor(processId: ProcessId, onStart: (argument: number) => void) {
-    this.peer = { processId, role: 'host' };
+    super(processId);
     this.#onStart = onStart;
   }
 
@@ -88,28 +85,8 @@ export class FakeTaskWorker implements Channel {
     this.giveBack(RETURNED.blocked);
   }
 
-  break(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    for (const listener of this.#closeListeners)
-      listener(new ClusterUnavailableError('The process is gone.'));
-  }
-
   #answer(record: ChannelRecord): void {
-    if (this.isOpen) this.#handler?.(record, []);
-  }
-
-  onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
-    this.#handler = handler;
-  }
-  onClose(listener: (reason: MantaError) => void): void {
-    this.#closeListeners.push(listener);
-  }
-  onSegment(): void {}
-  pause(): void {}
-  resume(): void {}
-  close(): void {
-    this.break();
+    if (this.isOpen) this.arrive(record);
   }
 }
 

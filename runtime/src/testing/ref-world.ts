@@ -355,10 +355,10 @@ export class RefWorld {
     victim.isAlive = false;
     victim.exchange.close();
     for (const end of this.#ends) {
-      if (end.peer.processId === victim.id && !end.isClosed) {
+      if (end.peer.processId === victim.id && end.isOpen) {
         end.inbox.length -= Math.min(end.inbox.length, Number(losses.next().value));
         end.isEnding = true;
-        end.other.isClosed = true;
+        end.other.isOpen = false;
       }
     }
     this.#start();

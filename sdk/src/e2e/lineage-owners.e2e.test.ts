@@ -1,28 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, init, type ObjectRef, put, shutdown } from '@manta/sdk';
-import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
+import { get, type ObjectRef, put } from '@manta/sdk';
+import type { TestNode } from '@manta/sdk/testing';
 import { LENGTH, make, makeItems, MakerActor, next } from './fixtures/lineage.ts';
 import { coreOf } from './testing/core.ts';
 import { failureOf, Journals } from './testing/journal.ts';
 import { at, firstsOf, ready, Victims } from './testing/victims.ts';
 
 const journals = new Journals();
-let cluster: TestCluster;
 let victims: Victims;
 
 beforeAll(async () => {
   // Room for the recipes of some tasks, not for their large arguments.
   process.env['MANTA_LINEAGE_BYTES'] = String(1_000_000);
-  cluster = await startTestCluster({
-    nodes: [{ cpus: 4 }, { cpus: 4 }],
-    failureDetectionMs: 2_000,
-  });
-  victims = new Victims(cluster);
-  await init({ address: cluster.address, logToDriver: false });
+  victims = await Victims.start();
 });
 afterAll(async () => {
-  await shutdown();
-  await cluster[Symbol.asyncDispose]();
+  await victims[Symbol.asyncDispose]();
   delete process.env['MANTA_LINEAGE_BYTES'];
   journals.remove();
 });
@@ -145,7 +138,7 @@ describe('durable objects', () => {
     process.kill(await creator.pid(), 'SIGKILL');
     expect(await failureOf(creator.pid())).toMatchObject({ name: 'ActorDiedError' });
     expect((await get(ref))[0]).toBe(3);
-    const holder = MakerActor.options(at(cluster.nodes[0] as TestNode)).create();
+    const holder = MakerActor.options(at(victims.cluster.nodes[0] as TestNode)).create();
     await holder.hold({ ref: unread });
     await victim.kill();
     expect(await failureOf(unread)).toMatchObject({ name: 'ObjectLostError' });

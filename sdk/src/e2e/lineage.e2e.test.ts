@@ -1,27 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { explain, free, get, init, put, shutdown, wait } from '@manta/sdk';
-import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
+import { explain, free, get, put, wait } from '@manta/sdk';
+import type { TestNode } from '@manta/sdk/testing';
 import { first, LENGTH, make, MakerActor, makeSlowly, next } from './fixtures/lineage.ts';
 import { coreOf } from './testing/core.ts';
 import { failureOf, Journals } from './testing/journal.ts';
 import { at, firstsOf, ready, Victims } from './testing/victims.ts';
 
 const journals = new Journals();
-let cluster: TestCluster;
 let victims: Victims;
 
 beforeAll(async () => {
-  cluster = await startTestCluster({
-    nodes: [{ cpus: 4 }, { cpus: 4 }],
-    failureDetectionMs: 2_000,
-  });
-  victims = new Victims(cluster);
-  await init({ address: cluster.address, logToDriver: false });
+  victims = await Victims.start();
 });
 afterAll(async () => {
-  await shutdown();
-  await cluster[Symbol.asyncDispose]();
+  await victims[Symbol.asyncDispose]();
   journals.remove();
 });
 
@@ -71,7 +64,9 @@ describe('the result of a task', () => {
   it('is made again also when the node of the second attempt dies, and said to be', async () => {
     const journal = journals.create();
     const mortal = { labels: { mortal: 'yes' } };
-    const nodes = await Promise.all([1, 2, 3].map(() => cluster.addNode({ cpus: 2, ...mortal })));
+    const nodes = await Promise.all(
+      [1, 2, 3].map(() => victims.cluster.addNode({ cpus: 2, ...mortal })),
+    );
     const nodeOfRun = (run: number) =>
       nodes.find(({ nodeId }) => nodeId === journal.lines()[run]) as TestNode;
     const ref = makeSlowly.options(mortal)(journal.file, 700);

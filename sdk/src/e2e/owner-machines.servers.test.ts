@@ -1,47 +1,25 @@
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { addressWithToken } from '@manta/runtime/session/address';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { ChildDriver } from './testing/child-driver.ts';
-import { MachineNetwork, type Machine } from './testing/machines.ts';
+import type { ChildDriver } from './testing/child-driver.ts';
+import { DrivenMachines } from './testing/driven-machines.ts';
+import type { Machine } from './testing/machines.ts';
 
-const PROGRAM = fileURLToPath(new URL('./fixtures/machine-driver.mjs', import.meta.url));
 const BYTES = 100_000_000;
 
-let network: MachineNetwork;
+let machines: DrivenMachines;
 let makerMachine: Machine;
 let readerMachine: Machine;
 let driver: ChildDriver;
-let startDriver: (machine: Machine) => Promise<ChildDriver>;
-let join: (name: string) => Promise<Machine>;
 
 beforeAll(async () => {
-  network = await MachineNetwork.create();
-  const head = await network.addMachine('head');
-  const started = await head.manta<{ address: string; tokenFile: string }>(
-    ...['start', '--head', '--host', '0.0.0.0', '--no-node'],
-  );
-  const token = (await head.readFile(started.tokenFile)).trim();
-  startDriver = (machine) =>
-    ChildDriver.start(addressWithToken(started.address, token), 'tests', {
-      program: PROGRAM,
-      spawnProgram: (program, args) => machine.spawn(program, args),
-    });
-  driver = await startDriver(await network.addMachine('driver'));
-  /** A machine with an actor of its name. */
-  join = async (name) => {
-    const machine = await network.addMachine(name);
-    const file = await machine.writeFile('token', token);
-    const ways = ['--address', started.address, '--token-file', file];
-    const { nodeId } = await machine.manta<{ nodeId: string }>('start', ...ways, '--cpus', '8');
-    const scheduling = { nodeId, soft: false };
-    await driver.ask('create', { key: name, options: { scheduling, name, maxConcurrency: 100 } });
-    return machine;
-  };
+  machines = await DrivenMachines.start();
+  ({ driver } = machines);
   [makerMachine, readerMachine] = await Promise.all([join('maker'), join('reader')]);
   await makerMachine.throttle(10);
 });
-afterAll(() => network.close());
+afterAll(() => machines[Symbol.asyncDispose]());
+
+const join = (name: string): Promise<Machine> => machines.join(name, { name, maxConcurrency: 100 });
 
 const call = <T>(key: string, method: string, ...args: unknown[]): Promise<T> =>
   driver.ask<T>('call', { key, method, args });
@@ -92,8 +70,8 @@ describe('a reader learns that a driver on another machine has died, which owns'
   let owner: ChildDriver;
   beforeEach(async () => {
     test += 1;
-    machine = await network.addMachine(`owner-${test}`);
-    owner = await startDriver(machine);
+    machine = await machines.addMachine(`owner-${test}`);
+    owner = await machines.startDriver(machine);
     for (const name of ['maker', 'reader']) await owner.ask('find', { key: name, name });
   });
 

@@ -2,45 +2,25 @@ import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { addressWithToken } from '@manta/runtime/session/address';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { ChildDriver } from './testing/child-driver.ts';
-import { MachineNetwork, type Machine } from './testing/machines.ts';
+import type { ChildDriver } from './testing/child-driver.ts';
+import { DrivenMachines } from './testing/driven-machines.ts';
+import type { Machine } from './testing/machines.ts';
 
-const PROGRAM = fileURLToPath(new URL('./fixtures/machine-driver.mjs', import.meta.url));
 const PROXY = fileURLToPath(new URL('./fixtures/corrupting-proxy.mjs', import.meta.url));
 const BYTES = 200_000_000;
 const checksum = { length: BYTES, last: 7 };
 
-let network: MachineNetwork;
+let machines: DrivenMachines;
 let driver: ChildDriver;
-let join: (name: string) => Promise<Machine>;
 
 beforeAll(async () => {
-  network = await MachineNetwork.create();
-  const head = await network.addMachine('head');
-  const started = await head.manta<{ address: string; tokenFile: string }>(
-    ...['start', '--head', '--host', '0.0.0.0', '--no-node'],
-  );
-  const token = (await head.readFile(started.tokenFile)).trim();
-  const driverMachine = await network.addMachine('driver');
-  driver = await ChildDriver.start(addressWithToken(started.address, token), 'tests', {
-    program: PROGRAM,
-    spawnProgram: (program, args) => driverMachine.spawn(program, args),
-  });
-  /** A machine with an actor of its name. */
-  join = async (name) => {
-    const machine = await network.addMachine(name);
-    const file = await machine.writeFile('token', token);
-    const ways = ['--address', started.address, '--token-file', file];
-    const { nodeId } = await machine.manta<{ nodeId: string }>('start', ...ways, '--cpus', '8');
-    await driver.ask('create', { key: name, options: { scheduling: { nodeId, soft: false } } });
-    return machine;
-  };
+  machines = await DrivenMachines.start();
+  ({ driver } = machines);
 });
-afterAll(async () => {
-  await network.close();
-});
+afterAll(() => machines[Symbol.asyncDispose]());
+
+const join = (name: string): Promise<Machine> => machines.join(name);
 
 let test = 0;
 let source: Machine;

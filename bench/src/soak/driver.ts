@@ -7,7 +7,8 @@ import { Player } from './player.ts';
 const [address = '', seed = '1'] = process.argv.slice(2);
 const { nodeId } = await init({ address, logToDriver: false });
 const player = new Player(Number(seed));
-let nodeDied: () => void = () => undefined;
+const nothing = (): void => undefined;
+let nodeDied = nothing;
 
 const answer = (message: DriverAnswer): void => void process.send?.(message);
 
@@ -21,6 +22,8 @@ async function perform(request: DriverRequest): Promise<unknown> {
       return undefined;
     case 'nodeDied':
       nodeDied();
+      // It holds the actors that were hit, and an actor lives as long as its last handle.
+      nodeDied = nothing;
       return undefined;
     case 'rest':
       return player.rest(currentSession().core);

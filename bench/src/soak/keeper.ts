@@ -102,7 +102,13 @@ class KeeperActor {
     return core && remainsAfterCollection(core);
   }
 }
-export const Keeper = defineActor(import.meta, KeeperActor, { cpus: 0 });
+/** Two that pass on to each other at the same time would otherwise wait for each other without end. */
+const HOLDS_AT_ONCE = 8;
+export const Keeper = defineActor(import.meta, KeeperActor, {
+  cpus: 0,
+  concurrencyGroups: { hold: HOLDS_AT_ONCE },
+  concurrencyGroupOf: { hold: 'hold' },
+});
 export type KeeperHandle = ActorHandle<KeeperActor>;
 
 export const produce = defineTask(import.meta, function produce(content: Content): unknown {

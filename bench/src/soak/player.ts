@@ -48,6 +48,7 @@ export class Player {
   #isPlaying = false;
   #strands: Promise<void>[] = [];
   #keys = 0;
+  readonly #doomedNodes = new Set<string>();
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
@@ -151,15 +152,24 @@ export class Player {
     actor.handle.where().then(
       ({ nodeId }) => {
         if (actor.life !== life) return;
+        // Processes of a node may answer until they notice that it was killed.
+        if (this.#doomedNodes.has(nodeId)) {
+          this.#findLater(actor);
+          return;
+        }
         actor.nodeId = nodeId;
         if (life.isOver) actor.life = { isOver: false };
       },
       () => {
         if (!this.actors.includes(actor) || actor.life !== life || !life.isOver) return;
-        if (actor.mayRestart) setTimeout(() => this.#find(actor), FIND_PAUSE_MS).unref();
+        if (actor.mayRestart) this.#findLater(actor);
         else this.dropActor(actor);
       },
     );
+  }
+
+  #findLater(actor: ActorEntry): void {
+    setTimeout(() => this.#find(actor), FIND_PAUSE_MS).unref();
   }
 
   dropActor(actor: ActorEntry): void {
@@ -183,6 +193,7 @@ export class Player {
   /** A node is about to be killed; the result tells that it was. */
   nodeDies(nodeId: string): () => void {
     this.world.nodeDeaths += 1;
+    this.#doomedNodes.add(nodeId);
     const hit = this.actors.filter(
       (actor) => actor.nodeId === undefined || actor.nodeId === nodeId,
     );

@@ -1,8 +1,11 @@
+import type { ProcessId } from '@manta/runtime/ids';
 import type { Explanation } from '@manta/runtime/wire/messages';
 import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
-import { isQueued, isTaskWorker, type ActorRecord } from '../tables/actor-record.ts';
+import { isQueued, isTaskWorker } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
+
+const HOLDERS_SHOWN = 5;
 
 /** What an actor waits for or why it ended, in words, and for one that waits for a place why not per node. */
 export function explainActor(cluster: Cluster, entry: ActorEntry): Explanation {
@@ -10,7 +13,7 @@ export function explainActor(cluster: Cluster, entry: ActorEntry): Explanation {
   const { state, stateSince: since } = record;
   if (isQueued(record)) return { state, since, ...explainQueued(cluster, entry) };
   const perNode = record.perNode === undefined ? {} : { perNode: record.perNode };
-  return { state, since, reason: explainPlaced(cluster, record), ...perNode };
+  return { state, since, reason: explainPlaced(cluster, entry), ...perNode };
 }
 
 function explainQueued(cluster: Cluster, entry: ActorEntry): { reason: string; perNode: PerNode } {
@@ -31,7 +34,8 @@ function explainQueued(cluster: Cluster, entry: ActorEntry): { reason: string; p
   return { reason: before + reason, perNode };
 }
 
-function explainPlaced(cluster: Cluster, record: ActorRecord): string {
+function explainPlaced(cluster: Cluster, entry: ActorEntry): string {
+  const { record } = entry;
   const { placement, state, stopping, deathCause } = record;
   if (state === 'dead') return deathCause?.message ?? 'It ended.';
   if (placement === undefined) return 'It waits for a node.';
@@ -46,7 +50,30 @@ function explainPlaced(cluster: Cluster, record: ActorRecord): string {
   if (stopping !== undefined) return `It ends on node ${name}${doubt}: ${stopping.message}`;
   if (record.isBlocked)
     return `Its task waits for others, and its CPUs are lent to them meanwhile; it is on node ${name}${doubt}.`;
-  if (state === 'alive') return `It runs on node ${name}${doubt}, in process ${record.pid ?? 0}.`;
+  if (state === 'alive') {
+    const place = `It runs on node ${name}${doubt}, in process ${record.pid ?? 0}.`;
+    return `${place} ${explainLife(cluster, entry)}`;
+  }
   const { moduleUrl } = record.spec.classReference;
   return `It starts on node ${name}${doubt}: its process is made, ${moduleUrl} loads and its constructor runs.`;
+}
+
+/** Why it lives on. */
+function explainLife(cluster: Cluster, { record, holders }: ActorEntry): string {
+  if (record.spec.lifetime === 'detached') return 'It is detached and lives until it is killed.';
+  if (holders.size === 0) return 'Nobody has a handle of it any more: it is about to end.';
+  const shown = [...holders].slice(0, HOLDERS_SHOWN).map((id) => describeProcess(cluster, id));
+  const more = holders.size > shown.length ? ` and ${holders.size - shown.length} more` : '';
+  return `Handles of it are in ${shown.join(', ')}${more}.`;
+}
+
+function describeProcess(cluster: Cluster, processId: ProcessId): string {
+  const jobId = cluster.processes.get(processId)?.jobId;
+  const job = jobId === undefined ? undefined : cluster.jobs.get(jobId);
+  if (job?.processId === processId) return `driver ${job.entrypoint} (process ${job.pid})`;
+  for (const { record } of cluster.actors.all()) {
+    if (record.address?.processId === processId && record.state === 'alive')
+      return `actor ${record.spec.actorId} (${record.spec.className})`;
+  }
+  return `process ${processId}`;
 }

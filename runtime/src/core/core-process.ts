@@ -46,6 +46,7 @@ import { ObjectExchange } from './object-exchange.ts';
 import { ObjectValues } from './object-values.ts';
 import { ArgumentRef, OwnedObjects } from './owned-objects.ts';
 import { PendingWork } from './pending-work.ts';
+import { activeShareOfThread, QuietGarbage } from './quiet-garbage.ts';
 
 /**
  * What every process that calls actors or owns objects has (Ray calls it the core worker): connections to other
@@ -69,12 +70,19 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly #handles = new HandleCounts();
   readonly #pendingWork = new PendingWork();
   readonly #nodeDeaths: NodeDeaths;
+  readonly #quietGarbage: QuietGarbage;
   #isLeaving = false;
   #closed = false;
 
   constructor(options: CoreOptions) {
     this.options = options;
     this.clock = options.clock;
+    this.#quietGarbage = new QuietGarbage({
+      clock: options.clock,
+      collectGarbage,
+      held: () => this.objects.borrowed.size + this.#handles.size + this.store.heldBytes,
+      activeShare: activeShareOfThread(),
+    });
     this.#connections = this.#createConnections(options);
     this.#nodeDeaths = new NodeDeaths(this, (nodeId) => this.#connections.nodeDied(nodeId));
     this.codec = createValueCodec({
@@ -98,6 +106,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       mintBlobId: () => mintId('blob'),
       connect: (address) => this.connect(address),
       collectGarbage,
+      noteHeld: () => this.noteHeld(),
       callStarted: () => this.callStarted(),
       callFinished: () => this.callFinished(),
       warn: (message, error) => this.warn(message, error),
@@ -313,6 +322,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.owned.dispose(ref);
   }
 
+  letGo(ref: AnyObjectRef): void {
+    this.owned.drop(ref);
+  }
+
   free(ref: AnyObjectRef): void {
     this.owned.free(ref);
   }
@@ -320,6 +333,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   // ── handles ──────────────────────────────────────────────────────────────────────────────────────────────
   handleMade(caller: ActorCaller): void {
     this.#handles.made(caller);
+    this.noteHeld();
   }
 
   handleDropped(caller: ActorCaller): void {
@@ -329,6 +343,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   /** False once the last handle of this caller is gone. */
   hasHandles(caller: ActorCaller): boolean {
     return this.#handles.has(caller);
+  }
+
+  noteHeld(): void {
+    this.#quietGarbage.note();
   }
 
   // ── for the parts ────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,11 @@ export class HandleCounts {
     this.#counts.set(caller, (this.#counts.get(caller) ?? 0) + 1);
   }
 
+  /** Actors that this process holds. */
+  get size(): number {
+    return this.#counts.size;
+  }
+
   /** True when it was the last one. */
   dropped(caller: ActorCaller): boolean {
     const count = (this.#counts.get(caller) ?? 1) - 1;

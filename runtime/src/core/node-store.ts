@@ -27,6 +27,8 @@ export interface NodeStoreOptions {
   mintBlobId(): BlobId;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   collectGarbage(): Promise<void>;
+  /** This process holds bytes of the store that it did not hold before. */
+  noteHeld(): void;
   /** One more / one fewer value waits for room: keeps the process alive meanwhile. */
   callStarted(): void;
   callFinished(): void;
@@ -99,6 +101,11 @@ export class NodeStore {
 
   get isAvailable(): boolean {
     return this.#agent !== undefined;
+  }
+
+  /** Bytes of the store that this process keeps from being used again. */
+  get heldBytes(): number {
+    return this.#opened?.store.heldBytes ?? 0;
   }
 
   /** Bytes of values that wait for room. */
@@ -228,7 +235,7 @@ export class NodeStore {
     if (slot === undefined) return undefined;
     const blob: BlobDescriptor = { blobId: this.#options.mintBlobId(), sizeBytes, agent, slot };
     produced.add(blob.blobId, slot, sizeBytes, this.#options.clock.now());
-    this.#garbage.look(opened.store);
+    this.#noteHeld(opened.store);
     return blob;
   }
 
@@ -317,7 +324,7 @@ export class NodeStore {
     if (bytes === undefined) stored.slot = undefined;
     else {
       opened.produced.used(blob.blobId, this.#options.clock.now());
-      this.#garbage.look(opened.store);
+      this.#noteHeld(opened.store);
     }
     return bytes;
   }
@@ -340,6 +347,11 @@ export class NodeStore {
       locating.then(forget, forget);
     }
     stored.slot = await locating;
+  }
+
+  #noteHeld(store: ProcessStore): void {
+    this.#garbage.look(store);
+    this.#options.noteHeld();
   }
 
   // ── letting go ───────────────────────────────────────────────────────────────────────────────────────────

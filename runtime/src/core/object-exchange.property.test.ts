@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { RefWorld, type RefProcess } from '../testing/ref-world.ts';
+import type { RefProcess } from '../testing/ref-process.ts';
+import { RefWorld } from '../testing/ref-world.ts';
 
 /** By hand also with many more: MANTA_RUNS=2000. */
 const RUNS = Number(process.env['MANTA_RUNS'] ?? 400);

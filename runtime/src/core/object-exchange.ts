@@ -41,8 +41,12 @@ export interface ExchangeCore {
   describe(stored: StoredValue): StoredRecord;
   /** Drops the value of a ref of ours, whoever holds refs. */
   free(ref: AnyObjectRef): void;
+  /** Nobody holds this ref of ours any more. */
+  letGo(ref: AnyObjectRef): void;
   callStarted(): void;
   callFinished(): void;
+  /** This process holds one more ref of others. */
+  noteHeld(): void;
 }
 
 /** A process that lost its connection, and whose address nobody has told, has so long to show that it lives. */
@@ -82,7 +86,7 @@ export class ObjectExchange {
 
   constructor(core: ExchangeCore) {
     this.#core = core;
-    this.table = new ObjectTable(core.address.processId);
+    this.table = new ObjectTable(core.address.processId, (ref) => core.letGo(ref));
     this.blobs = new BlobOwner({
       connect: (agent) => core.connect(agent),
       onLost: (blobId, reason) => this.#blobLost(blobId, reason),
@@ -124,8 +128,7 @@ export class ObjectExchange {
 
   revive(id: ObjectId, owner: ProcessAddress, isDurable: boolean): AnyObjectRef {
     const giver = this.#sender;
-    if (owner.processId === this.#core.address.processId)
-      return giver === undefined ? this.table.find(id) : this.table.cameHome(id, giver);
+    if (owner.processId === this.#core.address.processId) return this.table.cameHome(id, giver);
     const known = this.borrowed.find(id);
     if (known !== undefined) {
       this.borrowed.received(id, owner.processId, giver);
@@ -137,6 +140,7 @@ export class ObjectExchange {
     ref.objectId = id;
     ref.owner = this.borrowed.add(ref, id, owner);
     this.borrowed.received(id, owner.processId, giver);
+    this.#core.noteHeld();
     // A third process has counted us at the owner, unless it died before its word got there: so we say so, too.
     if (giver !== owner.processId) this.borrowed.announce(id, ref.owner);
     return ref;

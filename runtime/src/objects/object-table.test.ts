@@ -10,9 +10,11 @@ const [self, a, b] = [mintId('process'), mintId('process'), mintId('process')];
 let table: ObjectTable;
 let ref: AnyObjectRef;
 let id: ObjectId;
+let letGo: AnyObjectRef[];
 
 beforeEach(() => {
-  table = new ObjectTable(self);
+  letGo = [];
+  table = new ObjectTable(self, (ref) => letGo.push(ref));
   ref = new ObjectRef({} as RefOwnerRuntime);
   id = mintId('object');
   ref.objectId = id;
@@ -42,6 +44,27 @@ describe('an object that was lent', () => {
     expect(isKept()).toBe(true);
     table.unpin(ref);
     expect(isKept()).toBe(false);
+  });
+
+  it('is let go at once when its user was done with it before its last borrower', () => {
+    const heir: AnyObjectRef = new ObjectRef({} as RefOwnerRuntime);
+    heir.objectId = id;
+    table.lend(ref, a);
+    table.replace(ref, heir);
+    expect(letGo).toEqual([]);
+    table.release(id, a, ofOwner(1));
+    expect(letGo).toEqual([heir]);
+  });
+
+  it('is left to the garbage collector where its user has it again', () => {
+    const heir: AnyObjectRef = new ObjectRef({} as RefOwnerRuntime);
+    heir.objectId = id;
+    table.lend(ref, a);
+    table.replace(ref, heir);
+    expect(table.cameHome(id, undefined)).toBe(heir);
+    table.release(id, a, ofOwner(1));
+    expect(isKept()).toBe(false);
+    expect(letGo).toEqual([]);
   });
 
   it('stays for who was given it by a borrower that has let go', () => {

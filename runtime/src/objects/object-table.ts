@@ -6,6 +6,8 @@ import type { AnyObjectRef } from './object-ref.ts';
 /** An object of ours that others may ask for. */
 interface Export {
   ref: AnyObjectRef;
+  /** Nobody but this table has the ref: its user is done with the object. */
+  isHeir: boolean;
   /** Values under way, or kept here, that contain the ref. */
   pins: number;
   borrowers: Map<ProcessId, Borrower>;
@@ -21,12 +23,17 @@ const FREED_IDS_KEPT = 10_000;
  */
 export class ObjectTable {
   readonly #self: ProcessId;
+  readonly #letGo: (ref: AnyObjectRef) => void;
   readonly #exports = new Map<ObjectId, Export>();
   readonly #freed = new Set<ObjectId>();
 
-  /** @param self the process that owns the objects. */
-  constructor(self: ProcessId) {
+  /**
+   * @param self the process that owns the objects.
+   * @param letGo lets go of an object at once that only others had: no garbage collector needs to find that out.
+   */
+  constructor(self: ProcessId, letGo: (ref: AnyObjectRef) => void) {
     this.#self = self;
+    this.#letGo = letGo;
   }
 
   pin(ref: AnyObjectRef): void {
@@ -50,7 +57,7 @@ export class ObjectTable {
     const id = ref.id as ObjectId;
     let entry = this.#exports.get(id);
     if (entry === undefined) {
-      entry = { ref, pins: 0, borrowers: new Map() };
+      entry = { ref, isHeir: false, pins: 0, borrowers: new Map() };
       this.#exports.set(id, entry);
     }
     return entry;
@@ -83,10 +90,16 @@ export class ObjectTable {
     return state.isSilent;
   }
 
-  /** A value from that process has arrived here, with the ref inside. @throws ObjectFreedError, ObjectLostError */
-  cameHome(id: ObjectId, giver: ProcessId): AnyObjectRef {
+  /**
+   * A value has arrived here with the ref inside, or is read once more (giver undefined).
+   * @throws ObjectFreedError, ObjectLostError
+   */
+  cameHome(id: ObjectId, giver: ProcessId | undefined): AnyObjectRef {
     const ref = this.find(id);
-    this.release(id, this.#self, { fromOwner: 0, fromOthers: new Map([[giver, 1]]) });
+    const entry = this.#exports.get(id);
+    if (entry !== undefined) entry.isHeir = false;
+    if (giver !== undefined)
+      this.release(id, this.#self, { fromOwner: 0, fromOthers: new Map([[giver, 1]]) });
     return ref;
   }
 
@@ -147,6 +160,7 @@ export class ObjectTable {
     if (entry.pins > 0) return;
     for (const borrower of entry.borrowers.values()) if (borrower.counts) return;
     this.#exports.delete(id);
+    if (entry.isHeir) this.#letGo(entry.ref);
   }
 
   free(ref: AnyObjectRef): void {
@@ -165,9 +179,11 @@ export class ObjectTable {
   }
 
   /** Others' references to the object go to another ref of it from now on. */
-  replace(ref: AnyObjectRef, by: AnyObjectRef): void {
+  replace(ref: AnyObjectRef, heir: AnyObjectRef): void {
     const entry = this.#exports.get(ref.id as ObjectId);
-    if (entry !== undefined) entry.ref = by;
+    if (entry === undefined) return;
+    entry.ref = heir;
+    entry.isHeir = true;
   }
 
   /** @throws ObjectFreedError, ObjectLostError */

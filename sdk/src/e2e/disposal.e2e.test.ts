@@ -114,6 +114,26 @@ describe.each(LENGTHS)('refs of %d numbers that are disposed of right after a ca
     await expect(ref).rejects.toMatchObject({ name: 'ObjectFreedError' });
   });
 
+  it('are given back after the call, though what it made remembers its context', async () => {
+    const actor = SummerActor.options({ maxConcurrency: 2 }).create();
+    // Calls are followed over awaits once one has asked for its context.
+    await actor.watch({ ref: ones(1) });
+    const ref = ones(length);
+    const { table } = coreOf(ref).objects;
+    const isKnown = (): boolean => table.entries().some(({ id }) => id === ref.id);
+    await actor.watch({ ref });
+    expect(isKnown()).toBe(true);
+    ref[Symbol.dispose]();
+    await waitFor(
+      async () => {
+        await actor.collect();
+        return !isKnown();
+      },
+      { describe: 'the actor gives the ref back' },
+    );
+    await expectGone(ref);
+  });
+
   it('reach all calls of a block, as variables of `using`', async () => {
     const submit = (): ObjectRef<number> => {
       using ref = ones(length);

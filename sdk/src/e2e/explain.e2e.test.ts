@@ -101,6 +101,17 @@ it('says that an actor starts, or starts again, and after what', async () => {
   expect((await explained(actor, 'dead')).reason).toMatch(/kill\(\) was called/);
 });
 
+it('says whose handles an actor lives by', async () => {
+  const held = createLife();
+  await held.actor.add(1);
+  const byDriver = /Handles of it are in driver .+ \(process \d+\)/;
+  expect((await explained(held.actor, 'alive')).reason).toMatch(byDriver);
+  const detached = createLife({ lifetime: 'detached', name: 'explained' });
+  await detached.actor.add(1);
+  expect((await explained(detached.actor, 'alive')).reason).toMatch(/detached and lives until/);
+  await kill(detached.actor);
+});
+
 it('says that the loop of a callee is busy', async () => {
   const { actor } = createLife();
   await actor.add(1);

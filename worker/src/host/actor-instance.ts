@@ -163,7 +163,8 @@ export class ActorInstance implements CallHost {
     let result: unknown;
     try {
       const method = (this.#object as Record<string, unknown>)[call.methodName] as Method;
-      result = context.apply(call, this.#exclusive, method, this.#object, call.args);
+      const args = call.takeArguments() as unknown[];
+      result = context.apply(call, this.#exclusive, method, this.#object, args);
     } catch (error) {
       context.leave();
       this.#failed(call, error);

@@ -12,12 +12,14 @@ import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
 
+const NO_ARGUMENTS: readonly unknown[] = [];
+
 /** A call as the actor's process sees it, from its arrival to its answer. */
 export class IncomingCall implements MailboxEntry, RunningCall {
   readonly channel: Channel;
   readonly number: number;
   readonly methodName: string;
-  readonly args: unknown[];
+  #args: readonly unknown[];
   group = DEFAULT_GROUP;
   readonly instance: CallHost;
   /** Task workers: the number of the function. */
@@ -54,7 +56,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.channel = channel;
     this.number = number;
     this.methodName = methodName;
-    this.args = args;
+    this.#args = args;
   }
 
   /** For messages: `Counter.add`, `task resize`. */
@@ -83,6 +85,16 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   get taskId(): string | undefined {
     if (this.spec.kind !== 'task-worker') return undefined;
     return taskIdOf(this.channel.peer.processId, this.number);
+  }
+
+  /**
+   * The arguments, for the one who calls the method: this object must not keep them. Whatever the method makes (sockets,
+   * timers) remembers its call for as long as it lives, since it was made in its context.
+   */
+  takeArguments(): readonly unknown[] {
+    const args = this.#args;
+    this.#args = NO_ARGUMENTS;
+    return args;
   }
 
   exitActor(): never {

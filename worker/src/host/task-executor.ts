@@ -226,7 +226,7 @@ export class TaskExecutor implements CallHost {
     loaded.calls += 1;
     let result: unknown;
     try {
-      result = context.apply(call, true, loaded.body, undefined, call.args as never[]);
+      result = context.apply(call, true, loaded.body, undefined, call.takeArguments() as never[]);
     } catch (error) {
       this.#fail(call, error);
       this.#measure(loaded);

@@ -119,6 +119,7 @@ export class StoreProcess {
           ? Promise.reject(new ClusterUnavailableError('the agent is gone'))
           : Promise.resolve(connection),
       collectGarbage,
+      noteHeld: () => undefined,
       callStarted: () => undefined,
       callFinished: () => undefined,
       warn: () => undefined,

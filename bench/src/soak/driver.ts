@@ -40,4 +40,6 @@ process.on('message', (request: DriverRequest) => {
     (error: unknown) => answer({ id: request.id, error: String(error) }),
   );
 });
+// Whoever started it is gone.
+process.once('disconnect', () => process.exit());
 answer({ id: 0, value: nodeId });

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { init, listObjects, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
 import { processTree } from '../harness/process-tree.ts';
 import { DriverProcess } from './driver-process.ts';
@@ -197,6 +198,13 @@ class Soak {
       return [...segments, ...spilled, ...pins.slice(agents)];
     });
     for (const file of left) this.#violation(`left when all drivers had left: ${file}`);
+    if (left.length > 0) await this.#sayWhatIsLeft(cluster);
+  }
+
+  async #sayWhatIsLeft({ address }: TestCluster): Promise<void> {
+    await init({ address, logToDriver: false });
+    for (const object of await listObjects()) this.#options.say(JSON.stringify(object));
+    await shutdown();
   }
 
   async #expectNoFiles(): Promise<void> {

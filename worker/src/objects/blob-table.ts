@@ -61,12 +61,13 @@ export class BlobTable {
     return this.#blobs.values();
   }
 
-  /** Of owners that something is kept for in the agent's own segments or on disk: nobody else looks after it. */
-  addresses(): Map<ProcessId, ProcessAddress> {
-    const found = new Map<ProcessId, ProcessAddress>();
-    for (const { owner, ownerAddress, holder } of this.#blobs.values())
-      if (holder === undefined && ownerAddress !== undefined) found.set(owner, ownerAddress);
-    return found;
+  /** Of an owner that something is kept for which it did not store itself. */
+  addressOf(owner: ProcessId): ProcessAddress | undefined {
+    for (const blobId of this.#byOwner.get(owner) ?? []) {
+      const address = this.#blobs.get(blobId)?.ownerAddress;
+      if (address !== undefined) return address;
+    }
+    return undefined;
   }
 
   /** (1), (2) and the beginning of (3). A blob that is known keeps its entry, and is in memory there now. */

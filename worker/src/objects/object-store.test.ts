@@ -174,6 +174,28 @@ describe('death', () => {
     await until(() => world.memory.statistics().liveBytes === 0);
     expect(await knows(blob)).toBe(false);
   });
+
+  it('of an owner on another node frees what a process that lives on keeps for it', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const stranger = await world.addStranger();
+    const process = await world.addProcess();
+    const blob = await process.put(randomValue(2 * MIB), stranger.address);
+    await until(() => knows(blob));
+    await stranger.die();
+    await until(() => process.liveBytes === 0);
+    expect(await knows(blob)).toBe(false);
+  });
+
+  it('of an owner of this node frees what comes for it after its end was told', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const [owner, producer] = [await world.addProcess('driver'), await world.addProcess()];
+    world.store.processEnded(owner.address.processId);
+    const blob = await producer.put(randomValue(2 * MIB), owner.address);
+    await until(() => knows(blob));
+    owner.close();
+    await until(() => producer.liveBytes === 0);
+    expect(await knows(blob)).toBe(false);
+  });
 });
 
 describe('a durable object', () => {

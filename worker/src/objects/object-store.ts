@@ -175,8 +175,6 @@ export class ObjectStore {
     }
     this.#free(owned);
     memory.trim();
-    // What it watched for us is watched from here now.
-    for (const owner of this.#table.addresses().values()) this.#watch(owner);
   }
 
   /** For a pull: resolves when there may be room. @throws ObjectStoreFullError */
@@ -258,6 +256,11 @@ export class ObjectStore {
       throw new ProtocolError('An agent that attaches to the store of another.');
     this.#processes.attach(channel);
     this.#owners.unwatch(processId);
+    // Its end may have been told before something came that is kept for it.
+    channel.onClose(() => {
+      const owner = this.#table.addressOf(processId);
+      if (owner !== undefined && !this.#closed) this.#watch(owner);
+    });
     const { directory, limitBytes } = memory;
     const attachment = { directory, nodeId: nodeId(), limitBytes, agent: agent() };
     channel.send([RECORD.result, call, attachmentRecord(attachment)]);
@@ -357,6 +360,7 @@ export class ObjectStore {
         spilled: undefined,
         lastUsedMs: clock.now(),
       });
+      this.#watch(owner);
     }
   }
 
@@ -375,7 +379,10 @@ export class ObjectStore {
     for (const owner of owners) this.#owners.unwatch(owner);
   }
 
-  /** The death of processes of this node is told by those who started or linked them. */
+  /**
+   * Whoever something is kept for is either attached, so that its death is told by those who started or linked it, or
+   * watched.
+   */
   #watch(owner: ProcessAddress): void {
     const isSelf = owner.processId === this.#options.agent().processId;
     if (!isSelf && !this.#processes.has(owner.processId)) this.#owners.watch(owner);

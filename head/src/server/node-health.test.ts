@@ -41,7 +41,8 @@ describe('a driver that linked to another node', () => {
       const other = world.addAgent();
       await world.until(() => other.isRegistered);
       agent.linkDriver(driver.processId);
-      const spec = await world.startActor(driver, { scheduling: { nodeId: other.nodeId } });
+      const demand = { resources: { cpus: 1 }, scheduling: { nodeId: other.nodeId } };
+      const spec = await world.startActor(driver, { demand });
       const { nodeId } = agent;
       const linkEnded = (): void => {
         agent.drivers.delete(driver.processId);

@@ -5,7 +5,7 @@ import { ChildDriver } from './testing/child-driver.ts';
 import { blockEventLoop } from './testing/event-loop.ts';
 import { LifeActor } from './fixtures/lives.ts';
 import { Journals } from './testing/journal.ts';
-import { descendantsOf } from './testing/processes.ts';
+import { commandOf, descendantsOf } from './testing/processes.ts';
 
 const STALL_MS = 20_000;
 const ISOLATIONS = ['process', 'thread', 'shared'] as const;
@@ -91,10 +91,12 @@ it('lets a node agent stand still for a second and a half', async () => {
   await expectNodesAlive();
 });
 
-/** The one child of ours that starts no actors and is no node. */
+/** The process of the cluster that is no node. */
 function headPid(): number {
-  const nodes = new Set(cluster.nodes.flatMap(({ pid }) => [pid, ...descendantsOf(pid)]));
-  const [pid] = descendantsOf(process.pid).filter((candidate) => !nodes.has(candidate));
+  const nodes = cluster.nodes.map((node) => node.pid);
+  const pid = descendantsOf(process.pid).find(
+    (candidate) => commandOf(candidate).includes('cluster-process') && !nodes.includes(candidate),
+  );
   if (pid === undefined) throw new Error('There is no process of a head.');
   return pid;
 }

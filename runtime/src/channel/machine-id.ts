@@ -5,9 +5,10 @@ let cached: string | undefined;
 
 /**
  * Equal for two processes that can open each other's Unix sockets: same kernel boot, same host name. Containers on
- * one machine differ by host name.
+ * one machine differ by host name; where they do not, MANTA_MACHINE_ID tells them apart.
  */
 export function machineId(): string {
+  cached ??= process.env['MANTA_MACHINE_ID'];
   if (cached === undefined) {
     let bootId = 'no-boot-id';
     try {

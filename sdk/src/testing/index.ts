@@ -6,6 +6,8 @@ import { LocalTestCluster } from './local-test-cluster.ts';
 export interface TestNodeOptions extends ResourceAmounts {
   labels?: Record<string, string>;
   objectStoreBytes?: number;
+  /** It takes itself for a machine of this name: others reach it over TCP, and its memory not at all. */
+  machine?: string;
 }
 
 export interface TestClusterOptions {
@@ -34,6 +36,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly address: string;
   addNode(node?: TestNodeOptions): Promise<TestNode>;
   readonly nodes: TestNode[];
+  /** Of the head's process; undefined while there is none. */
+  readonly headPid: number | undefined;
   killHead(signal?: NodeJS.Signals): Promise<void>;
   restartHead(): Promise<void>;
   stopBroker(): Promise<void>;

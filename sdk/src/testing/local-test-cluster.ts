@@ -43,6 +43,10 @@ export class LocalTestCluster implements TestCluster {
     return addressWithToken(this.#url, this.#token);
   }
 
+  get headPid(): number | undefined {
+    return this.#head?.pid;
+  }
+
   #startNats(): Promise<NatsProgram> {
     return startNatsProgram({
       port: this.#port,
@@ -87,8 +91,8 @@ export class LocalTestCluster implements TestCluster {
   }
 
   async addNode(options: TestNodeOptions = {}): Promise<LocalTestNode> {
-    const { gpus, ...capacity } = options;
-    const process = await ClusterProcess.start({
+    const { gpus, machine, ...capacity } = options;
+    const configuration: ClusterProcessConfiguration = {
       directory: this.#newDirectory(),
       token: this.#token,
       node: {
@@ -96,9 +100,12 @@ export class LocalTestCluster implements TestCluster {
         poolSize: 1,
         cpus: 4,
         ...capacity,
+        ...(machine === undefined ? {} : { tcpHost: '127.0.0.1' }),
         simulatedGpus: { count: gpus ?? 0, memoryBytes: GPU_MEMORY_BYTES, model: 'Simulated' },
       },
-    });
+    };
+    const variables = machine === undefined ? {} : { MANTA_MACHINE_ID: machine };
+    const process = await ClusterProcess.start(configuration, variables);
     const node = new LocalTestNode(process);
     this.nodes.push(node);
     return node;

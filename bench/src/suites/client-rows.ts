@@ -40,7 +40,11 @@ export function timedClientRows(quick: boolean): TimedRow[] {
   const value = new BigInt64Array(putBytes / 8 / (quick ? 64 : 1));
   const calls = timedCallRows(1)
     .filter(({ name }) => callRowNames.includes(name))
-    .map(({ name, unit, prepare }) => ({ name: `${clientPrefix}${name}`, unit, prepare }));
+    .map((row) => ({
+      name: `${clientPrefix}${row.name}`,
+      unit: row.unit,
+      prepare: () => row.prepare(),
+    }));
   return [
     ...calls,
     {

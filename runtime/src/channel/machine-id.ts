@@ -8,7 +8,6 @@ let cached: string | undefined;
  * one machine differ by host name; where they do not, MANTA_MACHINE_ID tells them apart.
  */
 export function machineId(): string {
-  cached ??= process.env['MANTA_MACHINE_ID'];
   if (cached === undefined) {
     let bootId = 'no-boot-id';
     try {
@@ -16,7 +15,7 @@ export function machineId(): string {
     } catch {
       // Not Linux: the host name alone has to do.
     }
-    cached = `${hostname()}/${bootId}`;
+    cached = `${process.env['MANTA_MACHINE_ID'] ?? hostname()}/${bootId}`;
   }
   return cached;
 }

@@ -7,6 +7,7 @@ import { parseAmount, parseBytes, parseInteger, parseLabels, parseResources } fr
 import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { isAnyHost, reachableHost } from '../network.ts';
+import { freeNodeDirectory, noteNodeDirectory } from '../node-directory.ts';
 import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
 import { launchRole } from '../roles/launch-role.ts';
 import { isRole } from '../roles/processes.ts';
@@ -108,7 +109,9 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   const started = await (options.head === true
     ? startHead(context, options, node)
     : joinCluster(context, options, node));
-  show(context, options, publicView(context, started), () => describe(context, started, options));
+  show(context, options, publicView(context, started, options), () =>
+    describe(context, started, options),
+  );
   if (options.block === true) await untilEnd(context, started);
 }
 
@@ -138,6 +141,12 @@ async function startHead(
   node: NodeAmounts,
 ): Promise<Started> {
   const survivors = await survivingSession(context);
+  if (survivors !== undefined && Object.keys(node).length > 0) {
+    throw new InvalidArgumentError(
+      'nodes of the former head still run here, and a new head takes them over as they are: ' +
+        'leave out the options of the node, or use "manta stop" first',
+    );
+  }
   const token = await headToken(context, options, survivors);
   const { host, port } = listenAt(options, survivors);
   const head = await launchRole(
@@ -235,7 +244,7 @@ async function addNode(
   node: NodeAmounts & { tcpHost?: string },
   options: StartOptions,
 ): Promise<void> {
-  const number = started.session.pids.nodes.length;
+  const { number, directory } = await freeNodeDirectory(context.home);
   const launched = await launchRole(
     'node',
     {
@@ -243,13 +252,14 @@ async function addNode(
         role: 'node',
         natsUrl: connection.url,
         token: connection.token,
-        directory: join(context.home, 'nodes', String(number)),
+        directory,
         ...node,
       },
       endWithParent: options.block === true,
     },
     join(context.home, 'logs', `node-${number}.log`),
   );
+  await noteNodeDirectory(directory, launched.pid);
   started.session.pids.nodes.push(launched.pid);
   started.nodeId = launched.answer.nodeId;
   started.exited.push(launched.exited);
@@ -309,15 +319,22 @@ function hostInUrl(host: string): string {
 function publicView(
   context: Context,
   { session, nodeId, metricsUrl }: Started,
+  options: StartOptions,
 ): Record<string, unknown> {
   return {
     address: session.address,
-    tokenFile: tokenPath(context.home),
+    tokenFile: tokenFileOf(context, options),
     clusterId: session.clusterId,
     nodeId,
     metricsUrl,
     pids: session.pids,
   };
+}
+
+/** Undefined: the token came in another way. */
+function tokenFileOf(context: Context, options: StartOptions): string | undefined {
+  if (options.token !== undefined) return undefined;
+  return options.tokenFile ?? (options.head === true ? tokenPath(context.home) : undefined);
 }
 
 function describe(context: Context, started: Started, options: StartOptions): string {
@@ -326,10 +343,10 @@ function describe(context: Context, started: Started, options: StartOptions): st
     return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
   }
   const host = urlParts(session.address).hostname;
-  const tokenFile = options.tokenFile ?? tokenPath(context.home);
+  const tokenFile = tokenFileOf(context, options);
   return [
     `cluster ${session.clusterId} runs at ${session.address}`,
-    `token: ${options.token === undefined ? `in ${tokenFile}` : 'as you gave it'}`,
+    `token: ${tokenFile === undefined ? 'as you gave it' : `in ${tokenFile}`}`,
     ...(nodeId === undefined ? [] : [`node ${nodeId} runs on this machine`]),
     ...(metricsUrl === undefined ? [] : [`metrics: ${metricsUrl}, with the token as bearer token`]),
     '',

@@ -132,3 +132,24 @@ describe('several who read one stream', () => {
     ]);
   });
 });
+
+describe('streams and idempotency keys', () => {
+  it('do not go together', async () => {
+    const journal = journals.create();
+    const source = createSource();
+    const refusal = {
+      name: 'InvalidArgumentError',
+      message: expect.stringMatching(/gives a stream.*without idempotencyKey/) as string,
+    };
+    expect(() => source.items.options({ idempotencyKey: 'k' })(journal.file, 3)).toThrow(
+      expect.objectContaining(refusal) as Error,
+    );
+    const read = async (): Promise<unknown> => {
+      const stream = source.hidden.options({ idempotencyKey: 'k' })(journal.file, 3);
+      return stream[Symbol.asyncIterator]().next();
+    };
+    await expect(read()).rejects.toMatchObject(refusal);
+    await expect(read()).rejects.toMatchObject(refusal);
+    expect([await source.runs(), journal.lines()]).toEqual([1, []]);
+  });
+});

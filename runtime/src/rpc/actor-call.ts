@@ -196,7 +196,10 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
     if (values !== undefined && !this.plain) releaseArguments(values);
   }
 
-  /** A ref whose method is no generator can still be iterated: the callee says when its result is a stream. */
+  /**
+   * A ref whose method is no generator can still be iterated: the callee says when its result is a stream. Until somebody
+   * does so, the call holds it: its producer waits until it is iterated over, cancelled or disposed of.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     yield* this.openStream();
     const value = await this;

@@ -239,7 +239,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
     this.task.submitter.onFinished(this, phase, failed);
   }
 
-  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream. */
+  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream (see ActorCall). */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     yield* this.openStream();
     const value = await this;

@@ -209,9 +209,8 @@ export function cancel(
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
   const call = isObjectRef(what) ? attemptOf(what) : what;
-  if (call instanceof TaskCall) call.task.submitter.cancel(call, options);
-  else if (call instanceof RuntimeStream) call.cancel(options);
-  else if (call instanceof ActorCall) call.caller.cancel(call, 'cancelled');
+  if (call instanceof TaskCall || call instanceof RuntimeStream) call.cancel(options);
+  else if (call instanceof ActorCall) call.cancel();
   else if (!isObjectRef(what)) {
     throw new InvalidArgumentError(
       `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,

@@ -159,10 +159,16 @@ export interface ObjectRef<T> extends PromiseLike<T> {
   [Symbol.dispose](): void;
 }
 
-/** Iterating yields values in order; an error the generator threw is thrown at its place. Leaving the loop frees the rest. */
+/**
+ * Iterating yields values in order; an error the generator threw is thrown at its place. Leaving the loop frees the rest:
+ * the generator is cancelled, and what it gave and nobody read is freed. So does disposing of the stream, or letting go of
+ * it and of its iterators, once they are collected. Of several iterators each gets what the others do not: an item goes to
+ * the one that asked first.
+ */
 export interface ObjectRefStream<T> extends AsyncIterable<T> {
   refs(): AsyncIterable<ObjectRef<T>>;
   cancel(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Inside an actor or a task. */

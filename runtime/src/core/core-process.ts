@@ -1,6 +1,5 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import type { MantaError } from '../errors/errors.ts';
-import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
+import { ActorNotFoundError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { shutDownError } from '../errors/shut-down.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, BlobId, JobId, ObjectId, ProcessId } from '../ids.ts';
@@ -17,6 +16,7 @@ import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
 import { callerRecord } from '../rpc/caller-record.ts';
+import { OpenStreams } from '../rpc/open-streams.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { PeerConnections } from '../rpc/peer-connections.ts';
 import { RECORD } from '../rpc/records.ts';
@@ -64,6 +64,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly lineage: Lineage;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
+  readonly streams = new OpenStreams(() => this.noteHeld());
   readonly inquiries: Inquiries = new Inquiries(this);
   readonly #connections: PeerConnections;
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
@@ -80,7 +81,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.#quietGarbage = new QuietGarbage({
       clock: options.clock,
       collectGarbage,
-      held: () => this.objects.borrowed.size + this.#handles.size + this.store.heldBytes,
+      held: () =>
+        this.objects.borrowed.size + this.#handles.size + this.streams.size + this.store.heldBytes,
       activeShare: activeShareOfThread(),
     });
     this.#connections = this.#createConnections(options);

@@ -10,7 +10,7 @@ export interface CallOptions {
   /** The whole call, queueing included; then TaskTimeoutError and the callee's signal aborts. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Calls with the same key to the same actor run once; later ones get the first one's result. */
+  /** Calls with the same key to the same actor run once; later ones get the first one's result. Not for streams. */
   idempotencyKey?: string;
   /** Streams: items that may be unread before the producer waits. Default 64. */
   maxBufferedItems?: number;
@@ -52,6 +52,13 @@ export function checkCallOptions(options: CallOptions): CallOptions {
     throw new InvalidArgumentError('signal must be an AbortSignal.');
   }
   return options;
+}
+
+/** The items of a stream go to one caller and are not kept, so the next one with its key could not be given them. */
+export function keyedStreamError(what: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    `${what} gives a stream, which cannot be had twice: call it without idempotencyKey, or let it return its items in a list.`,
+  );
 }
 
 /** Why a call was cancelled, where its signal says so: the reason that the user gave to `abort`. */

@@ -3,7 +3,7 @@ import type { Clock } from '../time/clock.ts';
 import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
-import { recordOptions, type CallOptions } from './call-options.ts';
+import { keyedStreamError, recordOptions, type CallOptions } from './call-options.ts';
 import type { CallerCore, MethodInfo } from './caller-core.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -27,13 +27,18 @@ export function watchCall(
   return () => undo.forEach((step) => step());
 }
 
-/** The call, and the refs among its arguments that are not ready. @throws SerializationError, ObjectStoreFullError */
+/**
+ * The call, and the refs among its arguments that are not ready.
+ * @throws SerializationError, ObjectStoreFullError; InvalidArgumentError when a stream is to be had twice.
+ */
 export function prepareCall(
   caller: ActorCaller,
   method: MethodInfo,
   args: unknown[],
   options: CallOptions | undefined,
 ): { call: ActorCall; dependencies: readonly AnyObjectRef[] } {
+  if (method.stream && options?.idempotencyKey !== undefined)
+    throw keyedStreamError(`${caller.className}.${method.name}`);
   const retries = options?.maxTaskRetries ?? caller.settings.maxTaskRetries;
   const { values, pins, dependencies } = prepareArguments(args, caller.core);
   const call = new ActorCall(caller, method, values, retries);

@@ -8,6 +8,7 @@ import { optionsAgain, type CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
+import { StreamBuffer, type StreamCancelOptions, type StreamSource } from '../rpc/stream-buffer.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { TaskFunction } from './task-function.ts';
 import type { TaskLease } from './task-lease.ts';
@@ -33,7 +34,7 @@ export interface TaskExtras {
   options: CallOptions | undefined;
   /** Refs and handles inside the arguments: held until the task is over. */
   pins: readonly Transferable[] | undefined;
-  stream: ObjectRefStream<unknown> | undefined;
+  stream: StreamBuffer | undefined;
   /** Items to drop because an earlier attempt delivered them. */
   skipItems: number;
   /** Times that it was refused because an argument was lost. */
@@ -52,7 +53,7 @@ export interface TaskExtras {
  * One task, and at the same time the ref of its result: a task makes one object. What only some tasks need is in
  * `extras`. What it takes to run the task again (`task`, `values`, the pins) is reachable from here.
  */
-export class TaskCall extends ObjectRef<unknown> implements PendingReply {
+export class TaskCall extends ObjectRef<unknown> implements PendingReply, StreamSource {
   readonly task: TaskFunction;
   /** Prepared arguments. */
   values: unknown[] | undefined;
@@ -86,24 +87,25 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     });
   }
 
-  /** The user asked for a stream, or the worker says that the result is one. */
+  /** For a user who asks for a stream. Not kept here: a call must not hold who reads it. */
   openStream(): ObjectRefStream<unknown> {
+    return new ObjectRefStream(this.#feed());
+  }
+
+  #feed(): StreamBuffer {
     const extras = this.extra();
-    extras.stream ??= new ObjectRefStream(
-      this.runtime,
-      {
-        grant: (items) => this.#grant(items),
-        cancelStream: (options) => this.task.submitter.cancel(this, options),
-      },
-      extras.options?.maxBufferedItems,
-    );
+    extras.stream ??= new StreamBuffer(this.runtime, this, extras.options?.maxBufferedItems);
     if (this.phase === TASK_PHASE.done)
       extras.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return extras.stream;
   }
 
-  #grant(items: number): void {
+  grant(items: number): void {
     this.lease?.connection?.channel.send([RECORD.credit, this.number, items]);
+  }
+
+  cancel(options: StreamCancelOptions = {}): void {
+    this.task.submitter.cancel(this, options);
   }
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +141,9 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
 
   onStream(): void {
     if (this.phase === TASK_PHASE.done) return;
-    this.extra().skipItems = this.openStream().received;
+    // Its user has disposed of it before anybody knew that it stands for a stream.
+    if (this.state !== REF_STATE.pending) this.cancel();
+    else this.extra().skipItems = this.#feed().received;
   }
 
   onItem(value: unknown): void {
@@ -151,10 +155,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     if (extras.skipItems > 0) {
       extras.skipItems -= 1;
       this.lease?.connection?.onUnclaimed?.(value);
-      this.#grant(1);
+      this.grant(1);
       return;
     }
-    const stream = this.openStream();
+    const stream = this.#feed();
     const content = this.#contentOf(value, this.lease as TaskLease);
     this.#remember(content, stream.received);
     stream.push(content);
@@ -191,7 +195,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     this.lease?.answered(this);
     if (this.phase === TASK_PHASE.done) return;
     this.finish();
-    this.openStream().finish();
+    this.extras?.stream?.finish();
     this.resolve(undefined);
   }
 
@@ -211,9 +215,8 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   /** Ends the task with an error, wherever it is. */
   fail(error: unknown): void {
     if (this.phase === TASK_PHASE.done) return;
-    const stream = this.task.definition.stream ? this.openStream() : this.extras?.stream;
     this.finish(true);
-    stream?.finish({ error });
+    this.extras?.stream?.finish({ error });
     this.reject(error);
   }
 
@@ -236,7 +239,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     this.task.submitter.onFinished(this, phase, failed);
   }
 
-  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream. */
+  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream (see ActorCall). */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     yield* this.openStream();
     const value = await this;
@@ -245,5 +248,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
 
   refs(): AsyncIterable<ObjectRef<unknown>> {
     return this.openStream().refs();
+  }
+
+  override [Symbol.dispose](): void {
+    this.extras?.stream?.close();
+    super[Symbol.dispose]();
   }
 }

@@ -6,6 +6,7 @@ import {
   InvalidArgumentError,
 } from '@manta/runtime/errors/errors';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import { keyedStreamError } from '@manta/runtime/rpc/call-options';
 import { taskErrorFrom, type FailedCall } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
@@ -199,6 +200,10 @@ export class ActorInstance implements CallHost {
 
   async #sendStream(call: IncomingCall, iterable: Stream): Promise<void> {
     const { core, context } = this.#options;
+    if (call.idempotencyKey !== undefined) {
+      call.fail(keyedStreamError(call.label));
+      return;
+    }
     try {
       await context.apply(call, this.#exclusive, runStream, undefined, [call, iterable, core]);
       call.endStream();

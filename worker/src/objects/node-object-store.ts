@@ -97,7 +97,7 @@ export class NodeObjectStore {
       spillStorage: settings.spillStorage,
       spillDirectories,
       connect,
-      pull: (blob, owner) => pulls.pull(blob, owner),
+      pull: (...wish) => pulls.pull(...wish),
     });
     this.blobServer = new BlobServer({ reader: this.store });
   }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
@@ -50,6 +50,17 @@ async function knows({ blobId }: BlobDescriptor): Promise<boolean> {
 
 const spilledFiles = (): string[] =>
   existsSync(join(world.root, 'spill')) ? readdirSync(join(world.root, 'spill')) : [];
+
+/** Changes bytes of all that is on disk; gives where it is. */
+function spoilDisk(): string {
+  const directory = join(world.root, 'spill');
+  for (const name of readdirSync(directory)) {
+    const bytes = readFileSync(join(directory, name));
+    for (let at = 0; at < bytes.byteLength; at += 1_000) bytes[at] = (bytes[at] as number) ^ 1;
+    writeFileSync(join(directory, name), bytes);
+  }
+  return directory;
+}
 
 /** Puts until the first blobs are on disk. */
 async function fill(process: StoreProcess, owner?: StoreProcess) {
@@ -233,6 +244,28 @@ describe('another node', () => {
     }
     const nowhere = { blobId: storeMint('blob'), offset: 0, bytes: 10, slot: undefined };
     expect(await world.store.read(nowhere, new Uint8Array(10))).toBe(false);
+  });
+
+  it('gets no bytes that the disk has spoiled: that copy is given up', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const values = await fill(process);
+    const path = spoilDisk();
+    const wrong: BlobDescriptor[] = [];
+    const lost: string[] = [];
+    for (const [blob, value] of values) {
+      const { blobId, slot } = blob;
+      const bytes = new Uint8Array(1_000);
+      const request = { blobId, offset: MIB, bytes: 1_000, slot };
+      const isHere = await world.store.read(request, bytes).catch((error: unknown) => {
+        lost.push((error as Error).message);
+        return world.store.read(request, bytes);
+      });
+      if (isHere && !value.subarray(MIB, MIB + 1_000).equals(bytes)) wrong.push(blob);
+    }
+    expect(wrong).toEqual([]);
+    expect(lost.length).toBeGreaterThan(0);
+    for (const text of lost) expect(text).toContain(path);
   });
 });
 

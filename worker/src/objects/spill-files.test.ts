@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -31,6 +31,12 @@ async function readAll(files: SpillFiles, location: SpillLocation): Promise<Buff
   const whole = Buffer.alloc(location.sizeBytes);
   await files.read(location, (offset, bytes) => whole.set(bytes, offset));
   return whole;
+}
+
+function changeByte(path: string, offset: number): void {
+  const bytes = readFileSync(path);
+  bytes[offset] = (bytes[offset] as number) ^ 1;
+  writeFileSync(path, bytes);
 }
 
 const filesOnDisk = (): string[] =>
@@ -83,6 +89,40 @@ describe('spill files', () => {
     const [location] = await files.write([sourceOf(randomBytes(1_000))]);
     writeFileSync((location as SpillLocation).path, randomBytes(1_000));
     await expect(readAll(files, location as SpillLocation)).rejects.toThrow(/checksum/);
+  });
+
+  it('give any part of what was written', async () => {
+    const files = new SpillFiles({ storage: fileSpillStorage, directories: directories() });
+    const value = randomBytes(3 * MIB + 5);
+    const [, location] = await files.write([randomBytes(7), value].map(sourceOf));
+    const parts: [offset: number, bytes: number][] = [
+      [0, MIB],
+      [MIB, 2 * MIB],
+      [3 * MIB, 5],
+      [0, value.byteLength],
+      [MIB - 1, 2],
+      [MIB + 1, MIB],
+      [3 * MIB + 4, 1],
+    ];
+    for (const [offset, bytes] of parts) {
+      const part = Buffer.alloc(bytes);
+      await files.readPart(location as SpillLocation, offset, part);
+      expect(part.equals(value.subarray(offset, offset + bytes)), `${offset}`).toBe(true);
+    }
+  });
+
+  it('are found out by who reads a part with a changed byte, and by nobody else', async () => {
+    const files = new SpillFiles({ storage: fileSpillStorage, directories: directories() });
+    const [, found] = await files.write([randomBytes(7), randomBytes(3 * MIB)].map(sourceOf));
+    const location = found as SpillLocation;
+    changeByte(location.path, location.offset + MIB + 1);
+    const read = (offset: number): Promise<void> =>
+      files.readPart(location, offset, new Uint8Array(10));
+    await read(0);
+    await read(2 * MIB);
+    const damaged = { damaged: true, message: expect.stringContaining(location.path) as string };
+    await expect(read(MIB + 100)).rejects.toMatchObject(damaged);
+    await expect(read(MIB - 1)).rejects.toMatchObject(damaged);
   });
 });
 

@@ -8,6 +8,7 @@ import { decodeError } from '@manta/runtime/serialization/error-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FailingSpillStorage } from '../testing/failing-spill-storage.ts';
 import {
   MIB,
   randomValue,
@@ -60,6 +61,29 @@ function spoilDisk(): string {
     writeFileSync(join(directory, name), bytes);
   }
   return directory;
+}
+
+const failureOf = (record: unknown): unknown => decodeError(record as Uint8Array);
+
+/** Writes nothing before it is let go. */
+class HeldDisk extends FailingSpillStorage {
+  readonly reached: Promise<void>;
+  letGo: (failure?: Error) => void = () => undefined;
+  readonly #held: Promise<Error | undefined>;
+  #reach: () => void = () => undefined;
+
+  constructor() {
+    super({});
+    this.#held = new Promise((resolve) => (this.letGo = resolve));
+    this.reached = new Promise((resolve) => (this.#reach = resolve));
+  }
+
+  override async write(path: string, offset: number, bytes: Uint8Array): Promise<void> {
+    this.#reach();
+    const failure = await this.#held;
+    if (failure !== undefined) throw failure;
+    await super.write(path, offset, bytes);
+  }
 }
 
 /** Puts until the first blobs are on disk. */
@@ -228,6 +252,50 @@ describe('a durable object', () => {
     });
     await until(() => spilledFiles().length === 0);
     await until(() => world.memory.statistics().liveBytes === 0);
+  });
+});
+
+describe('a durable object whose writing takes long', () => {
+  it('is not kept when it is freed meanwhile, and who waits for it is told at once', async () => {
+    const disk = new HeldDisk();
+    await open({ limitBytes: 24 * MIB, spillStorage: disk });
+    const [owner, reader] = [await world.addProcess('driver'), await world.addProcess()];
+    const objectId = storeMint('object');
+    const early = reader.fetchDurable(objectId);
+    const kept = owner.nodeStore.keepDurable(objectId, randomValue(3 * MIB));
+    const refusal = kept.catch((error: unknown) => error);
+    await disk.reached;
+    owner.tell([RECORD.free, [objectId]]);
+    expect(failureOf(await early)).toMatchObject({ name: 'ObjectFreedError' });
+    disk.letGo();
+    expect(await refusal).toMatchObject({ name: 'ObjectFreedError' });
+    await until(() => spilledFiles().length === 0 && owner.liveBytes === 0);
+    expect(failureOf(await reader.fetchDurable(objectId))).toMatchObject({
+      name: 'ObjectFreedError',
+    });
+    expect(
+      world.store.report({ blobIds: new Set(), objectIds: new Set(), limit: 10 }).blobs,
+    ).toEqual([]);
+  });
+
+  it('and fails is told with the cause to all who want it, and leaves nothing in memory', async () => {
+    const disk = new HeldDisk();
+    await open({ limitBytes: 24 * MIB, spillStorage: disk });
+    const [owner, reader] = [await world.addProcess('driver'), await world.addProcess()];
+    const objectId = storeMint('object');
+    const early = reader.fetchDurable(objectId);
+    const kept = owner.nodeStore.keepDurable(objectId, randomValue(3 * MIB));
+    const refusal = kept.catch((error: unknown) => error);
+    const full = {
+      name: 'ObjectStoreFullError',
+      message: expect.stringContaining('no space') as string,
+    };
+    await disk.reached;
+    disk.letGo(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    expect(await refusal).toMatchObject(full);
+    expect(failureOf(await early)).toMatchObject(full);
+    expect(failureOf(await reader.fetchDurable(objectId))).toMatchObject(full);
+    await until(() => owner.liveBytes === 0);
   });
 });
 

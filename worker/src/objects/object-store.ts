@@ -122,6 +122,7 @@ export class ObjectStore {
       agent: () => options.agent(),
       connect,
       save: (blobId) => this.#save(blobId),
+      has: (blobId) => this.#table.get(blobId) !== undefined,
       release: (blobIds) => this.#release(blobIds),
       answer: (channel, call, answer) => this.#answers.answer(channel, call, answer),
     });

@@ -161,6 +161,7 @@ describe('doctor', () => {
       'versions',
       'home folder',
       'shared memory',
+      'spill disk',
       'open files',
       'process guard',
       'GPUs',

@@ -29,6 +29,8 @@ export interface ObjectStoreSettings {
   limitBytes: number | undefined;
   /** Where objects go that memory has no room for; used in turn. */
   spillDirectories: readonly string[];
+  /** What spilling leaves free on their disks; undefined: see `spillFreeBytesMin`. */
+  spillFreeBytesMin: number | undefined;
   spillStorage: SpillStorage;
   /** Where the store goes when shared memory is missing or too small for it. */
   fileDirectory: string;
@@ -96,6 +98,7 @@ export class NodeObjectStore {
       slots: new SlotCopier(memory.directory, { isMemory: place.kind === 'memory' }),
       spillStorage: settings.spillStorage,
       spillDirectories,
+      spillFreeBytesMin: settings.spillFreeBytesMin,
       connect,
       pull: (...wish) => pulls.pull(...wish),
     });

@@ -73,7 +73,7 @@ class HeldDisk extends FailingSpillStorage {
   #reach: () => void = () => undefined;
 
   constructor() {
-    super({});
+    super();
     this.#held = new Promise((resolve) => (this.letGo = resolve));
     this.reached = new Promise((resolve) => (this.#reach = resolve));
   }

@@ -42,6 +42,8 @@ export interface ObjectStoreOptions {
   slots: SlotSource;
   spillStorage: SpillStorage;
   spillDirectories: readonly string[];
+  /** See SpillFilesOptions. */
+  spillFreeBytesMin?: number | undefined;
   readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   /** See OwnerWatch. */
   ownerRetryPausesMs?: readonly number[];
@@ -79,11 +81,14 @@ export class ObjectStore {
     this.#files = new SpillFiles({
       storage: options.spillStorage,
       directories: options.spillDirectories,
+      freeBytesMin: options.spillFreeBytesMin,
       onWritten: (bytes) => {
         this.#spilledBytes += bytes;
       },
       onFailure: ({ directory, error }) =>
         logger.warn({ directory, error: String(error) }, 'spilling objects to disk failed'),
+      onRoom: (directory) =>
+        logger.info({ directory }, 'spilling goes on: there is room on disk again'),
     });
     const unneeded = new UnneededCopies({
       table: this.#table,

@@ -77,6 +77,7 @@ function openFullStore() {
       write: (path) => Promise.resolve(void onDisk.add(path)),
       read: () => Promise.reject(new Error('nothing is read here')),
       remove: (path) => Promise.resolve(void onDisk.delete(path)),
+      space: () => Promise.resolve(undefined),
     },
   });
   const processes = new AskedProcesses(systemClock);

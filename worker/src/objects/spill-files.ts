@@ -1,5 +1,6 @@
 import { ChunkChecksum } from '@manta/runtime/objects/chunk-checksum';
 import { SpillFailedError, isFull, type SpillFailure } from './spill-errors.ts';
+import { LowSpaceError, spillFreeBytesMin } from './spill-space.ts';
 import type { SpillStorage } from './spill-storage.ts';
 
 /** Where the bytes of a blob lie on disk. */
@@ -21,9 +22,13 @@ export interface SpillFilesOptions {
   storage: SpillStorage;
   /** Used in turn; when one fails, the next takes its place. */
   directories: readonly string[];
+  /** What is left free on their disks. Default: `spillFreeBytesMin` of their size. */
+  freeBytesMin?: number | undefined;
   onWritten?(bytes: number): void;
-  /** Told of every attempt that failed. */
+  /** Told of every attempt that failed; of a full disk once, until something was written there again. */
   onFailure?(failure: SpillFailure): void;
+  /** Something was written to a disk that was full. */
+  onRoom?(directory: string): void;
 }
 
 /** Bytes copied out, checksummed and written at a time: what the event loop is kept from at once. */
@@ -49,6 +54,7 @@ export class SpillFiles {
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   /** One batch at a time: there is one buffer. */
   #lastWrite: Promise<unknown> = Promise.resolve();
+  readonly #full = new Set<string>();
   #nextDirectory = 0;
   #nextFile = 1;
   #bytes = 0;
@@ -104,14 +110,29 @@ export class SpillFiles {
       const directory = directories[this.#nextDirectory % directories.length] as string;
       this.#nextDirectory += 1;
       try {
-        return await this.#writeTo(directory, sources);
+        await this.#checkSpace(directory, sources);
+        const locations = await this.#writeTo(directory, sources);
+        if (this.#full.delete(directory)) this.#options.onRoom?.(directory);
+        return locations;
       } catch (error) {
         const failure = { directory, full: isFull(error), error };
         failures.push(failure);
-        this.#options.onFailure?.(failure);
+        if (!failure.full || !this.#full.has(directory)) this.#options.onFailure?.(failure);
+        if (failure.full) this.#full.add(directory);
       }
     }
     throw new SpillFailedError(failures);
+  }
+
+  /** @throws LowSpaceError when they would take what is to stay free. */
+  async #checkSpace(directory: string, sources: readonly SpillSource[]): Promise<void> {
+    const { storage, freeBytesMin } = this.#options;
+    const space = await storage.space(directory);
+    if (space === undefined) return;
+    const leastBytes = freeBytesMin ?? spillFreeBytesMin(space.totalBytes);
+    let bytes = 0;
+    for (const { sizeBytes } of sources) bytes += sizeBytes;
+    if (space.freeBytes - bytes < leastBytes) throw new LowSpaceError(space, leastBytes);
   }
 
   async #writeTo(

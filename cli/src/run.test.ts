@@ -168,6 +168,7 @@ describe('doctor', () => {
       'versions',
       'home folder',
       'shared memory',
+      'spill disk',
       'open files',
       'process guard',
       'GPUs',

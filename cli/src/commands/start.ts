@@ -30,6 +30,7 @@ interface StartOptions extends CommonOptions {
   memory?: string;
   objectStoreMemory?: string;
   spill?: string;
+  spillFree?: string;
   resources?: string;
   labels?: string;
 }
@@ -80,6 +81,10 @@ export function addStart(program: Command, context: Context): void {
       '--spill <directories>',
       'where objects go that this memory has no room for, separated by commas (default: in the home folder)',
     )
+    .option(
+      '--spill-free <bytes>',
+      'what is left free on their disks, for example 20GiB (default: 5 %, at least 1 GiB)',
+    )
     .option('--resources <json>', 'custom resources, for example \'{"licence":2}\'')
     .option('--labels <k=v,…>', 'labels to place by, for example region=eu,disk=ssd')
     .option('--block', 'stay in the foreground until interrupted');
@@ -118,7 +123,8 @@ async function start(context: Context, options: StartOptions): Promise<void> {
 type NodeAmounts = Omit<NodeRole, 'role' | 'natsUrl' | 'token' | 'directory' | 'tcpHost'>;
 
 function nodeAmounts(options: StartOptions): NodeAmounts {
-  const { name, cpus, gpus, memory, objectStoreMemory, spill, resources, labels } = options;
+  const { name, cpus, gpus, memory, objectStoreMemory, spill, spillFree, resources, labels } =
+    options;
   return {
     ...(name !== undefined && { name }),
     ...(cpus !== undefined && { cpus: parseAmount('--cpus', cpus) }),
@@ -130,6 +136,7 @@ function nodeAmounts(options: StartOptions): NodeAmounts {
     ...(spill !== undefined && {
       spillDirectories: spill.split(',').map((directory) => resolve(directory)),
     }),
+    ...(spillFree !== undefined && { spillFreeBytesMin: parseBytes('--spill-free', spillFree) }),
     ...(resources !== undefined && { resources: parseResources('--resources', resources) }),
     ...(labels !== undefined && { labels: parseLabels('--labels', labels) }),
   };

@@ -11,7 +11,7 @@ import type { Transferable } from '../serialization/transferable.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 /** What an entry of `fetched` gives: [index in the fetch, kind, what]. */
-const ENTRY = { value: 0, failure: 1, segment: 2 } as const;
+export const FETCHED = { value: 0, failure: 1, segment: 2 } as const;
 type Entry = [index: number, kind: number, what: unknown];
 
 /** Ids in one record. */
@@ -133,8 +133,8 @@ class FetchReply implements PendingReply {
     this.#refs[index] = undefined;
     this.#missing -= 1;
     const sender = this.#owner.processId;
-    if (kind === ENTRY.failure) this.#fetcher.fail(ref, decodeError(what as Uint8Array));
-    else if (kind === ENTRY.value) this.#fetcher.resolve(ref, what, sender);
+    if (kind === FETCHED.failure) this.#fetcher.fail(ref, decodeError(what as Uint8Array));
+    else if (kind === FETCHED.value) this.#fetcher.resolve(ref, what, sender);
     else this.#fetcher.resolve(ref, segmentAt(segments, firstSegment + (what as number)), sender);
   }
 
@@ -205,7 +205,7 @@ export class FetchAnswers {
           ref.addWaiter({ settled: (settled) => this.#settled(index, settled) });
         else this.#settled(index, ref);
       } catch (error) {
-        this.#add([index, ENTRY.failure, encodeError(error)], 0);
+        this.#add([index, FETCHED.failure, encodeError(error)], 0);
       }
     });
   }
@@ -213,25 +213,25 @@ export class FetchAnswers {
   #settled(index: number, ref: AnyObjectRef): void {
     const { content, state } = ref;
     if (state === REF_STATE.failed) {
-      this.#add([index, ENTRY.failure, encodeError(content)], 0);
+      this.#add([index, FETCHED.failure, encodeError(content)], 0);
     } else if (content instanceof StoredValue) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
-      this.#add([index, ENTRY.value, this.#options.describe(content)], 0);
+      this.#add([index, FETCHED.value, this.#options.describe(content)], 0);
     } else if (content instanceof Payload) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
       this.#addPayload(index, content);
     } else {
-      this.#add([index, ENTRY.value, content], 0);
+      this.#add([index, FETCHED.value, content], 0);
     }
   }
 
   #addPayload(index: number, payload: Payload): void {
     const { byteLength } = payload.bytes;
     if (byteLength < SEGMENT_THRESHOLD_BYTES) {
-      this.#add([index, ENTRY.value, recordForm(payload)], byteLength);
+      this.#add([index, FETCHED.value, recordForm(payload)], byteLength);
     } else {
       this.#segments.push(payload.bytes);
-      this.#add([index, ENTRY.segment, this.#segments.length - 1], byteLength);
+      this.#add([index, FETCHED.segment, this.#segments.length - 1], byteLength);
     }
   }
 

@@ -5,7 +5,7 @@ import { addressFrom, addressRecord } from '../rpc/address-record.ts';
 import { RECORD } from '../rpc/records.ts';
 import { encodeError } from '../serialization/error-codec.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import { BlobSources } from './blob-sources.ts';
+import { BlobSources, type FailedSource } from './blob-sources.ts';
 
 export interface BlobOwnerOptions {
   /** How this process reaches an agent; a rejection means that the agent's process is gone or unreachable. */
@@ -16,6 +16,8 @@ export interface BlobOwnerOptions {
 
 /** Copies that one record may name. */
 const GIVEN_UP_MAX = 100_000;
+/** Characters of what a node says about a copy that are passed on. */
+const REASON_MAX = 1_000;
 
 /** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing, blobGiveUp). */
 export class BlobOwner {
@@ -55,13 +57,9 @@ export class BlobOwner {
   }
 
   /** `asker` could not pull from the source it had got. Also for pulls of this process itself. */
-  failed(
-    blobId: BlobId,
-    asker: ProcessId,
-    nodeId: NodeId,
-    failure: 'missing' | 'unreachable',
-  ): void {
-    const suspect = this.sources.failed(blobId, asker, nodeId, failure);
+  failed(blobId: BlobId, asker: ProcessId, source: FailedSource): void {
+    const { nodeId } = source;
+    const suspect = this.sources.failed(blobId, asker, source);
     if (suspect === undefined) return;
     this.#options.connect(suspect).then(
       () => this.sources.probed(blobId, asker, nodeId),
@@ -73,8 +71,10 @@ export class BlobOwner {
   #answerSource(channel: Channel, record: ChannelRecord): void {
     const call = callOf(record);
     const blobId = blobIdOf(record[2]);
-    const nodeId = record[3] === null ? undefined : nodeIdOf(record[3]);
-    this.sources.source(blobId, channel.peer.processId, nodeId, {
+    const [, , , nodeId, reason] = record;
+    const node =
+      nodeId === null ? undefined : { nodeId: nodeIdOf(nodeId), reason: reasonOf(reason) };
+    this.sources.source(blobId, channel.peer.processId, node, {
       onSource: (agent) => channel.send([RECORD.result, call, addressRecord(agent)]),
       onLost: (reason) =>
         channel.send([RECORD.failure, call, encodeError(blobLost(blobId, reason))]),
@@ -113,14 +113,15 @@ export class BlobOwner {
   #noteMissing(sender: ProcessId, record: ChannelRecord): void {
     const blobId = blobIdOf(record[1]);
     const nodeId = nodeIdOf(record[2]);
-    const failure = record[3];
+    const [, , , failure, said] = record;
     if (failure !== 'missing' && failure !== 'unreachable')
       throw new ProtocolError('A blob is missing or unreachable, nothing else.');
     const isOwnCopy = this.sources
       .copies(blobId)
       .some((agent) => agent.nodeId === nodeId && agent.processId === sender);
-    if (isOwnCopy) this.sources.missing(blobId, nodeId);
-    else this.failed(blobId, sender, nodeId, failure);
+    const reason = reasonOf(said);
+    if (isOwnCopy) this.sources.missing(blobId, nodeId, reason);
+    else this.failed(blobId, sender, { nodeId, failure, reason });
   }
 }
 
@@ -135,6 +136,9 @@ function callOf(record: ChannelRecord): number {
     throw new ProtocolError('A request without its number.');
   return call;
 }
+
+const reasonOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value.slice(0, REASON_MAX) : undefined;
 
 function blobIdOf(value: unknown): BlobId {
   const id = parseId('blob', value);

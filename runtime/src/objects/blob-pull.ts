@@ -1,6 +1,7 @@
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
 import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
+import { decodeError } from '../serialization/error-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
 import type { ByteBudget } from './byte-budget.ts';
@@ -111,7 +112,7 @@ class BlobPull {
       case 'give-up-source':
         this.#dropSource();
         if (effect.agent.nodeId !== undefined)
-          this.#options.owner.failed(effect.agent.nodeId, effect.failure);
+          this.#options.owner.failed(effect.agent.nodeId, effect.failure, effect.reason);
         return;
       case 'finished':
         this.#dropSource();
@@ -172,8 +173,6 @@ class BlobPull {
   }
 
   #replyTo(attempt: number, request: Request): PendingReply {
-    const fail = (failure: 'missing' | 'unreachable') => () =>
-      this.#apply({ type: 'source-failed', attempt, failure });
     return {
       onChunk: (bytes, checksum) => {
         const sink = this.#sinkOf(attempt, request, bytes.byteLength);
@@ -181,8 +180,11 @@ class BlobPull {
         sink.end(checksum);
       },
       chunkSink: (bytes) => this.#sinkOf(attempt, request, bytes),
-      onFailure: fail('missing'),
-      onLost: fail('unreachable'),
+      onFailure: (encodedError) => {
+        const reason = decodeError(encodedError).message;
+        this.#apply({ type: 'source-failed', attempt, failure: 'missing', reason });
+      },
+      onLost: () => this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' }),
       onResult: notAChunk,
       onStream: notAChunk,
       onItem: notAChunk,

@@ -22,6 +22,20 @@ export type SourceFailure =
   /** The connection failed or nothing came: the source may be dead, or only unreachable from there. */
   | 'unreachable';
 
+/** The node of an agent that asks: what it had of the blob it has no more. */
+export interface AskingNode {
+  readonly nodeId: NodeId;
+  /** Why not, if it ever had it. */
+  readonly reason?: string | undefined;
+}
+
+/** A source that an asker could not pull from, and what it said. */
+export interface FailedSource {
+  readonly nodeId: NodeId;
+  readonly failure: SourceFailure;
+  readonly reason?: string | undefined;
+}
+
 interface Copy {
   readonly agent: ProcessAddress;
   readonly pulls: Set<ProcessId>;
@@ -88,7 +102,7 @@ export class BlobSources {
         waiting: new Map(),
         refusals: new Map(),
         counters: new Map(),
-        lastLoss: 'no copy of it is left',
+        lastLoss: 'there was none',
       };
       this.#entries.set(blob.blobId, entry);
     }
@@ -121,10 +135,15 @@ export class BlobSources {
   }
 
   /**
-   * Transition 1. `nodeId`: the asker's node, when it is an agent; what that node had of the blob it has no more.
+   * Transition 1. `node`: undefined when the asker is no agent.
    * An earlier wish of the same asker is replaced and not answered.
    */
-  source(blobId: BlobId, asker: ProcessId, nodeId: NodeId | undefined, waiter: SourceWaiter): void {
+  source(
+    blobId: BlobId,
+    asker: ProcessId,
+    node: AskingNode | undefined,
+    waiter: SourceWaiter,
+  ): void {
     const entry = this.#entries.get(blobId);
     if (entry === undefined) {
       waiter.onLost('its owner does not hold it: it was freed or lost');
@@ -133,8 +152,8 @@ export class BlobSources {
     endPull(entry, asker);
     entry.waiting.delete(asker);
     entry.waiting.set(asker, waiter);
-    if (nodeId !== undefined && entry.copies.has(nodeId))
-      this.#strike(blobId, entry, nodeId, 'missing');
+    if (node !== undefined && entry.copies.has(node.nodeId))
+      this.#strike(blobId, entry, node.nodeId, missingAt(node.nodeId, node.reason));
     else this.#serve(blobId, entry);
   }
 
@@ -157,21 +176,20 @@ export class BlobSources {
   }
 
   /**
-   * Transition 3, before the asker asks again: the source `nodeId` failed it. With 'unreachable' the answer is the
+   * Transition 3, before the asker asks again: the source failed it. With 'unreachable' the answer is the
    * agent whose life the caller finds out about: `nodeDied` or `probed` must follow.
    */
   failed(
     blobId: BlobId,
     asker: ProcessId,
-    nodeId: NodeId,
-    failure: SourceFailure,
+    { nodeId, failure, reason }: FailedSource,
   ): ProcessAddress | undefined {
     const entry = this.#entries.get(blobId);
     if (entry?.grants.get(asker) !== nodeId) return undefined;
     endPull(entry, asker);
     const agent = entry.copies.get(nodeId)?.agent;
     if (failure === 'missing') {
-      this.#strike(blobId, entry, nodeId, 'missing');
+      this.#strike(blobId, entry, nodeId, missingAt(nodeId, reason));
       return undefined;
     }
     if (agent !== undefined) refuse(entry, asker, nodeId);
@@ -189,9 +207,9 @@ export class BlobSources {
   }
 
   /** That node has this blob no more. */
-  missing(blobId: BlobId, nodeId: NodeId): void {
+  missing(blobId: BlobId, nodeId: NodeId, reason?: string): void {
     const entry = this.#entries.get(blobId);
-    if (entry !== undefined) this.#strike(blobId, entry, nodeId, 'missing');
+    if (entry !== undefined) this.#strike(blobId, entry, nodeId, missingAt(nodeId, reason));
   }
 
   /**
@@ -203,14 +221,15 @@ export class BlobSources {
     for (const [nodeId, copy] of entry?.copies ?? []) {
       if (copy.agent.processId !== agent || entry === undefined) continue;
       if (entry.copies.size === 1 || copy.pulls.size > 0) return false;
-      this.#strike(blobId, entry, nodeId, 'missing');
+      this.#strike(blobId, entry, nodeId, missingAt(nodeId));
     }
     return true;
   }
 
   /** All that the node had is gone. */
   nodeDied(nodeId: NodeId): void {
-    for (const [blobId, entry] of this.#entries) this.#strike(blobId, entry, nodeId, 'died');
+    for (const [blobId, entry] of this.#entries)
+      this.#strike(blobId, entry, nodeId, `node ${nodeId} died`);
   }
 
   /** The process is gone, with what it pulled. */
@@ -222,14 +241,14 @@ export class BlobSources {
     }
   }
 
-  #strike(blobId: BlobId, entry: Entry, nodeId: NodeId, why: 'missing' | 'died'): void {
+  #strike(blobId: BlobId, entry: Entry, nodeId: NodeId, loss: string): void {
     const copy = entry.copies.get(nodeId);
     if (copy === undefined) return;
     entry.copies.delete(nodeId);
     entry.counters.delete(nodeId);
     for (const asker of copy.pulls) entry.grants.delete(asker);
     for (const refusals of entry.refusals.values()) refusals.delete(nodeId);
-    entry.lastLoss = why === 'died' ? `node ${nodeId} died` : `node ${nodeId} has it no more`;
+    entry.lastLoss = loss;
     this.#serve(blobId, entry);
   }
 
@@ -237,7 +256,7 @@ export class BlobSources {
   #serve(blobId: BlobId, entry: Entry): void {
     if (entry.copies.size === 0) {
       if (this.#entries.get(blobId) === entry) this.#entries.delete(blobId);
-      refuseAll(entry, 'no copy of it is left');
+      refuseAll(entry, `no copy of it is left: ${entry.lastLoss}`);
       this.#onLost(blobId, entry.lastLoss);
       return;
     }
@@ -274,6 +293,9 @@ function choose(entry: Entry, asker: ProcessId): [NodeId, Copy] | 'wait' | 'none
   }
   return best ?? (mayComeLater ? 'wait' : 'none');
 }
+
+const missingAt = (nodeId: NodeId, reason?: string): string =>
+  `node ${nodeId} has it no more${reason === undefined ? '' : ` (${reason})`}`;
 
 function addCopy(entry: Entry, agent: ProcessAddress): void {
   const { nodeId } = agent;

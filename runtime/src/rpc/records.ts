@@ -85,11 +85,11 @@ export const RECORD = {
    * more. `slot` is that of the descriptor: what a process put for itself is known to its agent by nothing else.
    */
   blobPull: 27,
-  /** [blobSource, call, blobId, nodeId | null]: which copy to pull from; answered by its agent's address when one has room. */
+  /** [blobSource, call, blobId, nodeId | null, reason | null]: which copy to pull from, and why that node has none any more; answered by its agent's address when one has room. */
   blobSource: 28,
   /** [blobCopied, blobId, agentAddress | null]: the sender's pull has ended; with an address, its node has a copy now. */
   blobCopied: 29,
-  /** [blobMissing, blobId, nodeId, failure]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
+  /** [blobMissing, blobId, nodeId, failure, reason | null]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
   blobMissing: 30,
   /**
    * [blobGiveUp, call, blobIds]: agent → owner: would rather not keep its copies; answered by those that may go, which

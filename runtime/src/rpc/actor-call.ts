@@ -31,6 +31,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   phase: CallPhase = 'queued';
   /** The number under which it was last sent. */
   number = 0;
+  /** The call or task that has made it (CallerCore.parentNow). */
+  parent: number;
   connection: PeerConnection | undefined = undefined;
   retriesLeft: number;
   stream: ObjectRefStream<unknown> | undefined = undefined;
@@ -46,6 +48,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     this.method = method;
     this.values = values;
     this.retriesLeft = retries;
+    this.parent = caller.core.parentNow?.() ?? 0;
   }
 
   /** The user asked for a stream, or the callee says that the result is one. */
@@ -54,7 +57,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       this.runtime,
       {
         grant: (items) => this.connection?.channel.send([RECORD.credit, this.number, items]),
-        cancelStream: () => this.caller.cancel(this, 'cancelled'),
+        cancelStream: (options) => this.caller.cancel(this, 'cancelled', options),
       },
       this.options?.maxBufferedItems,
     );
@@ -114,6 +117,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       again: (values, pins, retriesLeft) => {
         const call = new ActorCall(caller, method, values, retriesLeft);
         call.options = optionsAgain(options);
+        call.parent = 0;
         if (pins.length > 0) call.pins = pins;
         caller.again(call);
         return call;

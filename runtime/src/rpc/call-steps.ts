@@ -4,7 +4,7 @@ import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
 import { recordOptions, type CallOptions } from './call-options.ts';
-import type { CallerCore, MethodInfo } from './caller-core.ts';
+import type { CallerCore, CancelOptions, MethodInfo } from './caller-core.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -95,6 +95,16 @@ export function sendCall(
     [RECORD.call, port, call.number, call.method.number, args, options],
     segments,
   );
+}
+
+/** Whoever has the call, or task, is told that nobody wants its result any more. */
+export function sendCancel(
+  connection: PeerConnection | undefined,
+  number: number,
+  reason: 'cancelled' | 'timeout',
+  { force = false, recursive = true }: CancelOptions,
+): void {
+  connection?.channel.send([RECORD.cancel, number, reason, recursive, force]);
 }
 
 /** Takes back what this caller sent over that connection and got no answer to, in the order in which it was sent. */

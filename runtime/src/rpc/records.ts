@@ -14,7 +14,10 @@ export const RECORD = {
   open: 0,
   /** [call, port, call, method, args, options?, firstSegment?] */
   call: 1,
-  /** [cancel, call, reason, recursive?]: reason is 'cancelled' or 'timeout'; `recursive`, to a task worker: what it submitted too. */
+  /**
+   * [cancel, call, reason, recursive?, force?]: reason is 'cancelled' or 'timeout'; `recursive`: what it has submitted too,
+   * with that `force`.
+   */
   cancel: 2,
   /** [credit, call, items]: the stream may have so many more items unread. */
   credit: 3,
@@ -47,6 +50,8 @@ export const RECORD = {
    * the owner and by others.
    */
   release: 15,
+  /** [cancelRef, objectId, force, recursive]: borrower → owner: cancel the call that makes this object. */
+  cancelRef: 37,
   /** [holds, call, objectIds]: owner → borrower; answered by a result: the list of those that it holds. */
   holds: 35,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */

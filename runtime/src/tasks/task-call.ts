@@ -59,6 +59,8 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   phase: TaskPhase = TASK_PHASE.waiting;
   /** Its number among the tasks of this process, the same in every attempt. */
   readonly number: number;
+  /** The call or task that has submitted it (CallerCore.parentNow). */
+  parent: number;
   retriesLeft: number;
   lease: TaskLease | undefined = undefined;
   extras: TaskExtras | undefined = undefined;
@@ -69,6 +71,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     this.values = values;
     this.number = number;
     this.retriesLeft = task.definition.maxRetries;
+    this.parent = task.submitter.core.parentNow?.() ?? 0;
   }
 
   /** Made when something is to be kept in it. */
@@ -175,6 +178,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       again: (values, pins, retriesLeft) => {
         const call = new TaskCall(task, values, number);
         call.retriesLeft = retriesLeft;
+        call.parent = 0;
         if (pins.length > 0) call.extra().pins = pins;
         if (options !== undefined) call.extra().options = options;
         task.submitter.again(call);

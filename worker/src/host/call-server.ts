@@ -78,10 +78,12 @@ export class CallServer {
     }
   }
 
-  #cancel([, number, reason, recursive]: ChannelRecord): void {
+  #cancel([, number, reason, recursive, force]: ChannelRecord): void {
     const call = this.#openCall(number);
-    call?.cancel(abortReason(call.label, reason));
-    if (recursive === true) call?.instance.cancelChildren?.(call);
+    if (call === undefined) return;
+    call.cancel(abortReason(call.label, reason));
+    if (recursive === true && call.parentNumber !== 0)
+      this.#core.cancellation.cancelChildren(call.parentNumber, { force: force === true });
   }
 
   /** Tasks that have not started go back, the last first: while they leave, those before them may start. */

@@ -32,6 +32,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   running = false;
   answered = false;
   arrivedAt = 0;
+  /** As the parent of what it submits; 0: it has submitted nothing. */
+  parentNumber = 0;
   #controller: AbortController | undefined = undefined;
   #cancelReason: unknown = undefined;
   /** What the value threw that could not be sent: not the user's error. */

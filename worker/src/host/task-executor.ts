@@ -63,7 +63,6 @@ export class TaskExecutor implements CallHost {
   #isScheduled = false;
   #turnStart = 0;
   #answersInTurn = 0;
-  #firstChild = 0;
   #startedAt = 0;
   #cancelTimer: (() => void) | undefined;
   #isBlocked = false;
@@ -129,10 +128,6 @@ export class TaskExecutor implements CallHost {
 
   skipped(call: IncomingCall): void {
     call.sendReturned(RETURNED.cancelled);
-  }
-
-  cancelChildren(call: IncomingCall): void {
-    if (call === this.#current) this.#options.core.tasks.cancelSince(this.#firstChild);
   }
 
   exitActor(): never {
@@ -218,10 +213,9 @@ export class TaskExecutor implements CallHost {
 
   /** True when the task goes on beyond this turn's run. */
   #start(call: IncomingCall, loaded: LoadedFunction): boolean {
-    const { context, core } = this.#options;
+    const { context } = this.#options;
     call.running = true;
     this.#current = call;
-    this.#firstChild = core.tasks.nextNumber;
     this.#startedAt = performance.now();
     loaded.calls += 1;
     let result: unknown;

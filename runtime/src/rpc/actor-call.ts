@@ -40,6 +40,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   skipItems = 0;
   /** Times that it was refused because an argument was lost. */
   argumentLosses = 0;
+  /** It is made once more because the method threw. */
+  isRetry = false;
   unlisten: (() => void) | undefined = undefined;
 
   constructor(caller: ActorCaller, method: MethodInfo, values: unknown[], retries: number) {

@@ -204,6 +204,7 @@ export class ActorCaller {
     ) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.phase = 'queued';
+      call.isRetry = true;
       this.queue.push(call);
       this.#flush();
       return;

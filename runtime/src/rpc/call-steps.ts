@@ -90,7 +90,8 @@ export function sendCall(
   if (call.pins !== undefined) core.lend(call.pins, receiver);
   const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
   if (isFinal && !hasStored) call.dropValues();
-  const options = recordOptions(call.options, segmentArguments);
+  const options = recordOptions(call.options, segmentArguments, call.isRetry);
+  call.isRetry = false;
   connection.channel.send(
     [RECORD.call, port, call.number, call.method.number, args, options],
     segments,

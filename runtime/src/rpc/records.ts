@@ -139,7 +139,7 @@ export const RETURNED = {
   cancelled: 3,
 } as const;
 
-/** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */
+/** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs, isRetry]. */
 export type CallRecordOptions = [
   timeoutMs: number | null,
   concurrencyGroup: string | null,
@@ -147,6 +147,8 @@ export type CallRecordOptions = [
   maxBufferedItems: number | null,
   /** Pairs [index of the argument, number of its segment]. */
   segmentArguments: [number, number][] | null,
+  /** The method threw, and the caller tries again: an error that was kept for the idempotency key is no answer. */
+  isRetry: boolean,
 ];
 
 /** From this size on encoded bytes are attached to the frame rather than copied into it. */

@@ -155,6 +155,7 @@ export class CallServer {
     call.group = instance.groupOf(method, options?.[1]);
     if (options != null) {
       call.idempotencyKey = options[2] ?? undefined;
+      call.isRetry = options[5] === true;
       call.maxBufferedItems = options[3] ?? undefined;
     }
     if (missing === undefined && arrivals.isEmpty) instance.receive(call);
@@ -208,6 +209,7 @@ export class CallServer {
   }
 
   #callerGone(): void {
+    this.#settleFresh();
     this.#ports.clear();
     for (const call of this.#open.values())
       call.cancel(new ActorUnavailableError('The caller is gone.'));

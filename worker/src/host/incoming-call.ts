@@ -12,6 +12,15 @@ import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
 
+/** Of a call with an idempotency key: keeps its outcome for others with that key. */
+export interface OutcomeKeeper {
+  /** @throws SerializationError, ObjectStoreFullError */
+  returned(value: unknown): void;
+  failed(encodedError: Uint8Array): void;
+  /** It has no outcome for others: it did not run, or was a stream. */
+  skipped(): void;
+}
+
 const NO_ARGUMENTS: readonly unknown[] = [];
 
 /** A call as the actor's process sees it, from its arrival to its answer. */
@@ -27,6 +36,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** Who will own the result, where it said so. */
   caller: Caller | undefined = undefined;
   idempotencyKey: string | undefined = undefined;
+  /** Its caller has got an error and tries again: an error that was kept is no answer. */
+  isRetry = false;
   maxBufferedItems: number | undefined = undefined;
   cancelled = false;
   running = false;
@@ -41,11 +52,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
   answerListener: { answered(call: IncomingCall): void } | undefined = undefined;
-  /** It was cancelled before it ran (idempotency keys: another call has to run in its place). */
-  onSkipped: (() => void) | undefined = undefined;
-  /** Sees the answer before it is sent (idempotency keys). */
-  onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined =
-    undefined;
+  keeper: OutcomeKeeper | undefined = undefined;
 
   constructor(
     instance: CallHost,
@@ -112,7 +119,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     if (this.running || this.answered) return;
     this.answered = true;
     this.answerListener?.answered(this);
-    this.onSkipped?.();
+    this.keeper?.skipped();
     this.instance.skipped?.(this);
   }
 
@@ -131,14 +138,15 @@ export class IncomingCall implements MailboxEntry, RunningCall {
 
   reply(value: unknown, core: CoreProcess): void {
     if (this.answered) return;
+    if (this.keeper !== undefined) this.#keep(value, this.keeper);
     // Nobody takes the value of a call that was cancelled: it must not be stored for anybody.
-    if (isPrimitive(value) || (this.cancelled && this.idempotencyKey === undefined)) {
-      this.#answer([RECORD.result, this.number, value]);
+    if (isPrimitive(value) || this.cancelled) {
+      this.sendAnswer([RECORD.result, this.number, value]);
       return;
     }
     const raw = rawFormOf(value);
     if (raw !== undefined) {
-      this.#answer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
+      this.sendAnswer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
       return;
     }
     const outgoing = this.#handOver(value, core, 'result');
@@ -155,23 +163,38 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   #sendResult(value: OutgoingValue): void {
     if (this.answered) return;
     if (Array.isArray(value) || value.byteLength < SEGMENT_THRESHOLD_BYTES)
-      this.#answer([RECORD.result, this.number, value]);
-    else this.#answer([RECORD.resultSegment, this.number], [value]);
+      this.sendAnswer([RECORD.result, this.number, value]);
+    else this.sendAnswer([RECORD.resultSegment, this.number], [value]);
+  }
+
+  replyOrFail(value: unknown, core: CoreProcess): void {
+    try {
+      this.reply(value, core);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #keep(value: unknown, keeper: OutcomeKeeper): void {
+    try {
+      keeper.returned(value);
+    } catch (error) {
+      throw this.#sayOfWhat(error, 'result');
+    }
   }
 
   fail(error: unknown): void {
-    if (!this.answered) this.#answer([RECORD.failure, this.number, encodeError(error)]);
+    if (this.answered) return;
+    const encodedError = encodeError(error);
+    this.keeper?.failed(encodedError);
+    this.sendAnswer([RECORD.failure, this.number, encodedError]);
   }
 
   /** The call did not run. */
   refuse(error: unknown): void {
-    if (!this.answered) this.#answer([RECORD.refused, this.number, encodeError(error)]);
-  }
-
-  #answer(record: unknown[], segments?: Uint8Array[]): void {
-    this.answered = true;
-    if (this.onRecord !== undefined) this.onRecord([...record], segments);
-    this.sendAnswer(record, segments);
+    if (this.answered) return;
+    this.sendAnswer([RECORD.refused, this.number, encodeError(error)]);
+    this.keeper?.skipped();
   }
 
   sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
@@ -184,21 +207,24 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.channel.send([RECORD.stream, this.number]);
   }
 
-  /** An answer that is kept for repeated calls cannot be one caller's own blob. */
   #handOver(
     value: unknown,
     core: CoreProcess,
     path: 'result' | 'item',
   ): OutgoingValue | Promise<OutgoingValue> {
-    const owner = this.idempotencyKey === undefined ? this.caller : undefined;
     try {
-      return core.values.handOver(value, path, this.channel.peer.processId, owner);
+      return core.values.handOver(value, path, this.channel.peer.processId, this.caller);
     } catch (error) {
-      if (!(error instanceof SerializationError)) throw error;
-      const message = `The ${path} of ${this.label}: ${error.message}`;
-      this.unsendable = new SerializationError(message, error.path, { cause: error.cause });
-      throw this.unsendable;
+      throw this.#sayOfWhat(error, path);
     }
+  }
+
+  /** What cannot be sent is named together with the call that made it. */
+  #sayOfWhat(error: unknown, path: 'result' | 'item'): unknown {
+    if (!(error instanceof SerializationError)) return error;
+    const message = `The ${path} of ${this.label}: ${error.message}`;
+    this.unsendable = new SerializationError(message, error.path, { cause: error.cause });
+    return this.unsendable;
   }
 
   /** A promise: the item is sent once the store has room for it. */
@@ -221,7 +247,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
 
   endStream(error?: unknown): void {
     if (this.answered) return;
-    this.#answer(
+    this.keeper?.skipped();
+    this.sendAnswer(
       error === undefined
         ? [RECORD.end, this.number]
         : [RECORD.end, this.number, encodeError(error)],

@@ -237,7 +237,7 @@ export class TaskExecutor implements CallHost {
         return true;
       }
     }
-    this.#reply(call, result);
+    call.replyOrFail(result, this.#options.core);
     this.#measure(loaded);
     this.#ended(call);
     return false;
@@ -254,19 +254,11 @@ export class TaskExecutor implements CallHost {
       this.#unfinished.wait(call, this.#sendStream(call, value));
       return;
     }
-    if (!call.answered) this.#reply(call, value);
+    if (!call.answered) call.replyOrFail(value, this.#options.core);
     const loaded = this.#entries[call.methodNumber]?.loaded;
     if (loaded !== undefined) this.#measure(loaded);
     this.#ended(call);
     this.#run();
-  }
-
-  #reply(call: IncomingCall, value: unknown): void {
-    try {
-      call.reply(value, this.#options.core);
-    } catch (error) {
-      call.fail(error);
-    }
   }
 
   async #sendStream(call: IncomingCall, stream: Stream): Promise<void> {

@@ -21,6 +21,15 @@ export interface OutcomeKeeper {
   skipped(): void;
 }
 
+/** Told of calls that were not answered within the turn in which they came. */
+export interface CallListener {
+  /** Its method has got its arguments. */
+  started(call: IncomingCall): void;
+  /** It waits for its caller's credit now and then. */
+  streams(): void;
+  answered(call: IncomingCall): void;
+}
+
 const NO_ARGUMENTS: readonly unknown[] = [];
 
 /** A call as the actor's process sees it, from its arrival to its answer. */
@@ -29,6 +38,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   readonly number: number;
   readonly methodName: string;
   #args: readonly unknown[];
+  /** Of arguments that are large and wait with the call. */
+  waitingBytes = 0;
   group = DEFAULT_GROUP;
   readonly instance: CallHost;
   /** Task workers: the number of the function. */
@@ -51,7 +62,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   unsendable: SerializationError | undefined = undefined;
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
-  answerListener: { answered(call: IncomingCall): void } | undefined = undefined;
+  listener: CallListener | undefined = undefined;
   keeper: OutcomeKeeper | undefined = undefined;
 
   constructor(
@@ -103,6 +114,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   takeArguments(): readonly unknown[] {
     const args = this.#args;
     this.#args = NO_ARGUMENTS;
+    if (this.waitingBytes > 0) this.listener?.started(this);
     return args;
   }
 
@@ -118,7 +130,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.onCredit?.(0);
     if (this.running || this.answered) return;
     this.answered = true;
-    this.answerListener?.answered(this);
+    this.listener?.answered(this);
     this.keeper?.skipped();
     this.instance.skipped?.(this);
   }
@@ -129,7 +141,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.cancelled = true;
     this.answered = true;
     this.sendReturned(reason);
-    this.answerListener?.answered(this);
+    this.listener?.answered(this);
   }
 
   sendReturned(reason: number): void {
@@ -200,11 +212,12 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
     this.answered = true;
     if (!this.cancelled) this.channel.send(record, segments);
-    this.answerListener?.answered(this);
+    this.listener?.answered(this);
   }
 
   startStream(): void {
     this.channel.send([RECORD.stream, this.number]);
+    this.listener?.streams();
   }
 
   #handOver(

@@ -78,6 +78,7 @@ describe('actor options', () => {
     [{ getIfExists: true }, /getIfExists needs a name/],
     [{ gpus: 1, gpuMemoryBytes: 1 }, /not for both/],
     [{ concurrencyGroupOf: { run: 'io' } }, /"io", which concurrencyGroups does not define/],
+    [{ concurrencyGroups: { default: 2 } }, /concurrencyGroups\.default: .* maxConcurrency/],
     [{ concurrencyGroupOf: { run: 'toString' }, concurrencyGroups: { io: 1 } }, /"toString"/],
   ])('%j contradict each other', (options, message) => {
     expect(() => spec(options)).toThrow(

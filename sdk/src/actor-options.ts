@@ -179,6 +179,11 @@ function checkTogether(options: ActorOptions): void {
   if (options.gpus !== undefined && options.gpuMemoryBytes !== undefined) {
     throw new InvalidArgumentError('Ask for gpus or for gpuMemoryBytes, not for both.');
   }
+  if (Object.hasOwn(options.concurrencyGroups ?? {}, 'default')) {
+    throw new InvalidArgumentError(
+      'concurrencyGroups.default: how many calls of the default group run at a time is said by maxConcurrency.',
+    );
+  }
   for (const [method, group] of Object.entries(options.concurrencyGroupOf ?? {})) {
     if (!Object.hasOwn(options.concurrencyGroups ?? {}, group)) {
       throw new InvalidArgumentError(

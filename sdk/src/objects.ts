@@ -193,25 +193,21 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
   return Promise.resolve();
 }
 
-/** The call that makes a lost value again, else the one that makes it. */
-function attemptOf(ref: AnyObjectRef): AnyObjectRef {
-  return (ref.runtime as unknown as Core).lineage.describe(ref)?.attempt ?? ref;
-}
-
 /**
- * Best effort; a finished call is not touched.
- * @param options about tasks alone, an actor's process is not killed for one call: `force` kills the worker of a
- *   running task (its other tasks go elsewhere); `recursive` (default true) cancels what the task has submitted too.
+ * Best effort; a finished call is not touched. Of a ref that came from another process the call there is cancelled.
+ * @param options `recursive` (default true) cancels what the call or task has submitted too; of an actor that runs
+ *   several calls at a time what a call submitted before its first await or, where `runtimeContext()` has been used, all.
+ *   `force` kills the worker of a running task (its other tasks go elsewhere); an actor's process is not killed for one
+ *   call.
  */
 export function cancel(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
   what: ObjectRef<any> | ObjectRefStream<any>,
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
-  const call = isObjectRef(what) ? attemptOf(what) : what;
-  if (call instanceof TaskCall || call instanceof RuntimeStream) call.cancel(options);
-  else if (call instanceof ActorCall) call.cancel();
-  else if (!isObjectRef(what)) {
+  if (isObjectRef(what)) (what.runtime as unknown as Core).cancellation.cancel(what, options);
+  else if (what instanceof RuntimeStream) what.cancel(options);
+  else {
     throw new InvalidArgumentError(
       `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,
     );

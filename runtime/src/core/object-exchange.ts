@@ -221,13 +221,8 @@ export class ObjectExchange {
   }
 
   #free(id: ObjectId): void {
-    let ref: AnyObjectRef;
-    try {
-      ref = this.table.find(id);
-    } catch {
-      return; // It is gone already.
-    }
-    this.#core.free(ref);
+    const ref = this.table.known(id);
+    if (ref !== undefined) this.#core.free(ref);
   }
 
   #answers(channel: Channel, call: number): FetchAnswers {

@@ -5,7 +5,7 @@ import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
-import type { MethodInfo } from './caller-core.ts';
+import type { CancelOptions, MethodInfo } from './caller-core.ts';
 import { releaseArguments } from './arguments.ts';
 import { abortCause, optionsAgain, type CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
@@ -32,6 +32,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
   phase: CallPhase = 'queued';
   /** The number under which it was last sent. */
   number = 0;
+  /** The call or task that has made it (CallerCore.parentNow). */
+  parent: number;
   connection: PeerConnection | undefined = undefined;
   retriesLeft: number;
   stream: StreamBuffer | undefined = undefined;
@@ -39,6 +41,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
   skipItems = 0;
   /** Times that it was refused because an argument was lost. */
   argumentLosses = 0;
+  /** It is made once more because the method threw. */
+  isRetry = false;
   unlisten: (() => void) | undefined = undefined;
 
   constructor(caller: ActorCaller, method: MethodInfo, values: unknown[], retries: number) {
@@ -47,6 +51,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
     this.method = method;
     this.values = values;
     this.retriesLeft = retries;
+    this.parent = caller.core.parentNow?.() ?? 0;
   }
 
   /** For a user who asks for a stream. Not kept here: a call must not hold who reads it. */
@@ -65,8 +70,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
     this.connection?.channel.send([RECORD.credit, this.number, items]);
   }
 
-  cancel(): void {
-    this.caller.cancel(this, 'cancelled');
+  cancel(options?: CancelOptions): void {
+    this.caller.cancel(this, 'cancelled', options);
   }
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,6 +126,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
       again: (values, pins, retriesLeft) => {
         const call = new ActorCall(caller, method, values, retriesLeft);
         call.options = optionsAgain(options);
+        call.parent = 0;
         if (pins.length > 0) call.pins = pins;
         caller.again(call);
         return call;

@@ -4,7 +4,7 @@ import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
 import { keyedStreamError, recordOptions, type CallOptions } from './call-options.ts';
-import type { CallerCore, MethodInfo } from './caller-core.ts';
+import type { CallerCore, CancelOptions, MethodInfo } from './caller-core.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -95,11 +95,22 @@ export function sendCall(
   if (call.pins !== undefined) core.lend(call.pins, receiver);
   const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
   if (isFinal && !hasStored) call.dropValues();
-  const options = recordOptions(call.options, segmentArguments);
+  const options = recordOptions(call.options, segmentArguments, call.isRetry);
+  call.isRetry = false;
   connection.channel.send(
     [RECORD.call, port, call.number, call.method.number, args, options],
     segments,
   );
+}
+
+/** Whoever has the call, or task, is told that nobody wants its result any more. */
+export function sendCancel(
+  connection: PeerConnection | undefined,
+  number: number,
+  reason: 'cancelled' | 'timeout',
+  { force = false, recursive = true }: CancelOptions,
+): void {
+  connection?.channel.send([RECORD.cancel, number, reason, recursive, force]);
 }
 
 /** Takes back what this caller sent over that connection and got no answer to, in the order in which it was sent. */

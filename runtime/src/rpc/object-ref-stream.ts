@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { ObjectRef } from '../objects/object-ref.ts';
-import type { StreamBuffer, StreamCancelOptions } from './stream-buffer.ts';
+import type { CancelOptions } from './caller-core.ts';
+import type { StreamBuffer } from './stream-buffer.ts';
 
 /**
  * The caller's end of a generator, as its user has it. Values come in order; an error that the generator threw is thrown
@@ -58,7 +59,7 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     return this.toJSON();
   }
 
-  cancel(options: StreamCancelOptions = {}): void {
+  cancel(options: CancelOptions = {}): void {
     this.#buffer.cancel(options);
   }
 

@@ -1,18 +1,13 @@
 import { ObjectRef, type AnyObjectRef, type Content } from '../objects/object-ref.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
+import type { CancelOptions } from './caller-core.ts';
 import { DEFAULT_BUFFERED_ITEMS } from './records.ts';
-
-/** About streams of tasks alone (tasks/task-submitter.ts). */
-export interface StreamCancelOptions {
-  force?: boolean;
-  recursive?: boolean;
-}
 
 /** The call that feeds a stream. */
 export interface StreamSource {
   /** Lets the producer run ahead by so many more items. */
   grant(items: number): void;
-  cancel(options: StreamCancelOptions): void;
+  cancel(options: CancelOptions): void;
 }
 
 /** Wrapped, because a ref is a thenable and would be awaited on its way out of an async function. */
@@ -110,7 +105,7 @@ export class StreamBuffer {
   }
 
   /** Ends the call and frees what was not read; a call that is over is not touched, nor what it gave. */
-  cancel(options: StreamCancelOptions): void {
+  cancel(options: CancelOptions): void {
     if (this.#hasEnded) return;
     this.#freeUnread();
     this.#end();

@@ -8,7 +8,8 @@ import { optionsAgain, type CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
-import { StreamBuffer, type StreamCancelOptions, type StreamSource } from '../rpc/stream-buffer.ts';
+import type { CancelOptions } from '../rpc/caller-core.ts';
+import { StreamBuffer, type StreamSource } from '../rpc/stream-buffer.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { TaskFunction } from './task-function.ts';
 import type { TaskLease } from './task-lease.ts';
@@ -60,6 +61,8 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
   phase: TaskPhase = TASK_PHASE.waiting;
   /** Its number among the tasks of this process, the same in every attempt. */
   readonly number: number;
+  /** The call or task that has submitted it (CallerCore.parentNow). */
+  parent: number;
   retriesLeft: number;
   lease: TaskLease | undefined = undefined;
   extras: TaskExtras | undefined = undefined;
@@ -70,6 +73,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
     this.values = values;
     this.number = number;
     this.retriesLeft = task.definition.maxRetries;
+    this.parent = task.submitter.core.parentNow?.() ?? 0;
   }
 
   /** Made when something is to be kept in it. */
@@ -104,7 +108,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
     this.lease?.connection?.channel.send([RECORD.credit, this.number, items]);
   }
 
-  cancel(options: StreamCancelOptions = {}): void {
+  cancel(options: CancelOptions = {}): void {
     this.task.submitter.cancel(this, options);
   }
 
@@ -179,6 +183,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
       again: (values, pins, retriesLeft) => {
         const call = new TaskCall(task, values, number);
         call.retriesLeft = retriesLeft;
+        call.parent = 0;
         if (pins.length > 0) call.extra().pins = pins;
         if (options !== undefined) call.extra().options = options;
         task.submitter.again(call);

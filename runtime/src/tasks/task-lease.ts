@@ -60,8 +60,8 @@ export class TaskLease {
   isSpent = false;
   /** It was killed on purpose: no task pays for it with a retry. */
   isKilled = false;
-  /** The task that is to be killed with the worker when it is the one that runs. */
-  forced: TaskCall | undefined;
+  /** The tasks that are to be killed with the worker when they are the one that runs. */
+  readonly forced = new Set<TaskCall>();
   idleSince: number;
   #ticksWithoutAnswer = 0;
   #hasBecomeIdle = false;
@@ -292,7 +292,7 @@ export class TaskLease {
       this.isBlocked = false;
       this.#hasBecomeIdle = true;
     }
-    if (this.forced === call) this.forced = undefined;
+    if (this.forced.size > 0) this.forced.delete(call);
     this.#owner.changed();
   }
 
@@ -326,13 +326,15 @@ export class TaskLease {
     return calls;
   }
 
+  /** The task that runs was cancelled with force. */
+  get mustBeKilled(): boolean {
+    const first = this.forced.size === 0 ? undefined : this.first();
+    return first !== undefined && this.forced.has(first);
+  }
+
   first(): TaskCall | undefined {
     for (const reply of this.connection?.pending() ?? []) if (this.#isOurs(reply)) return reply;
     return undefined;
-  }
-
-  cancel(call: TaskCall, reason: 'cancelled' | 'timeout', recursive: boolean): void {
-    this.connection?.channel.send([RECORD.cancel, call.number, reason, recursive]);
   }
 
   unreachable(): MantaError {

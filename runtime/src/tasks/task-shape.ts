@@ -176,7 +176,7 @@ export class TaskShape implements LeaseOwner {
       } else if (lease.state === 'open' && lease.unanswered === 0) {
         const isIdle = this.queue.size === 0 && now - lease.idleSince > IDLE_MS;
         if (lease.isEnding || isIdle) this.#end(lease);
-      } else if (!lease.isKilled && lease.forced !== undefined && lease.first() === lease.forced) {
+      } else if (!lease.isKilled && lease.mustBeKilled) {
         lease.isKilled = true;
         lease.isEnding = true;
         this.#owner.end(lease, 'kill');

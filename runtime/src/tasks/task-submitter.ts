@@ -10,7 +10,8 @@ import {
 } from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
-import { watchCall } from '../rpc/call-steps.ts';
+import { sendCancel, watchCall } from '../rpc/call-steps.ts';
+import type { CancelOptions } from '../rpc/caller-core.ts';
 import { mayGoAgain } from '../rpc/lost-arguments.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorSpec } from '../wire/messages.ts';
@@ -22,13 +23,6 @@ import { TaskLease } from './task-lease.ts';
 import { TaskProgress } from './task-progress.ts';
 import { TaskShape, type ShapeOwner } from './task-shape.ts';
 import { unfinishedTasks } from './unfinished-tasks.ts';
-
-export interface CancelOptions {
-  /** The worker of a running task is killed; its other tasks go elsewhere. */
-  force?: boolean;
-  /** Default true: the tasks that it has submitted are cancelled too. */
-  recursive?: boolean;
-}
 
 /** Calls are numbered from 1 by the connection; tasks have the upper half of what a small integer holds. */
 const FIRST_NUMBER = 2 ** 30;
@@ -67,11 +61,6 @@ export class TaskSubmitter implements ShapeOwner {
 
   get runtime(): RefOwnerRuntime {
     return this.core.runtime;
-  }
-
-  /** The number that the next task will have. */
-  get nextNumber(): number {
-    return FIRST_NUMBER + this.#nextNumber;
   }
 
   get unfinishedCount(): number {
@@ -360,16 +349,11 @@ export class TaskSubmitter implements ShapeOwner {
     if (call.phase === TASK_PHASE.done) return;
     const { lease } = call;
     if (call.phase === TASK_PHASE.sent && lease !== undefined) {
-      lease.cancel(call, reason, options.recursive !== false);
-      if (options.force === true) lease.forced = call;
+      sendCancel(lease.connection, call.number, reason, options);
+      if (options.force === true) lease.forced.add(call);
       call.task.shape.changed();
     }
     call.fail(reason === 'cancelled' ? cancelledError(call) : timeoutError(call));
-  }
-
-  /** The tasks that were submitted since the number was the next one: those of the task that runs now. */
-  cancelSince(number: number): void {
-    for (const call of this.unfinished()) if (call.number >= number) this.cancel(call, {});
   }
 
   /** Tasks that have not ended, at most so many: those at workers first. */

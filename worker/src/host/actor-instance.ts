@@ -43,7 +43,7 @@ export class ActorInstance implements CallHost {
   readonly gpuIds: string[];
   readonly #options: InstanceOptions;
   readonly #mailbox: Mailbox<IncomingCall>;
-  readonly #idempotency = new IdempotencyTable();
+  readonly #idempotency: IdempotencyTable;
   readonly #unfinished: UnfinishedCalls;
   /** Only one call at a time runs in this process: the context needs no tracking over awaits. */
   readonly #exclusive: boolean;
@@ -59,6 +59,7 @@ export class ActorInstance implements CallHost {
     this.gpuIds = options.gpuIds;
     const { isolation, maxConcurrency, concurrencyGroups } = options.spec;
     this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
+    this.#idempotency = new IdempotencyTable(options.core);
     this.#exclusive =
       isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
     this.#unfinished = new UnfinishedCalls({
@@ -145,7 +146,7 @@ export class ActorInstance implements CallHost {
       this.#unfinished.wait(call, this.#sendStream(call, value));
       return;
     }
-    this.#reply(call, value);
+    call.replyOrFail(value, this.#options.core);
     this.#runNext(call);
   }
 
@@ -186,16 +187,8 @@ export class ActorInstance implements CallHost {
       return sending;
     }
     context.leave();
-    this.#reply(call, result);
+    call.replyOrFail(result, core);
     return undefined;
-  }
-
-  #reply(call: IncomingCall, value: unknown): void {
-    try {
-      call.reply(value, this.#options.core);
-    } catch (error) {
-      call.fail(error);
-    }
   }
 
   async #sendStream(call: IncomingCall, iterable: Stream): Promise<void> {

@@ -55,6 +55,7 @@ export class HostRuntime {
     this.#loader = new ModuleLoader(configuration.moduleCacheDirectory);
     this.#taskFunctions = new TaskFunctions(this.#loader);
     this.#core = this.#createCore();
+    this.#core.parentNow = () => this.#context.parentNow();
     provideHostContext({
       core: this.#core,
       nodeId: configuration.nodeId,

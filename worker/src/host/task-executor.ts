@@ -63,7 +63,6 @@ export class TaskExecutor implements CallHost {
   #isScheduled = false;
   #turnStart = 0;
   #answersInTurn = 0;
-  #firstChild = 0;
   #startedAt = 0;
   #cancelTimer: (() => void) | undefined;
   #isBlocked = false;
@@ -129,10 +128,6 @@ export class TaskExecutor implements CallHost {
 
   skipped(call: IncomingCall): void {
     call.sendReturned(RETURNED.cancelled);
-  }
-
-  cancelChildren(call: IncomingCall): void {
-    if (call === this.#current) this.#options.core.tasks.cancelSince(this.#firstChild);
   }
 
   exitActor(): never {
@@ -218,10 +213,9 @@ export class TaskExecutor implements CallHost {
 
   /** True when the task goes on beyond this turn's run. */
   #start(call: IncomingCall, loaded: LoadedFunction): boolean {
-    const { context, core } = this.#options;
+    const { context } = this.#options;
     call.running = true;
     this.#current = call;
-    this.#firstChild = core.tasks.nextNumber;
     this.#startedAt = performance.now();
     loaded.calls += 1;
     let result: unknown;
@@ -243,7 +237,7 @@ export class TaskExecutor implements CallHost {
         return true;
       }
     }
-    this.#reply(call, result);
+    call.replyOrFail(result, this.#options.core);
     this.#measure(loaded);
     this.#ended(call);
     return false;
@@ -260,19 +254,11 @@ export class TaskExecutor implements CallHost {
       this.#unfinished.wait(call, this.#sendStream(call, value));
       return;
     }
-    if (!call.answered) this.#reply(call, value);
+    if (!call.answered) call.replyOrFail(value, this.#options.core);
     const loaded = this.#entries[call.methodNumber]?.loaded;
     if (loaded !== undefined) this.#measure(loaded);
     this.#ended(call);
     this.#run();
-  }
-
-  #reply(call: IncomingCall, value: unknown): void {
-    try {
-      call.reply(value, this.#options.core);
-    } catch (error) {
-      call.fail(error);
-    }
   }
 
   async #sendStream(call: IncomingCall, stream: Stream): Promise<void> {

@@ -17,6 +17,11 @@ export class WaitingLine<V> {
     return this.#length;
   }
 
+  /** Who would be taken next. */
+  get first(): V | undefined {
+    return this.#first?.value;
+  }
+
   push(value: V): Leave {
     const link: Link<V> = { value, previous: this.#last, next: undefined };
     if (this.#last === undefined) this.#first = link;

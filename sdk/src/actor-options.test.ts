@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkActorOptions, specFrom } from './actor-options.ts';
+import { checkActorOptions, checkInitOptions, specFrom } from './actor-options.ts';
 import type { SdkSession } from './session.ts';
 import type { ActorOptions } from './types.ts';
 
@@ -67,6 +67,17 @@ describe('actor options', () => {
     expect(() => checkActorOptions({ toString: 1 } as never)).toThrow(
       /Unknown actor option "toString"/,
     );
+  });
+
+  it('a node has whole devices, an actor may have a share of one', () => {
+    expect(() => checkInitOptions({ gpus: 1.5 })).toThrow(
+      /Init option gpus must be a whole number/,
+    );
+    expect(() => checkActorOptions({ gpus: 0.5 })).not.toThrow();
+  });
+
+  it('those that are no object are refused', () => {
+    expect(() => checkActorOptions(2 as never)).toThrow(/actor options are an object.*got 2/);
   });
 
   it('those that are undefined count as absent', () => {

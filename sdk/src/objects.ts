@@ -9,7 +9,7 @@ import { isPrimitive } from '@manta/runtime/objects/payload';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
-import { checkTimeout } from '@manta/runtime/time/timeout';
+import { checkOptionNames, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
 
@@ -28,6 +28,7 @@ export interface PutOptions {
  * (or the size of the store) wait for room already.
  */
 export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
+  if (options !== undefined) checkOptionNames(options, ['durable'], 'put()');
   const { core } = currentSession();
   if (options?.durable === true) return core.owned.putDurable(value);
   const ref = new RuntimeRef<T>(core);
@@ -82,16 +83,16 @@ export function get<const T extends readonly ObjectRef<any>[]>(
  * The value of a ref, or the values of a list in its order.
  * @throws the error of the first ref that fails; GetTimeoutError after `timeoutMs` (0 asks once).
  */
-export async function get(what: unknown, options: { timeoutMs?: number } = {}): Promise<unknown> {
+export async function get(what: unknown, options?: TimeoutOptions): Promise<unknown> {
+  if (options !== undefined) checkTimeoutOptions(options, 'get()');
   // The most common case makes nothing but the promise.
   if (isObjectRef(what) && what.isHere) return what.value();
   const isList = Array.isArray(what);
   if (!isList && !isObjectRef(what))
     throw new InvalidArgumentError(`get() takes a ref or a list of refs; got ${nameOf(what)}.`);
   const refs = refsOf(isList ? what : [what], 'get()');
-  checkTimeout(options.timeoutMs);
   if (refs.length === 0) return [];
-  const values = await valuesOf(refs, options.timeoutMs);
+  const values = await valuesOf(refs, options?.timeoutMs);
   return isList ? values : values[0];
 }
 
@@ -205,6 +206,7 @@ export function cancel(
   what: ObjectRef<any> | ObjectRefStream<any>,
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
+  checkOptionNames(options, ['force', 'recursive'], 'cancel()');
   if (isObjectRef(what)) (what.runtime as unknown as Core).cancellation.cancel(what, options);
   else if (what instanceof RuntimeStream) what.cancel(options);
   else {

@@ -22,6 +22,7 @@ import {
   type NodeInfo,
 } from '@manta/runtime/wire/state-messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
+import { checkOptionNames } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { AnyActorHandle, ObjectRef } from './types.ts';
 
@@ -54,9 +55,12 @@ export async function listNodes(): Promise<NodeInfo[]> {
   return (await head.request('state.nodes', {}, StateNodesReply)).nodes;
 }
 
+const ACTOR_FILTERS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
+
 export async function listActors(
-  filter: Partial<Pick<ActorInfo, 'className' | 'name' | 'namespace' | 'state' | 'nodeId'>> = {},
+  filter: Partial<Pick<ActorInfo, (typeof ACTOR_FILTERS)[number]>> = {},
 ): Promise<ActorInfo[]> {
+  checkOptionNames(filter, ACTOR_FILTERS, 'listActors()');
   const head = await currentSession().core.head();
   const actors: ActorInfo[] = [];
   let after: string | undefined;
@@ -109,6 +113,18 @@ export interface ListObjectsOptions extends ObjectFilter {
 
 const OBJECTS_DEFAULT = 1_000;
 
+const OBJECT_OPTIONS: Record<keyof ListObjectsOptions, true> = {
+  collectGarbage: true,
+  limit: true,
+  objectId: true,
+  state: true,
+  where: true,
+  ownerId: true,
+  holderId: true,
+  nodeId: true,
+  minBytes: true,
+};
+
 /**
  * The objects of the cluster, the largest first: those that have left their owner, those in object stores, and the
  * results of calls and tasks that are not over. Small values that never left their owner are not listed. A process that
@@ -116,6 +132,7 @@ const OBJECTS_DEFAULT = 1_000;
  * @throws InvalidArgumentError, ClusterUnavailableError when no head answers.
  */
 export async function listObjects(options: ListObjectsOptions = {}): Promise<ObjectInfo[]> {
+  checkOptionNames(options, Object.keys(OBJECT_OPTIONS), 'listObjects()');
   const { limit = OBJECTS_DEFAULT, collectGarbage, ...filter } = options;
   if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.objectRows) {
     throw new InvalidArgumentError(

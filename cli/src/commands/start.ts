@@ -3,7 +3,14 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import { readSession, writeSession, type Session } from '@manta/runtime/session/session-file';
-import { parseAmount, parseBytes, parseInteger, parseLabels, parseResources } from '../amounts.ts';
+import {
+  parseAmount,
+  parseBytes,
+  parseDevices,
+  parseInteger,
+  parseLabels,
+  parseResources,
+} from '../amounts.ts';
 import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { isAnyHost, reachableHost } from '../network.ts';
@@ -128,7 +135,7 @@ function nodeAmounts(options: StartOptions): NodeAmounts {
   return {
     ...(name !== undefined && { name }),
     ...(cpus !== undefined && { cpus: parseAmount('--cpus', cpus) }),
-    ...(gpus !== undefined && { gpus: parseAmount('--gpus', gpus) }),
+    ...(gpus !== undefined && { gpus: parseDevices('--gpus', gpus) }),
     ...(memory !== undefined && { memoryBytes: parseBytes('--memory', memory) }),
     ...(objectStoreMemory !== undefined && {
       objectStoreBytes: parseBytes('--object-store-memory', objectStoreMemory),

@@ -33,6 +33,13 @@ function meet(cluster: Cluster, deadline: Deadline, now: number): void {
     case 'recall-leases':
       recallForQueue(cluster, deadline, now);
       return;
+    case 'unknown-node': {
+      const queue = cluster.actors.queues.get(deadline.shape);
+      if (queue === undefined) return;
+      queue.awaitsNode = false;
+      cluster.schedulingIsDue = true;
+      return;
+    }
     case 'absent-actor':
       endAbsent(cluster, deadline, now);
       return;

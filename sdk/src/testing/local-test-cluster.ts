@@ -4,8 +4,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { addressWithToken } from '@manta/runtime/session/address';
 import { ClusterProcess, type ClusterProcessConfiguration } from '../cluster-process.ts';
-import type { TestCluster, TestClusterOptions, TestNode, TestNodeOptions } from './index.ts';
+import type { TestCluster, TestNode } from './index.ts';
 import { startNatsProgram, type NatsProgram } from './nats-program.ts';
+import { checkNodeOptions, type TestClusterOptions, type TestNodeOptions } from './test-options.ts';
 
 /** A simulated device: 16 GiB, so that requests for GPU memory can be tested. */
 const GPU_MEMORY_BYTES = 16 * 2 ** 30;
@@ -91,6 +92,7 @@ export class LocalTestCluster implements TestCluster {
   }
 
   async addNode(options: TestNodeOptions = {}): Promise<LocalTestNode> {
+    checkNodeOptions(options);
     const { gpus, machine, ...capacity } = options;
     const configuration: ClusterProcessConfiguration = {
       directory: this.#newDirectory(),

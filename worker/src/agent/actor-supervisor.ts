@@ -33,7 +33,7 @@ import type { LocalProcess } from './object-inquiries.ts';
 
 /** Beyond the actor's own time to stop, before its process is killed. */
 const STOP_MARGIN_MS = 1_000;
-/** A 'shared' or 'thread' host that has not ended one of its actors by then is stuck, and killed with all of them. */
+/** A 'shared' or 'thread' host that has not given up one of its actors by then is stuck, and killed with all of them. */
 const SHARED_END_TIMEOUT_MS = 30_000;
 
 export interface ActorSupervisorOptions {
@@ -199,23 +199,27 @@ export class ActorSupervisor {
     }
     host.send({ type: 'end', actorId, incarnation, how, cause });
     if (how === 'return') {
-      this.killIfNotOver(actor, host, STOP_MARGIN_MS);
+      this.unlessOver(actor, STOP_MARGIN_MS, () => host.kill());
       return;
     }
-    const stopMs = how === 'stop' ? gracefulShutdownMs : 0;
     if (isolation === 'process') {
-      host.killAfter(stopMs + STOP_MARGIN_MS);
+      host.killAfter(gracefulShutdownMs + STOP_MARGIN_MS);
       return;
     }
-    this.killIfNotOver(actor, host, stopMs + SHARED_END_TIMEOUT_MS);
+    // Others live in that process: what overruns its time is given up alone.
+    if (how === 'stop')
+      this.unlessOver(actor, gracefulShutdownMs + STOP_MARGIN_MS, () =>
+        this.end(actor, 'kill', cause),
+      );
+    else this.unlessOver(actor, SHARED_END_TIMEOUT_MS, () => host.kill());
   }
 
-  private killIfNotOver(actor: ActorRecord, host: HostProcess, afterMs: number): void {
+  private unlessOver(actor: ActorRecord, afterMs: number, then: () => void): void {
     const key = actorKeyOf(actor.actorId, actor.incarnation);
-    const killIfStuck = (): void => {
-      if (this.state.actors.get(key) === actor) host.kill();
+    const check = (): void => {
+      if (this.state.actors.get(key) === actor) then();
     };
-    this.options.clock.after(afterMs, killIfStuck, { unref: true });
+    this.options.clock.after(afterMs, check, { unref: true });
   }
 
   private handed(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[] {

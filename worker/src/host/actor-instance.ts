@@ -34,6 +34,9 @@ export interface InstanceOptions {
   onEnded(cause: DeathCause): void;
 }
 
+/** The time for a graceful end is over. */
+const LATE = Symbol('late');
+
 type Method = (...args: unknown[]) => unknown;
 
 /** One life of one actor: its object, its mailbox, and the running of its methods. */
@@ -237,18 +240,28 @@ export class ActorInstance implements CallHost {
     );
   }
 
-  /** Takes no more calls, lets queued and running ones finish for at most `graceMs`, disposes, and reports the end. */
-  end(cause: DeathCause, graceMs = this.spec.gracefulShutdownMs): void {
+  /**
+   * Takes no more calls, lets queued and running ones finish for at most `drainMs`, disposes, and reports the end. All of
+   * it has gracefulShutdownMs: what the calls have used the disposal does not get.
+   */
+  end(cause: DeathCause, drainMs = this.spec.gracefulShutdownMs): void {
     if (this.#ending !== undefined) return;
     this.#ending = cause;
     if (cause.kind === 'exited') this.#refuseQueued();
-    const cancelTimer = this.#options.clock.after(graceMs, () => void this.#dispose(), {
-      unref: true,
+    const { clock } = this.#options;
+    let cancelGrace: (() => void) | undefined;
+    const graceIsOver = new Promise<typeof LATE>((resolve) => {
+      const end = (): void => resolve(LATE);
+      cancelGrace = clock.after(this.spec.gracefulShutdownMs, end, { unref: true });
     });
-    this.#onDrained = () => {
-      cancelTimer();
-      void this.#dispose();
+    const dispose = async (): Promise<void> => {
+      this.#onDrained = undefined;
+      cancelDrain();
+      await this.#dispose(graceIsOver);
+      cancelGrace?.();
     };
+    const cancelDrain = clock.after(drainMs, () => void dispose(), { unref: true });
+    this.#onDrained = () => void dispose();
     // Not now: the call that asked for the end is still on the stack.
     setImmediate(() => this.#checkDrained());
   }
@@ -260,12 +273,10 @@ export class ActorInstance implements CallHost {
   #checkDrained(): void {
     if (this.#ending === undefined || this.#onDrained === undefined) return;
     if (!this.#mailbox.idle && this.#ending.kind !== 'exited') return;
-    const drained = this.#onDrained;
-    this.#onDrained = undefined;
-    drained();
+    this.#onDrained();
   }
 
-  async #dispose(): Promise<void> {
+  async #dispose(graceIsOver: Promise<typeof LATE>): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     this.abandon(this.#exitError());
@@ -274,24 +285,20 @@ export class ActorInstance implements CallHost {
       [Symbol.dispose]?: () => unknown;
     };
     const dispose = object?.[Symbol.asyncDispose] ?? object?.[Symbol.dispose];
+    const { actorId, className, gracefulShutdownMs } = this.spec;
+    const label = `Disposing of actor ${actorId} (${className})`;
     try {
-      if (dispose !== undefined) await this.#withinGrace(Promise.resolve(dispose.call(object)));
+      if (dispose !== undefined) {
+        const outcome = await Promise.race([dispose.call(object), graceIsOver]);
+        if (outcome === LATE)
+          console.error(
+            `${label} was given up: its gracefulShutdownMs (${gracefulShutdownMs}) are over.`,
+          );
+      }
     } catch (error) {
-      console.error(
-        `Disposing of actor ${this.spec.actorId} (${this.spec.className}) failed:`,
-        error,
-      );
+      console.error(`${label} failed:`, error);
     }
     this.#options.onEnded(this.#ending as DeathCause);
-  }
-
-  #withinGrace(work: Promise<unknown>): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const cancelTimer = this.#options.clock.after(this.spec.gracefulShutdownMs, () =>
-        resolve(undefined),
-      );
-      work.then(resolve, reject).finally(cancelTimer);
-    });
   }
 
   /** Ends at once whatever is running or queued, with this error. */

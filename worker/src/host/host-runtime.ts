@@ -42,6 +42,8 @@ export class HostRuntime {
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
   readonly #actors = new Map<string, ActorInstance>();
+  /** Incarnations whose class is being loaded. */
+  readonly #starting = new Map<string, number>();
   readonly #taskFunctions: TaskFunctions;
   /** The lease that this process serves; one at a time. */
   #executor: TaskExecutor | undefined;
@@ -212,8 +214,12 @@ export class HostRuntime {
       this.#startLease(actor);
       return;
     }
+    this.#starting.set(actorId, incarnation);
+    // Killed while its class was loading; that has been said.
+    const isGivenUp = (): boolean => this.#starting.get(actorId) !== incarnation;
     try {
       const actorClass = await this.#loader.load(spec.classReference, spec.setupTimeoutMs);
+      if (isGivenUp()) return;
       const instance: ActorInstance = new ActorInstance({
         spec,
         incarnation,
@@ -232,6 +238,7 @@ export class HostRuntime {
         address: (this.#server as ChannelServer).address,
       });
     } catch (error) {
+      if (isGivenUp()) return;
       this.#send({
         type: 'ended',
         actorId,
@@ -239,6 +246,8 @@ export class HostRuntime {
         cause: constructionFailure(spec.className, error),
         encodedError: encodeError(error),
       });
+    } finally {
+      if (!isGivenUp()) this.#starting.delete(actorId);
     }
   }
 
@@ -256,7 +265,11 @@ export class HostRuntime {
       return;
     }
     const instance = this.#find(actorId, incarnation);
-    if (instance === undefined) return;
+    if (instance === undefined) {
+      // A stop comes again when it has started: until then calls may be on their way to it.
+      if (how === 'kill') this.#endStarting(actorId, incarnation, cause);
+      return;
+    }
     if (how === 'stop') {
       afterReading(() => instance.end(cause));
       return;
@@ -264,6 +277,12 @@ export class HostRuntime {
     // Failed, not refused: to callers it is as if the actor's process had died under the call.
     instance.abandon(new ActorUnavailableError(`Actor ${actorId} was killed: ${cause.message}`));
     this.#ended(instance, cause);
+  }
+
+  #endStarting(actorId: ActorId, incarnation: number, cause: DeathCause): void {
+    if (this.#starting.get(actorId) !== incarnation) return;
+    this.#starting.delete(actorId);
+    this.#send({ type: 'ended', actorId, incarnation, cause });
   }
 
   partition(on: boolean): void {

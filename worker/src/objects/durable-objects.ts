@@ -1,16 +1,12 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { FETCHED } from '@manta/runtime/core/object-fetches';
-import {
-  MantaError,
-  ObjectFreedError,
-  ObjectLostError,
-  ProtocolError,
-} from '@manta/runtime/errors/errors';
-import { parseId, type BlobId, type ObjectId } from '@manta/runtime/ids';
+import { MantaError, ObjectFreedError, ObjectLostError } from '@manta/runtime/errors/errors';
+import type { BlobId, ObjectId } from '@manta/runtime/ids';
 import { blobFrom, type BlobDescriptor } from '@manta/runtime/objects/blob';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
 import { storedRecord } from '@manta/runtime/objects/stored-value';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { callFrom, idFrom, idsFrom } from '@manta/runtime/rpc/record-fields';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
@@ -63,19 +59,19 @@ export class DurableObjects {
     switch (record[0]) {
       case RECORD.storeDurable: {
         const [, call, id, blob] = record;
-        const [objectId, descriptor] = [objectIdFrom(id), blobFrom(blob)];
+        const [objectId, descriptor] = [idFrom('object', id), blobFrom(blob)];
         this.#options.answer(channel, callFrom(call), () => this.#keep(objectId, descriptor));
         return true;
       }
       case RECORD.fetch:
-        this.#fetch(channel, callFrom(record[1]), objectIdsFrom(record[2]));
+        this.#fetch(channel, callFrom(record[1]), idsFrom('object', record[2], IDS_MAX));
         return true;
       case RECORD.borrow:
       case RECORD.release:
         // They stay until they are freed, whoever holds refs.
         return true;
       case RECORD.free:
-        for (const objectId of objectIdsFrom(record[1])) this.#free(objectId);
+        for (const objectId of idsFrom('object', record[1], IDS_MAX)) this.#free(objectId);
         return true;
       default:
         return this.#owner.receive(channel, record);
@@ -177,21 +173,4 @@ export class DurableObjects {
     }
     return this.#blobs.get(objectId);
   }
-}
-
-function callFrom(value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-  throw new ProtocolError('A record about durable objects without its number.');
-}
-
-function objectIdFrom(value: unknown): ObjectId {
-  const id = parseId('object', value);
-  if (id === undefined) throw new ProtocolError('A record about a durable object without its id.');
-  return id;
-}
-
-function objectIdsFrom(value: unknown): ObjectId[] {
-  if (!Array.isArray(value) || value.length > IDS_MAX)
-    throw new ProtocolError('A record about durable objects without a list, or a too long one.');
-  return value.map(objectIdFrom);
 }

@@ -10,6 +10,7 @@ import {
 } from '@manta/runtime/objects/blob';
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { callFrom, countFrom } from '@manta/runtime/rpc/record-fields';
 import { RECORD } from '@manta/runtime/rpc/records';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
@@ -27,7 +28,7 @@ import type { SpillStorage } from './spill-storage.ts';
 import { StoreAnswers } from './store-answers.ts';
 import type { SlotSource, StoreMemory } from './store-memory.ts';
 import { StoreProcesses } from './store-processes.ts';
-import { blobIdsFrom, callFrom, countFrom, keptFrom } from './store-records.ts';
+import { blobIdsFrom, keptFrom } from './store-records.ts';
 import { storeReport, type StoreQuery, type StoreReport } from './store-report.ts';
 import { fullText, type StoreUsage } from './store-usage.ts';
 import { UnneededCopies } from './unneeded-copies.ts';

@@ -122,7 +122,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       return;
     }
     this.#remember(content);
-    this.finish();
+    this.finish(lease.nodeId);
     this.extras?.stream?.finish();
     this.resolve(content);
   }
@@ -130,7 +130,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   onFailure(encodedError: Uint8Array, ran: boolean): void {
     const lease = this.lease as TaskLease;
     lease.answered(this);
-    this.task.submitter.onFailure(this, encodedError, ran ? undefined : lease);
+    this.task.submitter.onFailure(this, encodedError, lease, ran);
   }
 
   onReturned(reason: number): void {
@@ -188,9 +188,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       this.onFailure(encodedError, true);
       return;
     }
+    const nodeId = this.lease?.nodeId;
     this.lease?.answered(this);
     if (this.phase === TASK_PHASE.done) return;
-    this.finish();
+    this.finish(nodeId);
     this.openStream().finish();
     this.resolve(undefined);
   }
@@ -208,17 +209,17 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Ends the task with an error, wherever it is. */
-  fail(error: unknown): void {
+  /** Ends the task with an error, wherever it is; `nodeId`: where it has run. */
+  fail(error: unknown, nodeId = this.lease?.nodeId): void {
     if (this.phase === TASK_PHASE.done) return;
     const stream = this.task.definition.stream ? this.openStream() : this.extras?.stream;
-    this.finish(true);
+    this.finish(nodeId, error);
     stream?.finish({ error });
     this.reject(error);
   }
 
   /** Releases what the task held. */
-  finish(failed = false): void {
+  finish(nodeId?: string, error?: unknown): void {
     if (this.phase === TASK_PHASE.done) return;
     const { extras, values } = this;
     const phase = this.phase;
@@ -233,7 +234,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
         extras.pins = undefined;
       }
     }
-    this.task.submitter.onFinished(this, phase, failed);
+    this.task.submitter.onFinished(this, phase, nodeId, error);
   }
 
   /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream. */

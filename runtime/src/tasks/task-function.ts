@@ -1,4 +1,5 @@
 import type { ActorSpec, ClassReference } from '../wire/messages.ts';
+import type { TaskTally } from './task-catalogue.ts';
 import type { TaskShape } from './task-shape.ts';
 import type { TaskSubmitter } from './task-submitter.ts';
 
@@ -36,21 +37,20 @@ export class TaskFunction {
   readonly shape: TaskShape;
   /** How long a worker needs for one call, as seen from here; undefined before the first answer. */
   runMs: number | undefined = undefined;
-  /** Calls of it since the process started. */
-  submitted = 0;
-  finished = 0;
-  failed = 0;
+  readonly tally: TaskTally;
 
-  constructor(
-    submitter: TaskSubmitter,
-    number: number,
-    definition: TaskDefinition,
-    shape: TaskShape,
-  ) {
+  constructor({
+    submitter,
+    number,
+    definition,
+    shape,
+    tally,
+  }: Pick<TaskFunction, 'submitter' | 'number' | 'definition' | 'shape' | 'tally'>) {
     this.submitter = submitter;
     this.number = number;
     this.definition = definition;
     this.shape = shape;
+    this.tally = tally;
   }
 
   get name(): string {

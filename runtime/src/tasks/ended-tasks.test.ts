@@ -3,8 +3,9 @@ import type { JobId } from '../ids.ts';
 import { EndedTasks } from './ended-tasks.ts';
 import type { TaskCall } from './task-call.ts';
 
+const LABEL = { name: 'run', jobId: 'j_1' as JobId };
 const call = (number: number): TaskCall =>
-  ({ number, task: { name: 'run', tally: { jobId: 'j_1' as JobId } } }) as unknown as TaskCall;
+  ({ number, task: { label: LABEL } }) as unknown as TaskCall;
 
 describe('ended tasks', () => {
   it('are told with where they ran and what they failed with, the latest first', () => {
@@ -15,7 +16,7 @@ describe('ended tasks', () => {
     ended.addFailed(call(4), undefined, 'a text');
     expect([...ended.finished()]).toMatchObject([
       { number: 2, nodeId: undefined },
-      { number: 1, name: 'run', jobId: 'j_1', nodeId: 'n_1', error: undefined },
+      { number: 1, label: LABEL, nodeId: 'n_1', error: undefined },
     ]);
     expect([...ended.failed()]).toMatchObject([
       { number: 4, error: { name: 'Error', message: 'a text' } },

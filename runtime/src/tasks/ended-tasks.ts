@@ -1,5 +1,5 @@
-import type { JobId } from '../ids.ts';
 import type { TaskCall } from './task-call.ts';
+import type { TaskLabel } from './task-function.ts';
 
 /** The latest of each that one process remembers. */
 const FINISHED_MAX = 10_000;
@@ -9,8 +9,7 @@ const MESSAGE_LENGTH_MAX = 300;
 /** A task that is over, as far as lists show it. */
 export interface EndedTask {
   readonly number: number;
-  readonly name: string;
-  readonly jobId: JobId;
+  readonly label: TaskLabel;
   /** Where it ran last, if that is known. */
   readonly nodeId: string | undefined;
   readonly error: { readonly name: string; readonly message: string } | undefined;
@@ -20,8 +19,7 @@ export interface EndedTask {
 export class EndedTasks {
   // Columns, made when the first task ends: they are written for every task, and read when somebody looks.
   #numbers: Int32Array | undefined;
-  readonly #names: string[] = [];
-  readonly #jobIds: JobId[] = [];
+  readonly #labels: TaskLabel[] = [];
   readonly #nodeIds: (string | undefined)[] = [];
   #next = 0;
   readonly #failed: EndedTask[] = [];
@@ -30,16 +28,14 @@ export class EndedTasks {
   addFinished({ number, task }: TaskCall, nodeId: string | undefined): void {
     const at = this.#next;
     (this.#numbers ??= new Int32Array(FINISHED_MAX))[at] = number;
-    this.#names[at] = task.name;
-    this.#jobIds[at] = task.tally.jobId;
+    this.#labels[at] = task.label;
     this.#nodeIds[at] = nodeId;
     this.#next = at + 1 === FINISHED_MAX ? 0 : at + 1;
   }
 
   addFailed({ number, task }: TaskCall, nodeId: string | undefined, error: unknown): void {
-    const { jobId } = task.tally;
-    const described = describe(error);
-    this.#failed[this.#nextFailed] = { number, name: task.name, jobId, nodeId, error: described };
+    const { label } = task;
+    this.#failed[this.#nextFailed] = { number, label, nodeId, error: describe(error) };
     this.#nextFailed = (this.#nextFailed + 1) % FAILED_MAX;
   }
 
@@ -51,11 +47,10 @@ export class EndedTasks {
 
   /** The latest first. */
   *finished(): Generator<EndedTask> {
-    for (const at of latestFirst(this.#next, this.#names.length)) {
+    for (const at of latestFirst(this.#next, this.#labels.length)) {
       yield {
         number: this.#numbers?.[at] as number,
-        name: this.#names[at] as string,
-        jobId: this.#jobIds[at] as JobId,
+        label: this.#labels[at] as TaskLabel,
         nodeId: this.#nodeIds[at],
         error: undefined,
       };

@@ -25,7 +25,7 @@ export const TASK_PHASE = {
   done: 4,
 } as const;
 type TaskPhase = (typeof TASK_PHASE)[keyof typeof TASK_PHASE];
-/** The words of `explain` and `listTasks`, by phase. */
+/** The words of `explain`, by phase. */
 export const TASK_PHASE_NAMES = ['waiting-for-dependencies', 'queued', 'sent', 'lost', 'done'];
 
 /** What only some tasks have. */

@@ -1,3 +1,4 @@
+import type { JobId } from '../ids.ts';
 import type { ActorSpec, ClassReference } from '../wire/messages.ts';
 import type { TaskTally } from './task-catalogue.ts';
 import type { TaskShape } from './task-shape.ts';
@@ -29,6 +30,11 @@ export const TASK_WORKER: ClassReference = {
 const FALL_FACTOR = 1 / 8;
 const RISE_WEIGHT = 0.3;
 
+export interface TaskLabel {
+  readonly name: string;
+  readonly jobId: JobId;
+}
+
 /** A task function as one process submits it: sent once per lease, then known by its number. */
 export class TaskFunction {
   readonly submitter: TaskSubmitter;
@@ -38,6 +44,8 @@ export class TaskFunction {
   /** How long a worker needs for one call, as seen from here; undefined before the first answer. */
   runMs: number | undefined = undefined;
   readonly tally: TaskTally;
+  /** What lists show of its calls; it may outlive the function. */
+  readonly label: TaskLabel;
 
   constructor({
     submitter,
@@ -51,6 +59,7 @@ export class TaskFunction {
     this.definition = definition;
     this.shape = shape;
     this.tally = tally;
+    this.label = { name: definition.name, jobId: shape.template.jobId };
   }
 
   get name(): string {

@@ -16,7 +16,10 @@ export interface ResourceAmounts {
   resources?: Record<string, number>;
 }
 
-/** The amounts are the capacity of the node that a private local cluster starts; default: what is detected. */
+/**
+ * The amounts are the capacity of the node that a private local cluster starts; default: what is detected. With an
+ * address they are refused.
+ */
 export interface InitOptions extends ResourceAmounts {
   /**
    * `nats://host:port` joins a cluster; `auto` joins the one `manta start` left on this machine; absent: MANTA_ADDRESS,
@@ -28,7 +31,7 @@ export interface InitOptions extends ResourceAmounts {
   runtimeEnv?: RuntimeEnv;
   /** Print what actors and tasks of this job write to stdout/stderr, prefixed and de-duplicated. Default true. */
   logToDriver?: boolean;
-  /** Join token; default: MANTA_TOKEN, else the local session's file. */
+  /** Join token; default: MANTA_TOKEN, else that of the local session's file for the address in it. */
   token?: string;
 }
 
@@ -147,7 +150,11 @@ export interface TaskOptions extends SchedulingOptions {
   maxRetries?: number;
   /** Retry also on errors that the function throws: all, or those with one of these `name`s. */
   retryExceptions?: boolean | string[];
-  /** The worker process ends after this many calls. Default: unlimited, 1 for GPU tasks. */
+  /**
+   * The worker process takes no more tasks after this many calls, and ends when nobody needs what it owns: refs that its
+   * tasks have made with `put()` or nested tasks, and actors. It keeps its GPU until then. Default: unlimited, 1 for GPU
+   * tasks.
+   */
   maxCalls?: number;
 }
 

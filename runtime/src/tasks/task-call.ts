@@ -27,7 +27,7 @@ export const TASK_PHASE = {
   done: 4,
 } as const;
 type TaskPhase = (typeof TASK_PHASE)[keyof typeof TASK_PHASE];
-/** The words of `explain` and `listTasks`, by phase. */
+/** The words of `explain`, by phase. */
 export const TASK_PHASE_NAMES = ['waiting-for-dependencies', 'queued', 'sent', 'lost', 'done'];
 
 /** What only some tasks have. */
@@ -128,7 +128,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
       return;
     }
     this.#remember(content);
-    this.finish();
+    this.finish(lease.nodeId);
     this.extras?.stream?.finish();
     this.resolve(content);
   }
@@ -136,7 +136,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
   onFailure(encodedError: Uint8Array, ran: boolean): void {
     const lease = this.lease as TaskLease;
     lease.answered(this);
-    this.task.submitter.onFailure(this, encodedError, ran ? undefined : lease);
+    this.task.submitter.onFailure(this, encodedError, lease, ran);
   }
 
   onReturned(reason: number): void {
@@ -197,9 +197,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
       this.onFailure(encodedError, true);
       return;
     }
+    const nodeId = this.lease?.nodeId;
     this.lease?.answered(this);
     if (this.phase === TASK_PHASE.done) return;
-    this.finish();
+    this.finish(nodeId);
     this.extras?.stream?.finish();
     this.resolve(undefined);
   }
@@ -217,16 +218,16 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Ends the task with an error, wherever it is. */
-  fail(error: unknown): void {
+  /** Ends the task with an error, wherever it is; `nodeId`: where it has run. */
+  fail(error: unknown, nodeId = this.lease?.nodeId): void {
     if (this.phase === TASK_PHASE.done) return;
-    this.finish(true);
+    this.finish(nodeId, error);
     this.extras?.stream?.finish({ error });
     this.reject(error);
   }
 
   /** Releases what the task held. */
-  finish(failed = false): void {
+  finish(nodeId?: string, error?: unknown): void {
     if (this.phase === TASK_PHASE.done) return;
     const { extras, values } = this;
     const phase = this.phase;
@@ -241,7 +242,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply, Stream
         extras.pins = undefined;
       }
     }
-    this.task.submitter.onFinished(this, phase, failed);
+    this.task.submitter.onFinished(this, phase, nodeId, error);
   }
 
   /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream (see ActorCall). */

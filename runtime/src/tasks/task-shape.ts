@@ -49,6 +49,11 @@ export class TaskShape implements LeaseOwner {
     this.#owner = owner;
   }
 
+  /** Nothing is to be done for it. */
+  get isIdle(): boolean {
+    return this.leases.length === 0 && this.queue.size === 0;
+  }
+
   add(call: TaskCall): void {
     this.queue.push(call);
     this.changed();
@@ -186,7 +191,7 @@ export class TaskShape implements LeaseOwner {
 
   #end(lease: TaskLease): void {
     this.#remove(lease);
-    this.#owner.end(lease, lease.isSpent ? 'kill' : 'return');
+    this.#owner.end(lease, 'return');
   }
 
   /** A worker without tasks gets those that wait, not started, behind a task that takes long. */

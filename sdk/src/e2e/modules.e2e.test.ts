@@ -1,5 +1,5 @@
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { defineActor, explain, init, kill, ready, shutdown } from '@manta/sdk';
+import { defineActor, defineTask, explain, init, kill, ready, shutdown } from '@manta/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProgramDirectory } from './fixtures/program-directory.ts';
 
@@ -79,6 +79,20 @@ describe('modules of actors', () => {
     await kill(loading);
     await ready(Neighbour.options(seat).create(), { timeoutMs: 10_000 });
     expect(await neighbour.value()).toBe(pid);
+  });
+
+  it('fail their tasks when they take longer than the tasks allow', async () => {
+    directory.write({
+      'endless-task.ts': `import { defineTask } from '@manta/sdk';
+        defineTask(import.meta, function subject() {});
+        await new Promise(() => {});`,
+    });
+    const subject = defineTask(directory.meta('endless-task.ts'), function subject() {});
+    const runtimeEnv = { setupTimeoutMs: 1_000 };
+    await expect(subject.options({ runtimeEnv })()).rejects.toMatchObject({
+      name: 'RuntimeEnvSetupError',
+      message: expect.stringMatching(/endless-task\.ts .* has not ended after 1000 ms/s),
+    });
   });
 
   it('tell the TypeScript file and line in the stack of what they throw', async () => {

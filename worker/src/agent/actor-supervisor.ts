@@ -177,6 +177,9 @@ export class ActorSupervisor {
       case 'keep-host':
         this.pool.returned(effect.actorKey);
         break;
+      case 'retire-host':
+        this.pool.spent(effect.actorKey, effect.isHeld);
+        break;
       case 'end-job':
         this.pool.endJob(effect.jobId);
         break;
@@ -186,13 +189,10 @@ export class ActorSupervisor {
     }
   }
 
-  private end(actor: ActorRecord, wanted: EndHow, cause: DeathCause): void {
+  private end(actor: ActorRecord, how: EndHow, cause: DeathCause): void {
     const host = actor.hostId === undefined ? undefined : this.pool.host(actor.hostId);
     if (host === undefined) return;
-    const { actorId, incarnation, isolation, gracefulShutdownMs, lease } = actor;
-    // A device is free only when the process that had it is gone.
-    const mayReturn = lease !== undefined && lease.gpuIndexes.length === 0;
-    const how = wanted === 'return' && !mayReturn ? 'stop' : wanted;
+    const { actorId, incarnation, isolation, gracefulShutdownMs } = actor;
     if (isolation === 'process' && how === 'kill') {
       host.kill();
       return;
@@ -217,7 +217,7 @@ export class ActorSupervisor {
   private unlessOver(actor: ActorRecord, afterMs: number, then: () => void): void {
     const key = actorKeyOf(actor.actorId, actor.incarnation);
     const check = (): void => {
-      if (this.state.actors.get(key) === actor) then();
+      if (this.state.actors.get(key) === actor && actor.phase !== 'retiring') then();
     };
     this.options.clock.after(afterMs, check, { unref: true });
   }
@@ -251,7 +251,7 @@ export class ActorSupervisor {
         break;
       }
       case 'returned':
-        this.step({ type: 'returned', actorId, incarnation });
+        this.step({ type: 'returned', actorId, incarnation, isSpent: message.isSpent });
         break;
       case 'blocked':
       case 'unblocked': {
@@ -286,7 +286,7 @@ function assignmentOf(actor: ActorRecord): Assignment {
   return {
     actorKey: actorKeyOf(actor.actorId, actor.incarnation),
     isolation: actor.isolation,
-    isLease: actor.lease !== undefined && gpuIndexes.length === 0,
+    isLease: actor.lease !== undefined,
     // The visible devices and the variables are set for a whole process.
     group: `${actor.jobId}/${gpuIndexes.join(',')}/${environment}`,
     startVariables: startVariablesOf(spec?.env),

@@ -9,6 +9,7 @@ import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { CoreProcess } from '@manta/runtime/core/core-process';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
+import { collectGarbage } from '@manta/runtime/core/garbage';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { ActorUnavailableError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
@@ -50,6 +51,8 @@ export class HostRuntime {
   #server: ChannelServer | undefined;
   #partitioned = false;
   #isUsed = false;
+  /** Devices that nobody else gets while this process is there. */
+  #heldGpuIds: readonly string[] = [];
 
   constructor(configuration: HostConfiguration, send: (message: HostToAgent) => void) {
     this.#configuration = configuration;
@@ -188,22 +191,40 @@ export class HostRuntime {
   }
 
   #endLease(executor: TaskExecutor, how: EndHow, cause: DeathCause): void {
-    const { spec, incarnation, isIdle } = executor;
+    const { spec, incarnation, isIdle, isSpent, gpuIds } = executor;
     const { actorId } = spec;
     this.#executor = undefined;
     executor.close(`Lease ${actorId} is over: ${cause.message}`);
-    if (how === 'return' && isIdle) this.#send({ type: 'returned', actorId, incarnation });
+    this.#heldGpuIds = gpuIds;
+    if (how === 'return' && isIdle) this.#send({ type: 'returned', actorId, incarnation, isSpent });
     else this.#send({ type: 'ended', actorId, incarnation, cause });
   }
 
   /** False: somebody still needs what this process owns. */
-  get mayRetire(): boolean {
+  async mayRetire(): Promise<boolean> {
+    // What only garbage keeps nobody needs.
+    if (this.#isNeeded) await collectGarbage();
+    if (this.#isNeeded && this.#heldGpuIds.length > 0) this.#warnOfHeldGpus();
+    return !this.#isNeeded;
+  }
+
+  get #isNeeded(): boolean {
     return (
-      this.#executor === undefined &&
-      this.#core.objects.table.size === 0 &&
-      this.#core.tasks.unfinishedCount === 0 &&
-      this.#core.actors.callers().length === 0
+      this.#executor !== undefined ||
+      this.#core.objects.table.size > 0 ||
+      this.#core.tasks.unfinishedCount > 0 ||
+      this.#core.actors.callers().length > 0
     );
+  }
+
+  /** Once: whoever waits for the device should know for what. */
+  #warnOfHeldGpus(): void {
+    console.error(
+      `Process ${this.#configuration.processId} keeps its GPU ${this.#heldGpuIds.join(', ')} though its tasks have ` +
+        'ended: refs that they made (put(), nested tasks, actors) are in use. Return values rather than such refs, or ' +
+        'drop them, to free the device.',
+    );
+    this.#heldGpuIds = [];
   }
 
   async start(actor: StartActor): Promise<void> {

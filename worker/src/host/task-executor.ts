@@ -89,6 +89,14 @@ export class TaskExecutor implements CallHost {
     return this.#current === undefined && this.#head === this.#queue.length;
   }
 
+  /** One of its functions has run in this process as often as it may: the process takes no more leases. */
+  get isSpent(): boolean {
+    // Holders number many functions; only those that came here are looked at.
+    return Object.values(this.#entries).some(
+      (entry) => entry?.loaded !== undefined && isUsedUp(entry, entry.loaded),
+    );
+  }
+
   // ── what the holder says ─────────────────────────────────────────────────────────────────────────────────
   defineFunction([, , number, moduleUrl, exportKey, name, maxCalls]: ChannelRecord): void {
     if (
@@ -145,7 +153,8 @@ export class TaskExecutor implements CallHost {
         this.#load(call, entry);
         return;
       }
-      if (this.#isUsedUp(entry, entry.loaded)) {
+      if (isUsedUp(entry, entry.loaded)) this.#isEnding = true;
+      if (this.#isEnding) {
         this.#giveBackQueued(RETURNED.ending);
         return;
       }
@@ -189,7 +198,7 @@ export class TaskExecutor implements CallHost {
 
   #load(call: IncomingCall, entry: TaskEntry): void {
     this.#current = call;
-    this.#options.functions.load(entry.reference).then(
+    this.#options.functions.load(entry.reference, this.spec.setupTimeoutMs).then(
       (loaded) => {
         entry.loaded = loaded;
         this.#current = undefined;
@@ -203,12 +212,6 @@ export class TaskExecutor implements CallHost {
         this.#run();
       },
     );
-  }
-
-  /** `maxCalls` counts what ran in this process, whoever held it. */
-  #isUsedUp({ maxCalls }: TaskEntry, { calls }: LoadedFunction): boolean {
-    if (maxCalls > 0 && calls >= maxCalls) this.#isEnding = true;
-    return this.#isEnding;
   }
 
   /** True when the task goes on beyond this turn's run. */
@@ -321,6 +324,11 @@ export class TaskExecutor implements CallHost {
     this.#current?.fail(error);
     this.#current?.cancel(error);
   }
+}
+
+/** `maxCalls` counts what ran in this process, whoever held it. */
+function isUsedUp({ maxCalls }: TaskEntry, { calls }: LoadedFunction): boolean {
+  return maxCalls > 0 && calls >= maxCalls;
 }
 
 function isThenable(value: object): value is PromiseLike<unknown> {

@@ -42,12 +42,6 @@ const ACKNOWLEDGEMENT = { ok: true };
 export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'node.register': (context, payload) => {
     const message = decodeControl(messages.NodeRegister, payload);
-    if (message.protocolVersion !== messages.PROTOCOL_VERSION) {
-      throw new RefusedError(
-        'ProtocolError',
-        `node ${message.nodeId} speaks protocol ${message.protocolVersion}, this head ${messages.PROTOCOL_VERSION}`,
-      );
-    }
     const answer = registerNode(context.cluster, message, context.now);
     const { epoch, heartbeatIntervalMs, fencingTimeoutMs } = context;
     return { epoch, heartbeatIntervalMs, fencingTimeoutMs, ...answer };

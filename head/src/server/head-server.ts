@@ -3,12 +3,7 @@ import type { ActorId, ClusterId, NodeId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
-import {
-  Heartbeat,
-  PROTOCOL_VERSION,
-  type ActorUpdate,
-  type NodeCommand,
-} from '@manta/runtime/wire/messages';
+import { Heartbeat, type ActorUpdate, type NodeCommand } from '@manta/runtime/wire/messages';
 import {
   DISCOVER_SUBJECT,
   HEAD_OPERATIONS,
@@ -126,9 +121,7 @@ export class HeadServer {
 
   #onDiscover(reply: ((payload: Uint8Array) => void) | undefined): void {
     const { clusterId, epoch, clock } = this.#options;
-    reply?.(
-      encodeControl({ clusterId, protocolVersion: PROTOCOL_VERSION, epoch, now: clock.now() }),
-    );
+    reply?.(encodeControl({ clusterId, epoch, now: clock.now() }));
   }
 
   #onMessage(

@@ -23,7 +23,7 @@ it.each<[string, Partial<ActorUpdate>]>([
   ['causes', { deathCause: { kind: 'killed', message: '€'.repeat(LIMITS.causeLength) } }],
   [
     'reasons',
-    { perNode: Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`n${n}`, 'x'])) },
+    { perNode: Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`n${n}`, 'x'])) },
   ],
 ])('keeps messages with large %s below their limit, in order', (_what, changes) => {
   const updates = Array.from({ length: 100 }, (_, revision) => update(revision, changes));

@@ -178,7 +178,6 @@ export type ActorDescription = v.InferOutput<typeof ActorDescription>;
 // ── Head requests and replies ────────────────────────────────────────────────────────────────────────────────
 export const DiscoverReply = v.object({
   clusterId: id('cluster'),
-  protocolVersion: count,
   epoch: v.string(),
   /** The head's clock when it answered, in milliseconds since the epoch: how far apart two machines' clocks are. */
   now: v.exactOptional(v.number()),
@@ -210,7 +209,6 @@ const NodeRegisterFields = v.object({
   pid: count,
   hostname: v.string(),
   machineId: v.string(),
-  protocolVersion: count,
   capacity: NodeCapacity,
   labels: smallRecord(v.string()),
   /** Where the agent itself takes channels (driver liveness links). */

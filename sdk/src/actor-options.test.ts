@@ -16,6 +16,10 @@ const definition = {
 };
 const spec = (options: ActorOptions) => specFrom(definition, options, session);
 
+/** One entry more than a message may have. */
+const many = (value: unknown) =>
+  Object.fromEntries(Array.from({ length: 257 }, (_, index) => [`k${index}`, value]));
+
 describe('actor options', () => {
   it.each<[keyof ActorOptions, unknown]>([
     ['cpus', -1],
@@ -48,6 +52,15 @@ describe('actor options', () => {
     ['maxPendingCalls', 0],
     ['allowOutOfOrderExecution', 1],
     ['gracefulShutdownMs', -1],
+    ['name', 'x'.repeat(513)],
+    ['namespace', 'x'.repeat(513)],
+    ['acceleratorType', 'x'.repeat(513)],
+    ['labels', many('in(a)')],
+    ['labels', { ['x'.repeat(513)]: 'a' }],
+    ['resources', many(1)],
+    ['resources', { '': 1 }],
+    ['concurrencyGroups', many(1)],
+    ['concurrencyGroupOf', many('io')],
   ])(
     '%s may not be %j: the error names the option, what it must be, and what it was',
     (name, value) => {
@@ -92,6 +105,18 @@ describe('actor options', () => {
     [{ concurrencyGroups: { default: 2 } }, /concurrencyGroups\.default: .* maxConcurrency/],
     [{ concurrencyGroupOf: { run: 'toString' }, concurrencyGroups: { io: 1 } }, /"toString"/],
   ])('%j contradict each other', (options, message) => {
+    expect(() => spec(options)).toThrow(
+      expect.objectContaining({
+        name: 'InvalidArgumentError',
+        message: expect.stringMatching(message),
+      }),
+    );
+  });
+
+  it.each<[ActorOptions, RegExp]>([
+    [{ runtimeEnv: { env: { MODEL: 'x'.repeat(200_000) } } }, /runtimeEnv\.env: 200\d\d\d\./],
+    [{ labels: { zone: 'x'.repeat(200_000) } }, /labels, resources and scheduling: 200\d\d\d\./],
+  ])('that take too much of a message are refused, naming the largest', (options, message) => {
     expect(() => spec(options)).toThrow(
       expect.objectContaining({
         name: 'InvalidArgumentError',

@@ -1,4 +1,9 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import type { LeaseTemplate } from '@manta/runtime/tasks/task-function';
+import { LIMITS } from '@manta/runtime/wire/limits';
+import { messageBytes } from '@manta/runtime/wire/message-size';
+import { PLAIN_SPEC } from '@manta/runtime/wire/plain-spec';
+import { shortened } from '@manta/runtime/wire/shortened';
 import type { ActorSpec, ClassReference, Demand, MethodEntry } from '@manta/runtime/wire/messages';
 import { checkOptionNames } from './option-names.ts';
 import type { SdkSession } from './session.ts';
@@ -19,6 +24,8 @@ export const isWhole: Check = (value) => Number.isInteger(value) && (value as nu
 export const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
 export const isText: Check = (value) => typeof value === 'string' && value !== '';
+export const isName: Check = (value) =>
+  isText(value) && (value as string).length <= LIMITS.nameLength;
 const isFlag: Check = (value) => typeof value === 'boolean';
 export const oneOf =
   (...choices: string[]): Check =>
@@ -28,6 +35,13 @@ export const recordOf =
   (check: Check): Check =>
   (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(check);
+/** What the wire allows of such a record: labels, resources, groups. */
+const smallRecordOf =
+  (check: Check): Check =>
+  (value) =>
+    recordOf(check)(value) &&
+    Object.keys(value as object).every(isName) &&
+    Object.keys(value as object).length <= LIMITS.recordEntries;
 const RUNTIME_ENV_RULES: Record<keyof RuntimeEnv, Check> = {
   env: recordOf((value) => typeof value === 'string'),
   setupTimeoutMs: isWhole,
@@ -44,6 +58,10 @@ const isRuntimeEnv: Check = (value) =>
 /** Every option with what it must be, in words and as a check. */
 export type Rules<O> = Record<keyof O, [Check, string]>;
 
+const NAME = `a text of up to ${LIMITS.nameLength} characters`;
+const ENTRIES = `up to ${LIMITS.recordEntries} entries`;
+export const NAME_RULE: [Check, string] = [isName, NAME];
+
 /** What actors and tasks have in common. */
 export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'retryExceptions'>> = {
   cpus: [isAmount, 'a number of 0 or more'],
@@ -52,9 +70,9 @@ export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'ret
     'a share below 1, or a whole number of devices',
   ],
   memoryBytes: [isAmount, 'a number of bytes'],
-  resources: [recordOf(isAmount), 'a record of amounts'],
+  resources: [smallRecordOf(isAmount), `a record of amounts with ${ENTRIES}`],
   gpuMemoryBytes: [isWhole, 'a whole number of bytes'],
-  acceleratorType: [isText, 'the name of an accelerator'],
+  acceleratorType: [isName, `the name of an accelerator, ${NAME}`],
   scheduling: [
     (value) =>
       value === 'hybrid' ||
@@ -64,7 +82,7 @@ export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'ret
         isText((value as { nodeId?: unknown }).nodeId)),
     "'hybrid', 'spread' or { nodeId, soft? }",
   ],
-  labels: [recordOf(isText), 'a record of label expressions'],
+  labels: [smallRecordOf(isText), `a record of label expressions with ${ENTRIES}`],
   schedulingTimeoutMs: [isWhole, 'a whole number of milliseconds'],
   runtimeEnv: [isRuntimeEnv, '{ env?: a record of texts, setupTimeoutMs?: a whole number }'],
   retryExceptions: [
@@ -85,7 +103,7 @@ const INIT_RULES: Rules<InitOptions> = {
   ...CAPACITY_RULES,
   runtimeEnv,
   address: [isText, "a text: 'auto' or nats://host:port"],
-  namespace: [isText, 'a text'],
+  namespace: NAME_RULE,
   token: [(value) => typeof value === 'string', 'a text'],
   logToDriver: [isFlag, 'true or false'],
 };
@@ -97,16 +115,16 @@ export function checkInitOptions(options: InitOptions): InitOptions {
 
 const RULES: Rules<ActorOptions> = {
   ...SCHEDULING_RULES,
-  name: [isText, 'a text'],
-  namespace: [isText, 'a text'],
+  name: NAME_RULE,
+  namespace: NAME_RULE,
   getIfExists: [isFlag, 'true or false'],
   lifetime: [oneOf('job', 'detached'), "'job' or 'detached'"],
   isolation: [oneOf('process', 'thread', 'shared'), "'process', 'thread' or 'shared'"],
   maxRestarts: [isLimit, '-1 (without end), 0 or more'],
   maxTaskRetries: [isLimit, '-1 (without end), 0 or more'],
   maxConcurrency: [isPositive, '1 or more'],
-  concurrencyGroups: [recordOf(isPositive), 'a record of limits of 1 or more'],
-  concurrencyGroupOf: [recordOf(isText), 'a record from method to group'],
+  concurrencyGroups: [smallRecordOf(isPositive), `a record of limits of 1 or more with ${ENTRIES}`],
+  concurrencyGroupOf: [smallRecordOf(isName), `a record from method to group with ${ENTRIES}`],
   maxPendingCalls: [isPositive, '1 or more'],
   allowOutOfOrderExecution: [isFlag, 'true or false'],
   gracefulShutdownMs: [isWhole, 'a whole number of milliseconds'],
@@ -132,8 +150,12 @@ export function checkOptions<O extends object>(options: O, rules: Rules<O>, what
   return options;
 }
 
+const SHOWN_LENGTH_MAX = 200;
 const describe = (value: unknown): string =>
-  typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? String(value));
+  shortened(
+    typeof value === 'string' ? `"${value}"` : (JSON.stringify(value) ?? String(value)),
+    SHOWN_LENGTH_MAX,
+  );
 
 /** The complete internal form: every default is set here and nowhere else. */
 export function specFrom(
@@ -143,23 +165,23 @@ export function specFrom(
 ): ActorSpec {
   checkTogether(options);
   const env = { ...session.env, ...options.runtimeEnv?.env };
-  return {
+  const spec: ActorSpec = {
+    ...PLAIN_SPEC,
     actorId: session.core.options.mintId('actor'),
     jobId: session.jobId,
     ownerId: session.core.processId,
     className: definition.className,
     classReference: definition.reference,
     methods: definition.methods,
-    encodedArgs: new Uint8Array(),
     namespace: options.namespace ?? session.namespace,
     name: options.name,
     getIfExists: options.getIfExists,
-    lifetime: options.lifetime ?? 'job',
-    isolation: options.isolation ?? 'process',
-    maxRestarts: options.maxRestarts ?? 0,
-    maxTaskRetries: options.maxTaskRetries ?? 0,
+    lifetime: options.lifetime ?? PLAIN_SPEC.lifetime,
+    isolation: options.isolation ?? PLAIN_SPEC.isolation,
+    maxRestarts: options.maxRestarts ?? PLAIN_SPEC.maxRestarts,
+    maxTaskRetries: options.maxTaskRetries ?? PLAIN_SPEC.maxTaskRetries,
     retryExceptions: options.retryExceptions,
-    maxConcurrency: options.maxConcurrency ?? 1,
+    maxConcurrency: options.maxConcurrency ?? PLAIN_SPEC.maxConcurrency,
     concurrencyGroups: options.concurrencyGroups,
     concurrencyGroupOf: options.concurrencyGroupOf,
     maxPendingCalls: options.maxPendingCalls,
@@ -170,6 +192,32 @@ export function specFrom(
     demand: demandFrom(options),
     schedulingTimeoutMs: options.schedulingTimeoutMs,
   };
+  return checkSettings(spec);
+}
+
+/** Where the user finds what a large part of a specification says. */
+const ORIGINS: Partial<Record<keyof ActorSpec, string>> = {
+  env: 'runtimeEnv.env',
+  demand: 'labels, resources and scheduling',
+  methods: 'the names of the methods',
+  classReference: 'the URL of the module',
+};
+
+/**
+ * Everything but the arguments goes along with every message about the actor or the worker of the task.
+ * @throws InvalidArgumentError naming what takes most.
+ */
+export function checkSettings<S extends LeaseTemplate>(settings: S): S {
+  const bytes = messageBytes(settings);
+  if (bytes <= LIMITS.specSettingsBytes) return settings;
+  const parts = Object.entries(settings) as [keyof ActorSpec, unknown][];
+  const [largest] = parts.sort(([, a], [, b]) => messageBytes(b) - messageBytes(a)) as [
+    [keyof ActorSpec, unknown],
+  ];
+  throw new InvalidArgumentError(
+    `The options of ${settings.className} take ${bytes} bytes, at most ${LIMITS.specSettingsBytes} can be sent; ` +
+      `${ORIGINS[largest[0]] ?? largest[0]}: ${messageBytes(largest[1])}. Pass large values as arguments.`,
+  );
 }
 
 export function demandFrom(options: SchedulingOptions): Demand {

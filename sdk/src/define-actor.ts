@@ -1,11 +1,14 @@
 import { hostContext, type ActorConstructor } from '@manta/runtime/actor/host-context';
 import { actorHandle } from '@manta/runtime/core/actor-handle';
+import {
+  encodeConstructorArguments,
+  type ConstructorArguments,
+} from '@manta/runtime/core/constructor-arguments';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { isObjectRef } from '@manta/runtime/objects/object-ref';
 import type { ActorCaller } from '@manta/runtime/rpc/actor-caller';
-import { holdArguments, releaseArguments } from '@manta/runtime/rpc/arguments';
+import { LIMITS } from '@manta/runtime/wire/limits';
 import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
-import { checkActorOptions, specFrom } from './actor-options.ts';
+import { checkActorOptions, isName, specFrom } from './actor-options.ts';
 import { nameDefinition } from './definition-names.ts';
 import { currentSession, type SdkSession } from './session.ts';
 import type { ActorClass, ActorHandle, ActorOptions, WithRefs } from './types.ts';
@@ -31,8 +34,10 @@ export function defineActor<A extends object, Args extends unknown[]>(
       'defineActor needs import.meta of the module that defines the class as its first argument.',
     );
   }
-  if (typeof actorClass !== 'function' || actorClass.name === '') {
-    throw new InvalidArgumentError('defineActor needs a class with a name as its second argument.');
+  if (typeof actorClass !== 'function' || !isName(actorClass.name)) {
+    throw new InvalidArgumentError(
+      `defineActor needs a class with a name of up to ${LIMITS.nameLength} characters as its second argument.`,
+    );
   }
   checkActorOptions(options);
   const exportKey = nameDefinition(meta.url, actorClass.name);
@@ -40,7 +45,7 @@ export function defineActor<A extends object, Args extends unknown[]>(
   const definition: Definition = {
     className: actorClass.name,
     reference: { moduleUrl: meta.url, exportKey },
-    methods: methodsOf(actorClass.prototype as object),
+    methods: methodsOf(actorClass),
   };
   return actorClassOf(definition, options);
 }
@@ -57,11 +62,14 @@ function actorClassOf<A extends object, Args extends unknown[]>(
 
 const GENERATORS = new Set(['GeneratorFunction', 'AsyncGeneratorFunction']);
 
-/** Public methods, inherited ones included, in an order that is the same in every process. */
-function methodsOf(actorPrototype: object): MethodEntry[] {
+/**
+ * Public methods, inherited ones included, in an order that is the same in every process.
+ * @throws InvalidArgumentError
+ */
+function methodsOf(actorClass: { name: string; prototype: unknown }): MethodEntry[] {
   const methods = new Map<string, boolean>();
   for (
-    let prototype: object | null = actorPrototype;
+    let prototype = actorClass.prototype as object | null;
     prototype !== null && prototype !== Object.prototype;
     prototype = Object.getPrototypeOf(prototype) as object | null
   ) {
@@ -70,6 +78,12 @@ function methodsOf(actorPrototype: object): MethodEntry[] {
       if (name === 'constructor' || typeof value !== 'function' || methods.has(name)) continue;
       methods.set(name, GENERATORS.has(value.constructor.name));
     }
+  }
+  if (methods.size > LIMITS.methods || ![...methods.keys()].every(isName)) {
+    throw new InvalidArgumentError(
+      `${actorClass.name} cannot be an actor class: it has ${methods.size} public methods, at most ${LIMITS.methods} ` +
+        `can be called, with names of up to ${LIMITS.nameLength} characters.`,
+    );
   }
   return [...methods].map(([name, stream]) => ({ name, stream }));
 }
@@ -81,10 +95,11 @@ function createActor(
 ): object {
   const session = currentSession();
   const spec = specFrom(definition, options, session);
+  const encoded = encodeConstructorArguments(args, session.core);
   const caller = session.core.actors.create(spec);
   const handle = actorHandle(session.core, caller, definition.methods);
-  if (args.some(isObjectRef)) void createWhenReady(session, spec, caller, args);
-  else submitWith(session, spec, caller, args);
+  if (encoded instanceof Promise) void createWhenReady(session, spec, caller, encoded);
+  else submitWith(session, spec, caller, encoded);
   return handle;
 }
 
@@ -92,35 +107,20 @@ function submitWith(
   session: SdkSession,
   spec: ActorSpec,
   caller: ActorCaller,
-  args: readonly unknown[],
+  { encodedArgs, openedArgs, pins }: ConstructorArguments,
 ): void {
-  const { bytes, transferables } = session.core.codec.encode(args, 'args');
-  caller.constructorPins = transferables;
-  session.core.actors.submitCreation({ ...spec, encodedArgs: bytes }, caller);
+  session.core.actors.submitCreation({ ...spec, encodedArgs, openedArgs }, caller, pins);
 }
 
-/** Refs at the top level are awaited; the other arguments are taken as they are now. */
 async function createWhenReady(
   session: SdkSession,
   spec: ActorSpec,
   caller: ActorCaller,
-  args: readonly unknown[],
+  encoded: Promise<ConstructorArguments>,
 ): Promise<void> {
-  const { codec } = session.core;
-  holdArguments(args);
   try {
-    const taken = args.map((arg, index) =>
-      isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes,
-    );
-    const values = await Promise.all(
-      taken.map(async (arg) =>
-        isObjectRef(arg) ? await arg : (codec.decode(arg) as unknown[])[0],
-      ),
-    );
-    submitWith(session, spec, caller, values);
+    submitWith(session, spec, caller, await encoded);
   } catch (error) {
     caller.failCreation(error as never);
-  } finally {
-    releaseArguments(args);
   }
 }

@@ -15,11 +15,7 @@ import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { JobStartReply } from '@manta/runtime/wire/job-messages';
-import {
-  Acknowledgement,
-  PROTOCOL_VERSION,
-  type ProcessAddress,
-} from '@manta/runtime/wire/messages';
+import { Acknowledgement, type ProcessAddress } from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
 import { checkInitOptions } from './actor-options.ts';
 import { ClusterProcess } from './cluster-process.ts';
@@ -125,16 +121,7 @@ async function connect(options: InitOptions): Promise<ClusterInfo> {
     background: true,
   });
   closers.push(() => transport.close());
-  const { clusterId, protocolVersion } = await discoverCluster(
-    transport,
-    DISCOVER_TIMEOUT_MS,
-    systemClock,
-  );
-  if (protocolVersion !== PROTOCOL_VERSION) {
-    throw new ProtocolError(
-      `The cluster speaks protocol ${protocolVersion}, this SDK ${PROTOCOL_VERSION}: use matching versions.`,
-    );
-  }
+  const { clusterId } = await discoverCluster(transport, DISCOVER_TIMEOUT_MS, systemClock);
   const jobId = mintId('job');
   const namespace = options.namespace ?? `anonymous-${jobId}`;
   const head = new HeadClient(transport, clusterId, systemClock);

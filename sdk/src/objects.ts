@@ -1,11 +1,5 @@
 import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
-import {
-  isObjectRef,
-  ObjectRef as RuntimeRef,
-  REF_STATE,
-  type AnyObjectRef,
-} from '@manta/runtime/objects/object-ref';
-import { isPrimitive } from '@manta/runtime/objects/payload';
+import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
@@ -31,17 +25,12 @@ export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
   if (options !== undefined) checkOptionNames(options, ['durable'], 'put()');
   const { core } = currentSession();
   if (options?.durable === true) return core.owned.putDurable(value);
-  const ref = new RuntimeRef<T>(core);
-  if (isPrimitive(value)) {
-    ref.resolve(value);
-    return ref;
-  }
   if (isObjectRef(value)) {
     throw new InvalidArgumentError(
       'put() of a ref: pass the ref on as it is, or put the value it stands for.',
     );
   }
-  return core.owned.keep(ref, core.values.keep(value, 'value'));
+  return core.owned.put(value, 'value');
 }
 
 /** @throws InvalidArgumentError when it is no list, or naming the item that is no ref. */

@@ -3,12 +3,15 @@ import {
   type LeaseTemplate,
   type TaskDefinition,
 } from '@manta/runtime/tasks/task-function';
+import { PLAIN_SPEC } from '@manta/runtime/wire/plain-spec';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import {
   checkOptions,
+  checkSettings,
   demandFrom,
   isLimit,
   isWhole,
+  NAME_RULE,
   SCHEDULING_RULES,
   type Rules,
 } from './actor-options.ts';
@@ -20,7 +23,7 @@ const TASK_CPUS = 1;
 
 const RULES: Rules<TaskOptions> = {
   ...SCHEDULING_RULES,
-  name: [(value) => typeof value === 'string' && value !== '', 'a text'],
+  name: NAME_RULE,
   maxRetries: [isLimit, '-1 (without end), 0 or more'],
   maxCalls: [isWhole, '1 or more, or 0 for no limit'],
 };
@@ -57,31 +60,17 @@ export function templateFrom(options: TaskOptions, session: SdkSession): LeaseTe
   if (options.gpus !== undefined && options.gpuMemoryBytes !== undefined)
     throw new InvalidArgumentError('Ask for gpus or for gpuMemoryBytes, not for both.');
   const env = { ...session.env, ...options.runtimeEnv?.env };
-  return {
+  return checkSettings({
+    ...PLAIN_SPEC,
     kind: 'task-worker',
     jobId: session.jobId,
     ownerId: session.core.processId,
     className: TASK_WORKER.exportKey,
     classReference: TASK_WORKER,
-    methods: [],
-    encodedArgs: new Uint8Array(),
     namespace: session.namespace,
-    name: undefined,
-    getIfExists: undefined,
-    lifetime: 'job',
-    isolation: 'process',
-    maxRestarts: 0,
-    maxTaskRetries: 0,
-    retryExceptions: undefined,
-    maxConcurrency: 1,
-    concurrencyGroups: undefined,
-    concurrencyGroupOf: undefined,
-    maxPendingCalls: undefined,
-    allowOutOfOrderExecution: undefined,
-    gracefulShutdownMs: 0,
     env: Object.keys(env).length === 0 ? undefined : env,
     setupTimeoutMs: options.runtimeEnv?.setupTimeoutMs ?? session.setupTimeoutMs,
     demand: demandFrom({ cpus: TASK_CPUS, ...options }),
     schedulingTimeoutMs: options.schedulingTimeoutMs,
-  };
+  });
 }

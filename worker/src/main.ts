@@ -144,19 +144,16 @@ class Node implements RunningNode {
   readonly pid = process.pid;
   readonly closed: Promise<void>;
   private readonly agent: NodeAgent;
-  private readonly options: Omit<NodeAgentOptions, 'onShutdown'>;
+  private readonly options: NodeAgentOptions;
   private closing: Promise<void> | undefined;
   private resolveClosed: () => void = () => undefined;
 
-  constructor(options: Omit<NodeAgentOptions, 'onShutdown'>) {
+  constructor(options: NodeAgentOptions) {
     this.options = options;
     this.closed = new Promise((resolve) => {
       this.resolveClosed = resolve;
     });
-    this.agent = new NodeAgent({
-      ...options,
-      onShutdown: () => void this.end('the head asked for it'),
-    });
+    this.agent = new NodeAgent(options);
   }
 
   get nodeId(): NodeId {

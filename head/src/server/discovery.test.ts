@@ -1,5 +1,5 @@
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
-import { DiscoverReply, PROTOCOL_VERSION } from '@manta/runtime/wire/messages';
+import { DiscoverReply } from '@manta/runtime/wire/messages';
 import { DISCOVER_SUBJECT } from '@manta/runtime/wire/subjects';
 import { expect, it } from 'vitest';
 import { SimWorld } from '../sim/sim-world.ts';
@@ -10,6 +10,5 @@ it('says who it is to whoever asks', async () => {
   const request = client.request(DISCOVER_SUBJECT, encodeControl({}), { timeoutMs: 100 });
   expect(decodeControl(DiscoverReply, await world.run(request))).toMatchObject({
     clusterId: world.clusterId,
-    protocolVersion: PROTOCOL_VERSION,
   });
 });

@@ -38,18 +38,10 @@ export interface HandlerContext {
 export type Handler = (context: HandlerContext, payload: Uint8Array) => unknown;
 
 const ACKNOWLEDGEMENT = { ok: true };
-/** What a spec may take of a message, so that the command that carries it to a node fits too. */
-const ARGUMENT_BYTES_MAX = LIMITS.controlMessageBytes - 256 * 1024;
 
 export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
   'node.register': (context, payload) => {
     const message = decodeControl(messages.NodeRegister, payload);
-    if (message.protocolVersion !== messages.PROTOCOL_VERSION) {
-      throw new RefusedError(
-        'ProtocolError',
-        `node ${message.nodeId} speaks protocol ${message.protocolVersion}, this head ${messages.PROTOCOL_VERSION}`,
-      );
-    }
     const answer = registerNode(context.cluster, message, context.now);
     const { epoch, heartbeatIntervalMs, fencingTimeoutMs } = context;
     return { epoch, heartbeatIntervalMs, fencingTimeoutMs, ...answer };
@@ -170,8 +162,8 @@ export class RefusedError extends Error {
 }
 
 function createOne(context: HandlerContext, spec: messages.ActorSpec): object {
-  if (spec.encodedArgs.length > ARGUMENT_BYTES_MAX) {
-    const message = `the constructor's arguments take ${spec.encodedArgs.length} bytes, at most ${ARGUMENT_BYTES_MAX} can be sent: put() large values and pass the ref`;
+  if (spec.encodedArgs.length > LIMITS.specArgumentBytes) {
+    const message = `the constructor's arguments take ${spec.encodedArgs.length} bytes of its specification; at most ${LIMITS.specArgumentBytes} can be sent in place, larger ones as refs`;
     return { error: { name: 'InvalidArgumentError', message } };
   }
   let result: CreateResult;

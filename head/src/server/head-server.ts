@@ -1,9 +1,9 @@
 import { MantaError } from '@manta/runtime/errors/errors';
-import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
+import type { ActorId, ClusterId, NodeId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
-import { Heartbeat, PROTOCOL_VERSION, type NodeCommand } from '@manta/runtime/wire/messages';
+import { Heartbeat, type ActorUpdate, type NodeCommand } from '@manta/runtime/wire/messages';
 import {
   DISCOVER_SUBJECT,
   HEAD_OPERATIONS,
@@ -29,6 +29,7 @@ import { silentLogger, type HeadLogger } from './head-logger.ts';
 import { NodeHealth } from './node-health.ts';
 import { NodeOutbox } from './node-outbox.ts';
 import { recoverCluster, saveEffects } from './recovery.ts';
+import { updateBatches } from './update-batches.ts';
 
 export interface HeadServerOptions {
   readonly clusterId: ClusterId;
@@ -54,10 +55,6 @@ export interface HeadCounters {
   turns: number;
   commits: number;
 }
-
-/** Updates to one process in one message. */
-const UPDATES_BYTES_MAX = 1024 * 1024;
-const UPDATE_BYTES = 512;
 
 /**
  * The head's event loop. Messages change the tables as they come; at the end of the turn everything they caused is
@@ -130,9 +127,7 @@ export class HeadServer {
 
   #onDiscover(reply: ((payload: Uint8Array) => void) | undefined): void {
     const { clusterId, epoch, clock } = this.#options;
-    reply?.(
-      encodeControl({ clusterId, protocolVersion: PROTOCOL_VERSION, epoch, now: clock.now() }),
-    );
+    reply?.(encodeControl({ clusterId, epoch, now: clock.now() }));
   }
 
   #onMessage(
@@ -321,28 +316,24 @@ export class HeadServer {
     const encoded: [string, Uint8Array][] = [];
     for (const [processId, actorIds] of effects.announcements) {
       const subject = this.#subjects.processUpdates(processId);
-      for (const updates of this.#updateBatches(processId, actorIds)) {
-        encoded.push([subject, encodeControl({ updates })]);
+      for (const updates of updateBatches(this.#updatesOf(actorIds))) {
+        try {
+          encoded.push([subject, encodeControl({ updates })]);
+        } catch (error) {
+          // Whatever is wrong with what one process is to hear, the others hear theirs.
+          const fields = { processId, updates: updates.length, error: String(error) };
+          this.#logger.error(fields, 'news of actors could not be sent');
+        }
       }
     }
     return encoded;
   }
 
-  *#updateBatches(_processId: ProcessId, actorIds: ReadonlySet<string>) {
-    let updates: ReturnType<typeof actorUpdateOf>[] = [];
-    let bytes = 0;
+  *#updatesOf(actorIds: ReadonlySet<ActorId>): Generator<ActorUpdate> {
     for (const actorId of actorIds) {
-      const entry = this.cluster.actors.get(actorId as never);
-      if (entry === undefined) continue;
-      const update = actorUpdateOf(entry.record);
-      updates.push(update);
-      bytes += UPDATE_BYTES + (update.encodedError?.length ?? 0);
-      if (bytes < UPDATES_BYTES_MAX) continue;
-      yield updates;
-      updates = [];
-      bytes = 0;
+      const entry = this.cluster.actors.get(actorId);
+      if (entry !== undefined) yield actorUpdateOf(entry.record);
     }
-    if (updates.length > 0) yield updates;
   }
 
   #carryOut(effects: Effects): void {

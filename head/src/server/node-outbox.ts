@@ -5,6 +5,7 @@ import type { Clock } from '@manta/runtime/time/clock';
 import { NobodyListensError } from '@manta/runtime/transport/nobody-listens';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { Acknowledgement, type NodeCommand } from '@manta/runtime/wire/messages';
+import { messageBytes } from '@manta/runtime/wire/message-size';
 import type { HeadLogger } from './head-logger.ts';
 
 export interface NodeOutboxOptions {
@@ -22,8 +23,6 @@ export interface NodeOutboxOptions {
 /** In one request; the rest follows when it is acknowledged. */
 const COMMANDS_MAX = 1_000;
 const BYTES_MAX = 2 * 1024 * 1024;
-/** What a command takes beside the constructor's arguments, roughly. */
-const COMMAND_BYTES = 1_024;
 /** An agent acknowledges what it has got before it acts. */
 const DOUBT_AFTER_MS = 200;
 const FIRST_RETRY_MS = 25;
@@ -116,8 +115,7 @@ export class NodeOutbox {
     let bytes = 0;
     const batch: NodeCommand[] = [];
     for (const command of this.#queue) {
-      bytes +=
-        COMMAND_BYTES + (command.type === 'start-actor' ? command.spec.encodedArgs.length : 0);
+      bytes += messageBytes(command);
       if (batch.length > 0 && (bytes > BYTES_MAX || batch.length >= COMMANDS_MAX)) break;
       batch.push(command);
     }

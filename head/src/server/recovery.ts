@@ -35,17 +35,15 @@ export function saveEffects(cluster: Cluster, store: StateStore, effects: Effect
     if (job !== undefined) store.put('jobs', jobId, job);
   }
   for (const jobId of effects.forgottenJobs) store.delete('jobs', jobId);
-  const parts = [
+  const parts: ReadonlySet<unknown>[] = [
     effects.newActors,
     effects.savedActors,
     effects.forgottenActors,
     effects.savedNodes,
+    effects.forgottenNodes,
+    effects.savedJobs,
+    effects.forgottenJobs,
   ];
-  parts.push(
-    effects.forgottenNodes as never,
-    effects.savedJobs as never,
-    effects.forgottenJobs as never,
-  );
   return parts.some((part) => part.size > 0);
 }
 

@@ -298,7 +298,6 @@ export class FakeAgent {
       pid: 1,
       hostname: hostname ?? 'host',
       machineId: 'machine',
-      protocolVersion: 1,
       capacity: { cpus: 4, memoryBytes: 2 ** 30, resources: {}, gpus: [], ...capacity },
       labels: labels ?? {},
       address: this.addressOf(this.#options.mint('process')),

@@ -1,5 +1,7 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import { shortened } from '@manta/runtime/wire/shortened';
 
-export function causeOf(kind: DeathCause['kind'], message: string, nodeId?: string): DeathCause {
+export function causeOf(kind: DeathCause['kind'], text: string, nodeId?: string): DeathCause {
+  const message = shortened(text);
   return nodeId === undefined ? { kind, message } : { kind, message, nodeId };
 }

@@ -165,12 +165,15 @@ export class Cluster {
   }
 
   announce(entry: ActorEntry): void {
-    for (const processId of entry.holders) {
-      const actorIds = this.effects.announcements.get(processId);
-      if (actorIds === undefined) {
-        this.effects.announcements.set(processId, new Set([entry.record.spec.actorId]));
-      } else actorIds.add(entry.record.spec.actorId);
-    }
+    const { spec, state } = entry.record;
+    for (const processId of entry.holders) this.#announceTo(processId, spec.actorId);
+    if (state === 'dead' && spec.needsOwner) this.#announceTo(spec.ownerId, spec.actorId);
+  }
+
+  #announceTo(processId: ProcessId, actorId: ActorId): void {
+    const actorIds = this.effects.announcements.get(processId);
+    if (actorIds === undefined) this.effects.announcements.set(processId, new Set([actorId]));
+    else actorIds.add(actorId);
   }
 
   #apply(entry: ActorEntry, effect: ActorEffect, now: number): void {

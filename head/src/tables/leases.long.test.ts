@@ -35,7 +35,6 @@ function makeCluster(): Cluster {
     pid: 1,
     hostname: 'host',
     machineId: 'machine',
-    protocolVersion: 1,
     capacity: { cpus: 4, memoryBytes: 2 ** 30, resources: {}, gpus: [] },
     labels: {},
     address,

@@ -16,7 +16,6 @@ const registration: NodeRegistration = {
   pid: 1,
   hostname: 'h',
   machineId: 'm',
-  protocolVersion: 1,
   capacity: { cpus: 1, memoryBytes: 1, resources: {}, gpus: [] },
   labels: {},
   address: { processId: mint('process'), machineId: 'm' },

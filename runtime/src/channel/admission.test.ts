@@ -11,7 +11,7 @@ import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { Channel, ChannelServer } from './channel.ts';
 import { listenChannels } from './channel-server.ts';
-import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, type Frame, type FrameKind } from './frame.ts';
 import { answerFor, challengeFor, createHello } from './handshake.ts';
 import { openChannel } from './open-channel.ts';
 
@@ -66,7 +66,7 @@ const open = (
 function rawPeer(): {
   socket: Socket;
   frames: Frame[];
-  send(kind: 0 | 1 | 2, body: unknown): void;
+  send(kind: FrameKind, body: unknown): void;
   closed(): Promise<void>;
 } {
   const socket = connect(server.address.socketPath as string);
@@ -168,7 +168,7 @@ describe('admission', () => {
 
   it.each([
     ['records before the handshake', 1, [[1, 2]], 'AuthenticationError'],
-    ['a ping before the handshake', 2, null, 'AuthenticationError'],
+    ['a refusal before the handshake', 4, null, 'AuthenticationError'],
     ['no hello', 0, null, 'ProtocolError'],
     ['a hello with a short nonce', 0, { ...hello, nonce: Buffer.alloc(3) }, 'ProtocolError'],
     [

@@ -126,10 +126,6 @@ export class FrameChannel implements Channel {
   /** Takes a frame that the reader cut out. */
   receive(frame: Frame): void {
     if (this.#closed !== undefined) return;
-    if (frame.kind === FRAME_KIND.ping) {
-      this.#pipe.write(encodeFrame(FRAME_KIND.pong, null));
-      return;
-    }
     if (frame.kind === FRAME_KIND.refusal) {
       this.#finish(refusalFrom(frame.body));
       this.#pipe.end();

@@ -19,14 +19,16 @@ export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 8;
 const SEGMENT_ALIGNMENT = 8;
 
-export const FRAME_KIND = { handshake: 0, records: 1, ping: 2, pong: 3, refusal: 4 } as const;
+export const FRAME_KIND = { handshake: 0, records: 1, refusal: 4 } as const;
 export type FrameKind = (typeof FRAME_KIND)[keyof typeof FRAME_KIND];
-const LAST_KIND = FRAME_KIND.refusal;
 
 /** Values inside a body are already encoded bytes or primitives, so the plain form of msgpack is enough. */
 const packr = new Packr({ useRecords: false, moreTypes: false });
 const unpackr = new Unpackr({ useRecords: false, moreTypes: false });
 const PADDING = Buffer.alloc(SEGMENT_ALIGNMENT);
+
+const isKind = (value: unknown): value is FrameKind =>
+  value === FRAME_KIND.records || value === FRAME_KIND.handshake || value === FRAME_KIND.refusal;
 
 export interface Frame {
   kind: FrameKind;
@@ -286,7 +288,7 @@ export class FrameReader {
         `Channel frame of version ${header[4]}; this side speaks ${FRAME_VERSION}.`,
       );
     }
-    if ((header[5] ?? 0xff) > LAST_KIND) throw malformed('kind');
+    if (!isKind(header[5])) throw malformed('kind');
     if (length < FRAME_HEADER_BYTES) throw malformed('length');
     if (length > this.#maxFrameBytes) {
       throw new ProtocolError(

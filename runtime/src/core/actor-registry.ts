@@ -3,6 +3,7 @@ import type { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore, CallerSettings } from '../rpc/caller-core.ts';
+import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
 import {
   ActorCreateReply,
@@ -11,7 +12,10 @@ import {
   type ActorDescription,
   type ActorSpec,
   type ActorUpdate,
+  type ProcessAddress,
 } from '../wire/messages.ts';
+import { messageBytes } from '../wire/message-size.ts';
+import { ConstructorPins } from './constructor-pins.ts';
 import type { HeadClient } from './head-client.ts';
 
 interface RegistryCore extends CallerCore {
@@ -20,10 +24,11 @@ interface RegistryCore extends CallerCore {
   warn(message: string, error: unknown): void;
   hasHandles(caller: ActorCaller): boolean;
   readonly processId: ProcessId;
+  readonly objects: { knowPeer(address: ProcessAddress): void };
   head(): Promise<HeadClient>;
 }
 
-/** Specs in one request; their encoded arguments count too. */
+/** Specs in one request; their sizes count too. */
 const SPECS_PER_REQUEST = 500;
 /** A description in the reply takes about 1 KiB; a message may have 8 MiB. */
 const IDS_PER_REQUEST = 2_000;
@@ -44,6 +49,7 @@ export class ActorRegistry {
   readonly #callers = new Map<ActorId, ActorCaller[]>();
   #creations: { spec: ActorSpec; caller: ActorCaller }[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  readonly #constructorPins: ConstructorPins;
   #holds = new Set<ActorId>();
   #isAsking = false;
   #releases = new Set<ActorId>();
@@ -53,6 +59,7 @@ export class ActorRegistry {
   constructor(core: RegistryCore) {
     this.#core = core;
     this.#clock = core.clock;
+    this.#constructorPins = new ConstructorPins(core);
   }
 
   /** Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request. */
@@ -68,9 +75,11 @@ export class ActorRegistry {
     return caller;
   }
 
-  submitCreation(spec: ActorSpec, caller: ActorCaller): void {
+  /** @param pins refs and handles among the constructor's arguments: held as long as it may run. */
+  submitCreation(spec: ActorSpec, caller: ActorCaller, pins: readonly Transferable[] = []): void {
     caller.creating = true;
-    this.#creations.push({ spec, caller });
+    if (pins.length > 0) this.#constructorPins.keep(spec, pins);
+    this.#creations.push({ spec: pins.length > 0 ? { ...spec, needsOwner: true } : spec, caller });
     if (this.#creations.length === 1) process.nextTick(() => this.#sendCreations());
   }
 
@@ -81,7 +90,7 @@ export class ActorRegistry {
     let bytes = 0;
     for (const creation of all) {
       batch.push(creation);
-      bytes += creation.spec.encodedArgs.byteLength;
+      bytes += messageBytes(creation.spec);
       if (batch.length >= SPECS_PER_REQUEST || bytes >= SPEC_BYTES_PER_REQUEST) {
         this.#requestCreations(batch);
         batch = [];
@@ -113,7 +122,7 @@ export class ActorRegistry {
       );
       reply.results.forEach((result, index) => this.#created(batch[index]?.caller, result));
     } catch (error) {
-      for (const { caller } of batch) caller.failCreation(error as MantaError);
+      for (const { caller } of batch) this.#failCreation(caller, error as MantaError);
     } finally {
       this.#core.callFinished();
       for (const { caller } of batch) {
@@ -129,15 +138,21 @@ export class ActorRegistry {
   ): void {
     if (caller === undefined) return;
     if (result.error !== undefined) {
-      caller.failCreation(this.#core.errorFromReply(result.error));
+      this.#failCreation(caller, this.#core.errorFromReply(result.error));
     } else if (result.existing !== undefined) {
       this.#adopt(caller, result.existing);
     }
   }
 
+  #failCreation(caller: ActorCaller, error: MantaError): void {
+    this.#constructorPins.release(caller.actorId);
+    caller.failCreation(error);
+  }
+
   /** getIfExists found another actor under the name: the handle speaks to that one from now on. */
   #adopt(caller: ActorCaller, existing: ActorDescription): void {
     if (existing.actorId !== caller.actorId) {
+      this.#constructorPins.release(caller.actorId);
       this.#remove(caller);
       caller.settings = { ...settingsOf(existing), className: caller.className };
       this.#insert(caller);
@@ -150,6 +165,7 @@ export class ActorRegistry {
    * what still waits is asked for again.
    */
   #applyDescription(caller: ActorCaller, { update }: ActorDescription): void {
+    this.#constructorPins.apply(update);
     caller.apply(update);
     if (update.state !== 'alive' && update.state !== 'dead') this.refresh(caller.actorId);
   }
@@ -205,14 +221,21 @@ export class ActorRegistry {
     } catch (error) {
       for (const actorId of actorIds) {
         for (const caller of this.#callers.get(actorId) ?? []) {
-          if (caller.lastUpdate === undefined) caller.failCreation(error as MantaError);
+          if (caller.lastUpdate === undefined) this.#failCreation(caller, error as MantaError);
         }
       }
     }
   }
 
   #held(actorId: ActorId, description: ActorDescription | undefined): void {
-    for (const caller of this.#callers.get(actorId) ?? []) {
+    if (description !== undefined) this.#constructorPins.apply(description.update);
+    const callers = this.#callers.get(actorId);
+    if (callers === undefined) {
+      if (description === undefined) this.#constructorPins.release(actorId);
+      this.#releaseLater(actorId);
+      return;
+    }
+    for (const caller of callers) {
       if (description !== undefined) {
         if (caller.lastUpdate === undefined) caller.settings = settingsOf(description);
         caller.apply(description.update);
@@ -235,16 +258,18 @@ export class ActorRegistry {
         unref: true,
       });
     } else {
-      caller.failCreation(this.#core.unknownActor(caller.actorId, caller.className));
+      this.#failCreation(caller, this.#core.unknownActor(caller.actorId, caller.className));
     }
   }
 
   /** After a head restart: says again what this process holds. */
   holdAllAgain(): void {
     for (const actorId of this.#callers.keys()) this.refresh(actorId);
+    for (const actorId of this.#constructorPins.actorIds()) this.refresh(actorId);
   }
 
   applyUpdate(update: ActorUpdate): void {
+    this.#constructorPins.apply(update);
     for (const caller of this.#callers.get(update.actorId) ?? []) caller.apply(update);
   }
 
@@ -257,8 +282,11 @@ export class ActorRegistry {
     }
     this.#remove(caller);
     caller.close();
-    if (this.#callers.has(caller.actorId)) return;
-    this.#releases.add(caller.actorId);
+    if (!this.#callers.has(caller.actorId)) this.#releaseLater(caller.actorId);
+  }
+
+  #releaseLater(actorId: ActorId): void {
+    this.#releases.add(actorId);
     if (this.#releases.size === 1)
       this.#clock.after(RELEASE_DELAY_MS, () => void this.#sendReleases(), { unref: true });
   }

@@ -95,18 +95,26 @@ export function isUnavailable(error: unknown): boolean {
   return MantaError.is(error, 'ClusterUnavailableError');
 }
 
-/** Builds the error class that a reply names. */
+/** What heads and nodes refuse with. Errors that carry more than words travel encoded, not in such replies. */
+const ANSWERS: Readonly<Record<string, new (message: string) => MantaError>> = {
+  ActorNotFoundError: errors.ActorNotFoundError,
+  ActorUnavailableError: errors.ActorUnavailableError,
+  AuthenticationError: errors.AuthenticationError,
+  BackpressureError: errors.BackpressureError,
+  ClusterUnavailableError,
+  InvalidArgumentError: errors.InvalidArgumentError,
+  NameTakenError: errors.NameTakenError,
+  NodeDiedError: errors.NodeDiedError,
+  ObjectStoreFullError: errors.ObjectStoreFullError,
+  ProtocolError,
+  RuntimeEnvSetupError: errors.RuntimeEnvSetupError,
+};
+
+/** The error that a reply names. */
 export function errorFromReply(error: { name: string; message: string }): MantaError {
   const { name, message } = error;
-  const candidate = (errors as Record<string, unknown>)[name];
-  if (
-    typeof candidate === 'function' &&
-    candidate.prototype instanceof MantaError &&
-    candidate.length <= 2
-  ) {
-    return new (candidate as new (text: string) => MantaError)(message);
-  }
-  return new ProtocolError(`${name}: ${message}`);
+  const answer = Object.hasOwn(ANSWERS, name) ? ANSWERS[name] : undefined;
+  return answer === undefined ? new ProtocolError(`${name}: ${message}`) : new answer(message);
 }
 
 /** Asks the heads on this bus which cluster they are. @throws ClusterUnavailableError when none answers. */

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
-import type { Payload } from '../objects/payload.ts';
+import { isPrimitive, type Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
@@ -38,6 +38,17 @@ export class OwnedObjects {
 
   constructor(core: OwnedCore) {
     this.#core = core;
+  }
+
+  /**
+   * Serialises a value that this process owns from now on.
+   * @throws SerializationError naming the path of what cannot be kept. ObjectStoreFullError: too much waits for room.
+   */
+  put<T>(value: T, path: string): ObjectRef<T> {
+    const ref = new ObjectRef<T>(this.#core);
+    if (!isPrimitive(value)) return this.keep(ref, this.#core.values.keep(value, path));
+    ref.resolve(value);
+    return ref;
   }
 
   /** The ref stands for a value that was kept, or that waits for room. */

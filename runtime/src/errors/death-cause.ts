@@ -8,7 +8,7 @@ export interface DeathCause {
 }
 
 export type DeathKind =
-  /** The constructor or the loading of its module threw: never restarted. */
+  /** The constructor or the loading of its module threw, or its arguments are lost: never restarted. */
   | 'constructor-failed'
   /** The host process ended by itself or by a signal. */
   | 'process-died'

@@ -4,7 +4,6 @@ import type { ActorId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
 import { decodeError } from '../serialization/error-codec.ts';
-import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorUpdate } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
 import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
@@ -57,8 +56,6 @@ export class ActorCaller {
   onIdle: (() => void) | undefined;
   /** The head has not answered the request to create the actor. */
   creating = false;
-  /** Held as long as the actor may be started again with them: refs and handles among the constructor's arguments. */
-  constructorPins: readonly Transferable[] = [];
   readonly madeAt: number;
 
   constructor(core: CallerCore, settings: CallerSettings) {

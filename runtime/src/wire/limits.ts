@@ -32,6 +32,14 @@ export const LIMITS = {
   nameLength: 512,
   /** Labels, custom resources, concurrency groups of one definition. */
   recordEntries: 256,
+  /** The arguments of one constructor, as they stand in a control message: large ones stand there as refs. */
+  specArgumentBytes: 4 * 1024 * 1024,
+  /** What else an actor or task asks for: its variables, labels, names. */
+  specSettingsBytes: 128 * 1024,
+  /** Why something ended, in words. */
+  causeLength: 16 * 1024,
+  /** An error that a constructor threw, with its stack and all that it carries. */
+  encodedErrorBytes: 1024 * 1024,
   /** Public methods of one actor class. */
   methods: 1_024,
   /** Names of tasks in one report of a process's progress. */

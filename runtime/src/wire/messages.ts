@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { LIMITS } from './limits.ts';
 import { ObjectStoreState } from './object-store-state.ts';
-import { amount, bytes, count, id, name, smallRecord } from './schema-parts.ts';
+import { amount, bytes, count, errorBytes, id, name, smallRecord } from './schema-parts.ts';
 
 /**
  * Every control message, as schema and type in one. Objects drop keys they do not know, so a node of the next minor
@@ -33,7 +33,7 @@ export type NodeCapacity = v.InferOutput<typeof NodeCapacity>;
 
 export const DeathCauseSchema = v.object({
   kind: name,
-  message: v.string(),
+  message: v.pipe(v.string(), v.maxLength(LIMITS.causeLength)),
   exitCode: v.exactOptional(v.number()),
   signal: v.exactOptional(v.string()),
   nodeId: v.exactOptional(v.string()),
@@ -85,6 +85,10 @@ export const ActorSpec = v.object({
   methods: v.pipe(v.array(MethodEntry), v.maxLength(LIMITS.methods)),
   /** The constructor's arguments, encoded by the value codec as one array. */
   encodedArgs: bytes,
+  /** By their index: arguments that stand there as refs, and of which the constructor gets the values. */
+  openedArgs: v.optional(v.array(count)),
+  /** Its creator keeps objects that the constructor needs: it hears of the actor's end also without a handle. */
+  needsOwner: v.optional(v.boolean()),
   namespace: name,
   name: v.optional(name),
   getIfExists: v.optional(v.boolean()),
@@ -135,7 +139,7 @@ export const ActorUpdate = v.object({
   address: v.optional(ProcessAddress),
   deathCause: v.optional(DeathCauseSchema),
   /** With 'dead' by a failed constructor: the encoded error (serialization/error-codec). */
-  encodedError: v.optional(bytes),
+  encodedError: v.optional(errorBytes),
   /** With 'dead' because no node can hold it. */
   perNode: v.optional(v.record(v.string(), v.string())),
   /** 'infeasible' and 'scheduling-timeout' are told apart by errorName: the class to throw. */
@@ -174,7 +178,6 @@ export type ActorDescription = v.InferOutput<typeof ActorDescription>;
 // ── Head requests and replies ────────────────────────────────────────────────────────────────────────────────
 export const DiscoverReply = v.object({
   clusterId: id('cluster'),
-  protocolVersion: count,
   epoch: v.string(),
   /** The head's clock when it answered, in milliseconds since the epoch: how far apart two machines' clocks are. */
   now: v.exactOptional(v.number()),
@@ -206,7 +209,6 @@ const NodeRegisterFields = v.object({
   pid: count,
   hostname: v.string(),
   machineId: v.string(),
-  protocolVersion: count,
   capacity: NodeCapacity,
   labels: smallRecord(v.string()),
   /** Where the agent itself takes channels (driver liveness links). */
@@ -270,7 +272,7 @@ export const NodeEvent = v.variant('type', [
     actorId: id('actor'),
     incarnation: count,
     cause: DeathCauseSchema,
-    encodedError: v.optional(bytes),
+    encodedError: v.optional(errorBytes),
   }),
   /** A driver linked to this node is gone, or a host process with all that it owned. */
   v.object({ type: v.literal('process-ended'), processId: id('process'), cause: DeathCauseSchema }),

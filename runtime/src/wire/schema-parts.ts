@@ -9,6 +9,10 @@ export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.nameLe
 export const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 export const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 export const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
+export const errorBytes = v.pipe(
+  bytes,
+  v.check((encoded) => encoded.byteLength <= LIMITS.encodedErrorBytes, 'too many bytes'),
+);
 export const smallRecord = <T extends v.GenericSchema>(value: T) =>
   v.pipe(
     v.record(name, value),

@@ -1,6 +1,6 @@
 import { parseId, type JobId, type NodeId, type ProcessId } from '../ids.ts';
 
-/** Where heads answer `{clusterId, protocolVersion}` to whoever knows only address and token. */
+/** Where heads answer `{clusterId, epoch}` to whoever knows only address and token. */
 export const DISCOVER_SUBJECT = 'manta.discover';
 
 /** Requests that the head answers; the payloads are in `messages.ts` under the same names. */
@@ -28,7 +28,7 @@ export const HEAD_OPERATIONS = [
 export type HeadOperation = (typeof HEAD_OPERATIONS)[number];
 
 /** Requests that a node's agent answers. */
-export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'objects', 'shutdown'] as const;
+export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'objects'] as const;
 export type NodeOperation = (typeof NODE_OPERATIONS)[number];
 
 const HEARTBEAT_CLIENT = 'heartbeat ';

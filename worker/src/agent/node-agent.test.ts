@@ -390,11 +390,4 @@ describe('the end of a node', () => {
     await drain;
     expect(head.drains[0]?.nodeId).toBe(node.nodeId);
   });
-
-  it('can be asked for by the head', async () => {
-    const node = await addNode();
-    await head.ask(node.nodeId, 'shutdown', {});
-    await node.closed;
-    expect(head.goodbyes).toEqual([node.nodeId]);
-  });
 });

@@ -7,7 +7,6 @@ import type { Clock } from '@manta/runtime/time/clock';
 import {
   Acknowledgement,
   NodeRegisterReply,
-  PROTOCOL_VERSION,
   type NodeCapacity,
   type NodeCommands,
   type NodeEvent,
@@ -53,8 +52,6 @@ export interface NodeAgentOptions {
   poolSettings: PoolSettings;
   objectStore: ObjectStoreSettings;
   programs: NodePrograms;
-  /** The head asks this node to end. */
-  onShutdown(): void;
 }
 
 export interface NodeFolders {
@@ -153,7 +150,6 @@ export class NodeAgent {
       onCommands: (commands) => this.takeCommands(commands),
       onLogs: (query) => this.logs.answer(query),
       onObjects: (query) => this.connections.objects(query),
-      onShutdown: () => clock.after(0, () => options.onShutdown()),
     });
   }
 
@@ -315,7 +311,6 @@ export class NodeAgent {
       pid: process.pid,
       hostname: hostname(),
       machineId: machineId(),
-      protocolVersion: PROTOCOL_VERSION,
       capacity: options.capacity,
       labels: nodeLabels(this.nodeId, options.capacity.gpus, options.labels),
       address: this.connections.address,

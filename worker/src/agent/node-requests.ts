@@ -20,8 +20,6 @@ export interface NodeRequestsOptions {
     query: InferOutput<typeof NodeLogs>,
   ) => Promise<InferOutput<typeof NodeLogsReply>>;
   readonly onObjects: (query: NodeObjects) => Promise<NodeObjectsReply>;
-  /** Called once the answer is out. */
-  readonly onShutdown: () => void;
 }
 
 const ACKNOWLEDGED: InferOutput<typeof Acknowledgement> = { ok: true };
@@ -38,7 +36,7 @@ export class NodeRequests {
   /** Takes requests for this id from now on, and for no other. */
   listen(nodeId: NodeId): void {
     this.close();
-    const { onCommands, onLogs, onObjects, onShutdown } = this.options;
+    const { onCommands, onLogs, onObjects } = this.options;
     this.subscriptions = [
       this.on(nodeId, 'commands', (payload) => {
         onCommands(decodeControl(NodeCommands, payload));
@@ -46,10 +44,6 @@ export class NodeRequests {
       }),
       this.on(nodeId, 'logs', (payload) => onLogs(decodeControl(NodeLogs, payload))),
       this.on(nodeId, 'objects', (payload) => onObjects(decodeControl(NodeObjects, payload))),
-      this.on(nodeId, 'shutdown', () => {
-        onShutdown();
-        return ACKNOWLEDGED;
-      }),
     ];
   }
 

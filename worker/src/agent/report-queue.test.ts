@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import type { NodeEvent } from '@manta/runtime/wire/messages';
+import { encodeControl } from '@manta/runtime/serialization/control-codec';
+import { LIMITS } from '@manta/runtime/wire/limits';
 import { describe, expect, it } from 'vitest';
 import { testMint } from '../testing/fake-head.ts';
-import { ENCODED_ERROR_BYTES_MAX, ReportQueue } from './report-queue.ts';
+import { ReportQueue } from './report-queue.ts';
 
 const linked = (): NodeEvent => ({ type: 'driver-linked', processId: testMint('process') });
 
@@ -42,7 +44,7 @@ describe('ReportQueue', () => {
     const queue = new ReportQueue();
     const cause = { kind: 'constructor-failed', message: 'no' };
     for (let index = 0; index < 10; index += 1) {
-      const encodedError = new Uint8Array(ENCODED_ERROR_BYTES_MAX - 1024);
+      const encodedError = new Uint8Array(LIMITS.encodedErrorBytes - 1024);
       queue.push({
         type: 'actor-ended',
         actorId: testMint('actor'),
@@ -51,7 +53,7 @@ describe('ReportQueue', () => {
         encodedError,
       });
     }
-    const huge = new Uint8Array(2 * ENCODED_ERROR_BYTES_MAX);
+    const huge = new Uint8Array(2 * LIMITS.encodedErrorBytes);
     queue.push({
       type: 'actor-ended',
       actorId: testMint('actor'),
@@ -63,6 +65,25 @@ describe('ReportQueue', () => {
     queue.acknowledge(11);
     expect(queue.head()?.events).toMatchObject([{ incarnation: 1, cause }]);
     expect(queue.head()?.events[0]).not.toHaveProperty('encodedError');
+  });
+
+  it('cuts words that are longer than a message may have, and counts those that are not', () => {
+    const queue = new ReportQueue();
+    const ended = (length: number): void => {
+      const cause = { kind: 'constructor-failed', message: '€'.repeat(length) };
+      queue.push({ type: 'actor-ended', actorId: testMint('actor'), incarnation: 0, cause });
+    };
+    ended(9 * 2 ** 20);
+    for (let index = 0; index < 500; index += 1) ended(LIMITS.causeLength);
+    const [first] = queue.head()?.events ?? [];
+    expect(first).toMatchObject({ cause: { message: expect.stringMatching(/ more characters/) } });
+    let delivered = 0;
+    for (let report = queue.head(); report !== undefined; report = queue.head()) {
+      expect(encodeControl(report).length).toBeLessThan(LIMITS.controlMessageBytes);
+      delivered += report.events.length;
+      queue.acknowledge(report.firstSequence + report.events.length);
+    }
+    expect(delivered).toBe(501);
   });
 
   it('ignores an acknowledgement of what is gone', () => {

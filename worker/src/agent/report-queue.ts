@@ -1,12 +1,11 @@
+import { LIMITS } from '@manta/runtime/wire/limits';
+import { messageBytes } from '@manta/runtime/wire/message-size';
 import type { NodeEvent } from '@manta/runtime/wire/messages';
+import { shortened } from '@manta/runtime/wire/shortened';
 
 const EVENTS_PER_REPORT = 1_000;
 /** Leaves room for the envelope below the limit of a control message. */
 const BYTES_PER_REPORT = 4 * 1024 * 1024;
-/** A thrown error larger than this is left out; the cause still says what happened. */
-export const ENCODED_ERROR_BYTES_MAX = 1024 * 1024;
-/** Roughly what an event takes besides its error. */
-const EVENT_BYTES = 512;
 
 /**
  * What the head has not yet acknowledged, in order. Numbers grow by one per event within a session of the agent, so
@@ -21,7 +20,7 @@ export class ReportQueue {
   }
 
   push(event: NodeEvent): void {
-    this.events.push(withoutHugeError(event));
+    this.events.push(withinLimits(event));
   }
 
   /** The oldest events, as many as one message may hold; undefined when there are none. */
@@ -30,7 +29,7 @@ export class ReportQueue {
     let bytes = 0;
     let count = 0;
     while (count < this.events.length && count < EVENTS_PER_REPORT) {
-      bytes += sizeOf(this.events[count] as NodeEvent);
+      bytes += messageBytes(this.events[count]);
       if (bytes > BYTES_PER_REPORT && count > 0) break;
       count += 1;
     }
@@ -45,13 +44,13 @@ export class ReportQueue {
   }
 }
 
-function sizeOf(event: NodeEvent): number {
-  const errorBytes = event.type === 'actor-ended' ? (event.encodedError?.byteLength ?? 0) : 0;
-  return EVENT_BYTES + errorBytes;
-}
-
-function withoutHugeError(event: NodeEvent): NodeEvent {
-  if (sizeOf(event) <= ENCODED_ERROR_BYTES_MAX || event.type !== 'actor-ended') return event;
-  const { encodedError: _tooLarge, ...rest } = event;
-  return rest;
+/** What the head refuses would be sent for ever, and everything after it wait. */
+function withinLimits(event: NodeEvent): NodeEvent {
+  if (!('cause' in event)) return event;
+  const cause = { ...event.cause, message: shortened(event.cause.message) };
+  if (event.type !== 'actor-ended') return { ...event, cause };
+  const { encodedError, ...rest } = event;
+  // The cause still says what happened.
+  if ((encodedError?.byteLength ?? 0) > LIMITS.encodedErrorBytes) return { ...rest, cause };
+  return { ...event, cause };
 }

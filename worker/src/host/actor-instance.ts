@@ -75,10 +75,9 @@ export class ActorInstance implements CallHost {
   }
 
   /** Runs the constructor. @throws whatever it throws. */
-  construct(actorClass: ActorConstructor): void {
-    const args = this.#options.core.codec.decode(this.spec.encodedArgs) as never[];
+  construct(actorClass: ActorConstructor, args: unknown[]): void {
     const call = { ...this.#constructorCall() };
-    const make = (): object => new actorClass(...args);
+    const make = (): object => new actorClass(...(args as never[]));
     this.#object = this.#options.context.apply(
       call as unknown as IncomingCall,
       this.#exclusive,

@@ -17,11 +17,14 @@ import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
 import { isLoopback } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
+import { LIMITS } from '@manta/runtime/wire/limits';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
+import { shortened } from '@manta/runtime/wire/shortened';
 import { ActorInstance } from './actor-instance.ts';
 import { CallContext } from './call-context.ts';
 import { CallServer } from './call-server.ts';
 import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
+import { openConstructorArguments } from './constructor-arguments.ts';
 import { ModuleLoader } from './module-loader.ts';
 import { TaskExecutor } from './task-executor.ts';
 import { TaskFunctions } from './task-functions.ts';
@@ -43,8 +46,8 @@ export class HostRuntime {
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
   readonly #actors = new Map<string, ActorInstance>();
-  /** Incarnations whose class is being loaded. */
-  readonly #starting = new Map<string, number>();
+  /** Their modules load, or their arguments are on the way. */
+  readonly #starting = new Set<StartActor>();
   readonly #taskFunctions: TaskFunctions;
   /** The lease that this process serves; one at a time. */
   #executor: TaskExecutor | undefined;
@@ -228,48 +231,45 @@ export class HostRuntime {
   }
 
   async start(actor: StartActor): Promise<void> {
-    const { spec, incarnation, gpuIndexes } = actor;
-    const { actorId } = spec;
+    const { spec, incarnation } = actor;
+    const { actorId, className } = spec;
     this.#isUsed = true;
     if (spec.kind === 'task-worker') {
       this.#startLease(actor);
       return;
     }
-    this.#starting.set(actorId, incarnation);
-    // Killed while its class was loading; that has been said.
-    const isGivenUp = (): boolean => this.#starting.get(actorId) !== incarnation;
+    this.#starting.add(actor);
+    let failed = `The module of ${className} could not be loaded`;
     try {
       const actorClass = await this.#loader.load(spec.classReference, spec.setupTimeoutMs);
-      if (isGivenUp()) return;
-      const instance: ActorInstance = new ActorInstance({
-        spec,
-        incarnation,
-        gpuIds: gpuIndexes.map(String),
-        core: this.#core,
-        clock: systemClock,
-        context: this.#context,
-        onEnded: (cause) => this.#ended(instance, cause),
-      });
-      instance.construct(actorClass);
-      this.#actors.set(actorId, instance);
-      this.#send({
-        type: 'started',
-        actorId,
-        incarnation,
-        address: (this.#server as ChannelServer).address,
-      });
+      failed = `The constructor of ${className} could not get its arguments`;
+      const args = await openConstructorArguments(this.#core, spec);
+      failed = `The constructor of ${className} threw`;
+      if (this.#starting.has(actor)) this.#construct(actor, actorClass, args);
     } catch (error) {
-      if (isGivenUp()) return;
-      this.#send({
-        type: 'ended',
-        actorId,
-        incarnation,
-        cause: constructionFailure(spec.className, error),
-        encodedError: encodeError(error),
-      });
+      if (this.#starting.has(actor))
+        this.#send({ type: 'ended', actorId, incarnation, ...constructionFailure(failed, error) });
     } finally {
-      if (!isGivenUp()) this.#starting.delete(actorId);
+      this.#starting.delete(actor);
     }
+  }
+
+  #construct(actor: StartActor, actorClass: ActorConstructor, args: unknown[]): void {
+    const { spec, incarnation, gpuIndexes } = actor;
+    const { actorId } = spec;
+    const instance: ActorInstance = new ActorInstance({
+      spec,
+      incarnation,
+      gpuIds: gpuIndexes.map(String),
+      core: this.#core,
+      clock: systemClock,
+      context: this.#context,
+      onEnded: (cause) => this.#ended(instance, cause),
+    });
+    instance.construct(actorClass, args);
+    this.#actors.set(actorId, instance);
+    const { address } = this.#server as ChannelServer;
+    this.#send({ type: 'started', actorId, incarnation, address });
   }
 
   #ended(instance: ActorInstance, cause: DeathCause): void {
@@ -287,7 +287,6 @@ export class HostRuntime {
     }
     const instance = this.#find(actorId, incarnation);
     if (instance === undefined) {
-      // A stop comes again when it has started: until then calls may be on their way to it.
       if (how === 'kill') this.#endStarting(actorId, incarnation, cause);
       return;
     }
@@ -300,10 +299,13 @@ export class HostRuntime {
     this.#ended(instance, cause);
   }
 
+  /** A stop is asked for again when the actor has started. */
   #endStarting(actorId: ActorId, incarnation: number, cause: DeathCause): void {
-    if (this.#starting.get(actorId) !== incarnation) return;
-    this.#starting.delete(actorId);
-    this.#send({ type: 'ended', actorId, incarnation, cause });
+    for (const actor of this.#starting) {
+      if (actor.spec.actorId !== actorId || actor.incarnation !== incarnation) continue;
+      this.#starting.delete(actor);
+      this.#send({ type: 'ended', actorId, incarnation, cause });
+    }
   }
 
   partition(on: boolean): void {
@@ -321,10 +323,15 @@ function afterReading(task: () => void): void {
   setImmediate(() => setImmediate(task));
 }
 
-function constructionFailure(className: string, error: unknown): DeathCause {
-  const message = error instanceof Error ? error.message : String(error);
+function constructionFailure(
+  failed: string,
+  error: unknown,
+): { cause: DeathCause; encodedError?: Uint8Array } {
+  const text = error instanceof Error ? error.message : String(error);
   const isEnvironment = error instanceof Error && error.name === 'RuntimeEnvSetupError';
-  return isEnvironment
-    ? { kind: 'runtime-env-failed', message }
-    : { kind: 'constructor-failed', message: `The constructor of ${className} threw: ${message}` };
+  const message = shortened(isEnvironment ? text : `${failed}: ${text}`);
+  const cause = { kind: isEnvironment ? 'runtime-env-failed' : 'constructor-failed', message };
+  const encodedError = encodeError(error);
+  // The cause still says what happened.
+  return encodedError.byteLength > LIMITS.encodedErrorBytes ? { cause } : { cause, encodedError };
 }

@@ -3,6 +3,7 @@ import { RECORD } from '@manta/runtime/rpc/records';
 import { systemClock } from '@manta/runtime/time/clock';
 import type { ActorSpec, ProcessAddress } from '@manta/runtime/wire/messages';
 import { ActorInstance } from './actor-instance.ts';
+import { PLAIN_SPEC } from '@manta/runtime/wire/plain-spec';
 import type { CallContext } from './call-context.ts';
 
 class Practice {
@@ -38,7 +39,7 @@ export async function warmUp(
     context,
     onEnded: () => undefined,
   });
-  instance.construct(Practice);
+  instance.construct(Practice, []);
   const leave = house(instance);
   try {
     const connection = await core.connect(address);
@@ -66,35 +67,13 @@ export async function warmUp(
 
 function practiceSpec(core: CoreProcess): ActorSpec {
   return {
+    ...PLAIN_SPEC,
     actorId: core.options.mintId('actor'),
     jobId: core.options.mintId('job'),
     ownerId: core.processId,
     className: Practice.name,
     classReference: { moduleUrl: EMPTY_MODULE, exportKey: Practice.name },
     methods: [{ name: 'ping', stream: false }],
-    encodedArgs: core.codec.encode([], 'practice').bytes,
     namespace: 'practice',
-    name: undefined,
-    getIfExists: undefined,
-    lifetime: 'job',
-    isolation: 'process',
-    maxRestarts: 0,
-    maxTaskRetries: 0,
-    retryExceptions: undefined,
-    maxConcurrency: 1,
-    concurrencyGroups: undefined,
-    concurrencyGroupOf: undefined,
-    maxPendingCalls: undefined,
-    allowOutOfOrderExecution: undefined,
-    gracefulShutdownMs: 0,
-    env: undefined,
-    demand: {
-      resources: { cpus: undefined, gpus: undefined, memoryBytes: undefined, resources: undefined },
-      gpuMemoryBytes: undefined,
-      acceleratorType: undefined,
-      labels: undefined,
-      scheduling: undefined,
-    },
-    schedulingTimeoutMs: undefined,
   };
 }

@@ -91,7 +91,7 @@ export class FakeHead {
   private listen(): void {
     const { transport, subjects } = this;
     transport.subscribe(DISCOVER_SUBJECT, (_payload, _subject, reply) =>
-      reply?.(encodeControl({ clusterId: this.clusterId, protocolVersion: 1, epoch: this.epoch })),
+      reply?.(encodeControl({ clusterId: this.clusterId, epoch: this.epoch })),
     );
     transport.subscribe(subjects.head('node.register'), (payload, _subject, reply) =>
       reply?.(this.register(decodeControl(NodeRegister, payload))),

@@ -2,7 +2,7 @@ import type * as v from 'valibot';
 import type { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
-import type { CallerCore, CallerSettings } from '../rpc/caller-core.ts';
+import { callerSettings, type CallerCore, type CallerSettings } from '../rpc/caller-core.ts';
 import type { Clock } from '../time/clock.ts';
 import {
   ActorCreateReply,
@@ -55,19 +55,12 @@ export class ActorRegistry {
     this.#clock = core.clock;
   }
 
-  /** Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request. */
+  /** The caller of a new actor, which takes calls at once; `submitCreation` follows. */
   create(spec: ActorSpec): ActorCaller {
-    const caller = this.#add({
-      actorId: spec.actorId,
-      className: spec.className,
-      maxTaskRetries: spec.maxTaskRetries,
-      retryExceptions: spec.retryExceptions,
-      maxPendingCalls: spec.maxPendingCalls,
-      allowOutOfOrderExecution: spec.allowOutOfOrderExecution ?? false,
-    });
-    return caller;
+    return this.#add(settingsOf(spec));
   }
 
+  /** Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request. */
   submitCreation(spec: ActorSpec, caller: ActorCaller): void {
     caller.creating = true;
     this.#creations.push({ spec, caller });
@@ -155,18 +148,11 @@ export class ActorRegistry {
   }
 
   /** A caller for a handle that came from elsewhere; the head is told that this process holds it now. */
-  hold(actorId: ActorId, className: string): ActorCaller {
-    const known = this.#callers.get(actorId)?.[0];
+  hold(settings: CallerSettings): ActorCaller {
+    const known = this.#callers.get(settings.actorId)?.[0];
     if (known !== undefined) return known;
-    const caller = this.#add({
-      actorId,
-      className,
-      maxTaskRetries: 0,
-      retryExceptions: undefined,
-      maxPendingCalls: undefined,
-      allowOutOfOrderExecution: false,
-    });
-    this.refresh(actorId);
+    const caller = this.#add(settings);
+    this.refresh(settings.actorId);
     return caller;
   }
 
@@ -214,7 +200,6 @@ export class ActorRegistry {
   #held(actorId: ActorId, description: ActorDescription | undefined): void {
     for (const caller of this.#callers.get(actorId) ?? []) {
       if (description !== undefined) {
-        if (caller.lastUpdate === undefined) caller.settings = settingsOf(description);
         caller.apply(description.update);
       } else {
         this.#unknown(caller);
@@ -312,13 +297,7 @@ export class ActorRegistry {
   }
 }
 
-function settingsOf(description: ActorDescription): CallerSettings {
-  return {
-    actorId: description.actorId,
-    className: description.className,
-    maxTaskRetries: description.maxTaskRetries,
-    retryExceptions: description.retryExceptions,
-    maxPendingCalls: description.maxPendingCalls,
-    allowOutOfOrderExecution: false,
-  };
+/** How the actor wants to be called, as its specification or its description says. */
+export function settingsOf(actor: ActorSpec | ActorDescription): CallerSettings {
+  return callerSettings(actor.actorId, actor.className, actor);
 }

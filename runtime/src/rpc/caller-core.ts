@@ -5,7 +5,7 @@ import type { Payload } from '../objects/payload.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
-import type { ProcessAddress } from '../wire/messages.ts';
+import type { CallSettings, ProcessAddress } from '../wire/messages.ts';
 import type { ArgumentKeeper, ArgumentSender } from './arguments.ts';
 import type { PeerConnection } from './peer-connection.ts';
 
@@ -41,4 +41,32 @@ export interface CallerSettings {
   retryExceptions: boolean | string[] | undefined;
   maxPendingCalls: number | undefined;
   allowOutOfOrderExecution: boolean;
+}
+
+/** In one shape, whoever says it (a specification, a description, a handle): every call reads it. */
+export function callerSettings(
+  actorId: ActorId,
+  className: string,
+  settings: CallSettings,
+): CallerSettings {
+  return {
+    actorId,
+    className,
+    maxTaskRetries: settings.maxTaskRetries ?? 0,
+    retryExceptions: settings.retryExceptions,
+    maxPendingCalls: settings.maxPendingCalls,
+    allowOutOfOrderExecution: settings.allowOutOfOrderExecution ?? false,
+  };
+}
+
+/** The settings that are not the default. */
+export function changedSettings(settings: CallerSettings): CallSettings | undefined {
+  const { maxTaskRetries, retryExceptions, maxPendingCalls, allowOutOfOrderExecution } = settings;
+  const changed: CallSettings = {
+    ...(maxTaskRetries === 0 ? {} : { maxTaskRetries }),
+    ...(retryExceptions === undefined ? {} : { retryExceptions }),
+    ...(maxPendingCalls === undefined ? {} : { maxPendingCalls }),
+    ...(allowOutOfOrderExecution ? { allowOutOfOrderExecution } : {}),
+  };
+  return Object.keys(changed).length === 0 ? undefined : changed;
 }

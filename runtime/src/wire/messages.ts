@@ -66,6 +66,16 @@ export type Isolation = v.InferOutput<typeof Isolation>;
 export const MethodEntry = v.object({ name, stream: v.boolean() });
 export type MethodEntry = v.InferOutput<typeof MethodEntry>;
 
+const callSettings = {
+  maxTaskRetries: v.pipe(v.number(), v.integer(), v.minValue(-1)),
+  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  maxPendingCalls: v.optional(count),
+  allowOutOfOrderExecution: v.optional(v.boolean()),
+};
+/** How an actor wants to be called, as its handles carry it: a setting that is not there has its default. */
+export const CallSettings = v.partial(v.object(callSettings));
+export type CallSettings = v.InferOutput<typeof CallSettings>;
+
 /** Everything that is fixed when an actor is created; kept for its restarts. */
 export const ActorSpec = v.object({
   actorId: id('actor'),
@@ -91,13 +101,10 @@ export const ActorSpec = v.object({
   lifetime: v.picklist(['job', 'detached']),
   isolation: Isolation,
   maxRestarts: v.pipe(v.number(), v.integer(), v.minValue(-1)),
-  maxTaskRetries: v.pipe(v.number(), v.integer(), v.minValue(-1)),
-  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  ...callSettings,
   maxConcurrency: v.pipe(v.number(), v.integer(), v.minValue(1)),
   concurrencyGroups: v.optional(smallRecord(count)),
   concurrencyGroupOf: v.optional(smallRecord(name)),
-  maxPendingCalls: v.optional(count),
-  allowOutOfOrderExecution: v.optional(v.boolean()),
   gracefulShutdownMs: count,
   env: v.optional(v.record(v.string(), v.string())),
   /** How long its module may load. */
@@ -163,10 +170,7 @@ export const ActorDescription = v.object({
   namespace: name,
   name: v.optional(name),
   methods: v.array(MethodEntry),
-  maxTaskRetries: v.number(),
-  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
-  maxPendingCalls: v.optional(count),
-  concurrencyGroupOf: v.optional(smallRecord(name)),
+  ...callSettings,
   update: ActorUpdate,
 });
 export type ActorDescription = v.InferOutput<typeof ActorDescription>;

@@ -4,6 +4,7 @@ import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef } from '@manta/runtime/objects/object-ref';
 import type { ActorCaller } from '@manta/runtime/rpc/actor-caller';
 import { holdArguments, releaseArguments } from '@manta/runtime/rpc/arguments';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
 import { checkActorOptions, specFrom } from './actor-options.ts';
 import { nameDefinition } from './definition-names.ts';
@@ -99,15 +100,17 @@ function submitWith(
   session.core.actors.submitCreation({ ...spec, encodedArgs: bytes }, caller);
 }
 
-/** Refs at the top level are awaited; the other arguments are taken as they are now. */
+/** Refs at the top level are awaited, while the actor is known already; the other arguments are taken as they are now. */
 async function createWhenReady(
   session: SdkSession,
   spec: ActorSpec,
   caller: ActorCaller,
   args: readonly unknown[],
 ): Promise<void> {
-  const { codec } = session.core;
+  const { actors, codec } = session.core;
+  const { actorId } = spec;
   holdArguments(args);
+  actors.submitWithoutArguments(spec, caller, args);
   try {
     const taken = args.map((arg, index) =>
       isObjectRef(arg) ? arg : codec.encode([arg], `args[${index}]`).bytes,
@@ -117,9 +120,15 @@ async function createWhenReady(
         isObjectRef(arg) ? await arg : (codec.decode(arg) as unknown[])[0],
       ),
     );
-    submitWith(session, spec, caller, values);
+    const { bytes, transferables } = codec.encode(values, 'args');
+    caller.constructorPins = transferables;
+    await actors.sendArguments({ actorId, spec: { ...spec, encodedArgs: bytes } }, caller);
   } catch (error) {
     caller.failCreation(error as never);
+    const message = `An argument of its constructor failed with ${(error as Error).name}.`;
+    const cause = { kind: 'constructor-failed', message };
+    const failure = { cause, encodedError: encodeError(error) };
+    await actors.sendArguments({ actorId, failure }, caller);
   } finally {
     releaseArguments(args);
   }

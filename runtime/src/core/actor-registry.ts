@@ -3,11 +3,13 @@ import type { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
 import { callerSettings, type CallerCore, type CallerSettings } from '../rpc/caller-core.ts';
+import { registered } from '../rpc/caller-questions.ts';
 import type { Clock } from '../time/clock.ts';
 import {
   ActorCreateReply,
   ActorHoldReply,
   Acknowledgement,
+  type ActorArguments,
   type ActorDescription,
   type ActorSpec,
   type ActorUpdate,
@@ -67,6 +69,33 @@ export class ActorRegistry {
     if (this.#creations.length === 1) process.nextTick(() => this.#sendCreations());
   }
 
+  /** Registers an actor whose constructor waits for refs: all who have its handle find it. `sendArguments` follows. */
+  submitWithoutArguments(spec: ActorSpec, caller: ActorCaller, args: readonly unknown[]): void {
+    caller.awaitedArguments = args;
+    this.submitCreation({ ...spec, awaitsArguments: true }, caller);
+  }
+
+  /** They are there, or cannot be had. Resolves when the head knows. */
+  sendArguments(message: ActorArguments, caller: ActorCaller): Promise<void> {
+    return this.#track(this.#sendArgumentsNow(message, caller));
+  }
+
+  async #sendArgumentsNow(message: ActorArguments, caller: ActorCaller): Promise<void> {
+    this.#core.callStarted();
+    try {
+      await registered(caller);
+      // getIfExists may have found another actor, which was made with its own.
+      if (caller.actorId !== message.actorId) return;
+      const head = await this.#core.head();
+      await head.request('actor.arguments', message, Acknowledgement);
+    } catch (error) {
+      caller.failCreation(error as MantaError);
+    } finally {
+      caller.awaitedArguments = undefined;
+      this.#core.callFinished();
+    }
+  }
+
   #sendCreations(): void {
     const all = this.#creations;
     this.#creations = [];
@@ -76,12 +105,18 @@ export class ActorRegistry {
       batch.push(creation);
       bytes += creation.spec.encodedArgs.byteLength;
       if (batch.length >= SPECS_PER_REQUEST || bytes >= SPEC_BYTES_PER_REQUEST) {
-        this.#requestCreations(batch);
+        void this.#track(this.#requestCreations(batch));
         batch = [];
         bytes = 0;
       }
     }
-    if (batch.length > 0) this.#requestCreations(batch);
+    if (batch.length > 0) void this.#track(this.#requestCreations(batch));
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+    return tracked;
   }
 
   /** Resolves when the head has answered every request to create an actor that was made so far. */
@@ -90,12 +125,7 @@ export class ActorRegistry {
     await Promise.all(this.#underWay);
   }
 
-  #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): void {
-    const request = this.#requestCreationsNow(batch).finally(() => this.#underWay.delete(request));
-    this.#underWay.add(request);
-  }
-
-  async #requestCreationsNow(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
+  async #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
     this.#core.callStarted();
     try {
       const head = await this.#core.head();
@@ -132,6 +162,7 @@ export class ActorRegistry {
   #adopt(caller: ActorCaller, existing: ActorDescription): void {
     if (existing.actorId !== caller.actorId) {
       this.#remove(caller);
+      caller.awaitedArguments = undefined;
       caller.settings = { ...settingsOf(existing), className: caller.className };
       this.#insert(caller);
     }

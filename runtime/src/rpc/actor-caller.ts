@@ -58,6 +58,8 @@ export class ActorCaller {
   onIdle: (() => void) | undefined;
   /** The head has not answered the request to create the actor. */
   creating = false;
+  /** The constructor's arguments, while there are refs among them whose values the head has not got. */
+  awaitedArguments: readonly unknown[] | undefined;
   /** Held as long as the actor may be started again with them: refs and handles among the constructor's arguments. */
   constructorPins: readonly Transferable[] = [];
   readonly madeAt: number;

@@ -95,6 +95,8 @@ export const ActorSpec = v.object({
   methods: v.pipe(v.array(MethodEntry), v.maxLength(LIMITS.methods)),
   /** The constructor's arguments, encoded by the value codec as one array. */
   encodedArgs: bytes,
+  /** Registered while its constructor waits for refs: it has no arguments, nor a place, before `actor.arguments`. */
+  awaitsArguments: v.optional(v.literal(true)),
   namespace: name,
   name: v.optional(name),
   getIfExists: v.optional(v.boolean()),
@@ -320,6 +322,16 @@ export const ActorCreateReply = v.object({
     }),
   ),
 });
+/**
+ * What an actor that was registered with `awaitsArguments` waits for: its whole specification, or that it cannot be made,
+ * which ends it. Of an actor that does not wait, or no more, it says nothing.
+ */
+export const ActorArguments = v.object({
+  actorId: id('actor'),
+  spec: v.optional(ActorSpec),
+  failure: v.optional(v.object({ cause: DeathCauseSchema, encodedError: bytes })),
+});
+export type ActorArguments = v.InferOutput<typeof ActorArguments>;
 /** A process now holds handles of these actors and wants their updates. Answers what is known of each. */
 export const ActorHold = v.object({ processId: id('process'), actorIds: v.array(id('actor')) });
 export const ActorHoldReply = v.object({
@@ -381,17 +393,3 @@ export type NodeCommands = v.InferOutput<typeof NodeCommands>;
 export const Acknowledgement = v.object({ ok: v.literal(true) });
 
 export const NodePingReply = v.object({ nodeId: id('node'), sessionId: v.string() });
-
-/** The end of a log file of this node. Without `actorId` or `file`: the list of files. */
-export const NodeLogs = v.object({
-  actorId: v.optional(v.string()),
-  file: v.optional(name),
-  tailLines: v.optional(count),
-  /** Byte offset to go on from. */
-  offset: v.optional(count),
-});
-export const NodeLogsReply = v.object({
-  files: v.array(v.object({ file: v.string(), bytes: count })),
-  text: v.optional(v.string()),
-  nextOffset: v.optional(count),
-});

@@ -1,6 +1,5 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import type { MantaError } from '../errors/errors.ts';
-import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
+import { ActorNotFoundError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { shutDownError } from '../errors/shut-down.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, BlobId, JobId, ObjectId, ProcessId } from '../ids.ts';
@@ -28,6 +27,7 @@ import {
   type ValueCodec,
 } from '../serialization/value-codec.ts';
 import type { Clock } from '../time/clock.ts';
+import { TurnClock } from '../time/turn-clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Inquiries } from '../state/inquiries.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
@@ -56,6 +56,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly options: CoreOptions;
   readonly codec: ValueCodec;
   readonly clock: Clock;
+  readonly turnClock: TurnClock;
   readonly actors: ActorRegistry;
   readonly objects: ObjectExchange;
   readonly store: NodeStore;
@@ -77,6 +78,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   constructor(options: CoreOptions) {
     this.options = options;
     this.clock = options.clock;
+    this.turnClock = new TurnClock(this.clock);
     this.#quietGarbage = new QuietGarbage({
       clock: options.clock,
       collectGarbage,

@@ -47,12 +47,13 @@ export class ActorCaller {
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
-  readonly queue = new CallQueue();
+  readonly queue: CallQueue;
   readonly #lost: LostCalls;
   readonly watchers = new Watchers();
   #unfinished = 0;
-  #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
+  /** Those at its address do not take this process for one of the cluster: the next call tries again. */
+  #isRefused = false;
   /** What led to nobody: hearing the same again is no reason to try at once. */
   #failedRevision: number | undefined;
   onIdle: (() => void) | undefined;
@@ -68,8 +69,8 @@ export class ActorCaller {
     this.core = core;
     this.runtime = core.runtime;
     this.settings = settings;
-    this.#waitingSince = core.clock.now();
-    this.madeAt = this.#waitingSince;
+    this.queue = new CallQueue(core.turnClock);
+    this.madeAt = core.clock.now();
     this.#lost = new LostCalls(
       core.clock,
       (call, reason) => this.#deathError ?? unavailableError(call, reason),
@@ -93,10 +94,6 @@ export class ActorCaller {
   }
   get connection(): PeerConnection | undefined {
     return this.#connection;
-  }
-  /** Milliseconds since the epoch. */
-  get waitingSince(): number {
-    return this.#waitingSince;
   }
   get deathError(): MantaError | undefined {
     return this.#deathError;
@@ -151,7 +148,8 @@ export class ActorCaller {
       return;
     }
     this.queue.push(call);
-    this.#flush();
+    if (this.#isRefused) this.#connect();
+    else this.#flush();
   }
 
   #flush(): void {
@@ -289,6 +287,7 @@ export class ActorCaller {
     const update = this.#update;
     if (update?.address === undefined) return;
     this.#state = 'connecting';
+    this.#isRefused = false;
     this.#cancelTimer?.();
     this.core.connect(update.address).then(
       (connection) => this.#connected(connection, update),
@@ -322,6 +321,7 @@ export class ActorCaller {
     if (this.#state !== 'connecting') return;
     this.#state = 'waiting';
     if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) {
+      this.#isRefused = true;
       this.#failAll(error as MantaError);
       return;
     }
@@ -348,7 +348,6 @@ export class ActorCaller {
     if (this.#state === 'dead') return;
     this.#connection = undefined;
     this.#state = 'waiting';
-    this.#waitingSince = this.core.clock.now();
   }
 
   #failAll(error: MantaError): void {

@@ -5,6 +5,7 @@ import type { Payload } from '../objects/payload.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
+import type { TurnClock } from '../time/turn-clock.ts';
 import type { CallSettings, ProcessAddress } from '../wire/messages.ts';
 import type { ArgumentKeeper, ArgumentSender } from './arguments.ts';
 import type { PeerConnection } from './peer-connection.ts';
@@ -20,6 +21,7 @@ export interface MethodInfo {
 export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   readonly runtime: RefOwnerRuntime;
   readonly clock: Clock;
+  readonly turnClock: TurnClock;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;

@@ -5,13 +5,8 @@ import type { AskedCluster } from '@manta/runtime/state/ask-nodes';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
-import {
-  DiscoverReply,
-  Explanation,
-  NodeLogsReply,
-  type ActorExplain,
-  type NodeLogs,
-} from '@manta/runtime/wire/messages';
+import { NodeLogsReply, type NodeLogs } from '@manta/runtime/wire/log-messages';
+import { DiscoverReply, Explanation, type ActorExplain } from '@manta/runtime/wire/messages';
 import {
   StateActorsReply,
   StateJobsReply,

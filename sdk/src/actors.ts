@@ -1,5 +1,6 @@
 import { hostContext, type RunningCall } from '@manta/runtime/actor/host-context';
 import { actorHandle, actorIdOf as idOfHandle, targetOf } from '@manta/runtime/core/actor-handle';
+import { settingsOf } from '@manta/runtime/core/actor-registry';
 import {
   ActorNotFoundError,
   GetTimeoutError,
@@ -155,7 +156,7 @@ export function self<A extends object>(): ActorHandle<A> {
   const { spec, taskId } = runningCall('self()');
   if (taskId !== undefined) throw new InvalidArgumentError('self() is for actors; this is a task.');
   const { core } = currentSession();
-  const caller = core.actors.hold(spec.actorId, spec.className);
+  const caller = core.actors.hold(settingsOf(spec));
   return actorHandle(core, caller, spec.methods) as unknown as ActorHandle<A>;
 }
 

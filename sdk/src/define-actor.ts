@@ -6,6 +6,7 @@ import {
 } from '@manta/runtime/core/constructor-arguments';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { ActorCaller } from '@manta/runtime/rpc/actor-caller';
+import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { LIMITS } from '@manta/runtime/wire/limits';
 import type { ActorSpec, ClassReference, MethodEntry } from '@manta/runtime/wire/messages';
 import { checkActorOptions, isName, specFrom } from './actor-options.ts';
@@ -98,7 +99,7 @@ function createActor(
   const encoded = encodeConstructorArguments(args, session.core);
   const caller = session.core.actors.create(spec);
   const handle = actorHandle(session.core, caller, definition.methods);
-  if (encoded instanceof Promise) void createWhenReady(session, spec, caller, encoded);
+  if (encoded instanceof Promise) void createWhenReady(session, spec, caller, args, encoded);
   else submitWith(session, spec, caller, encoded);
   return handle;
 }
@@ -112,15 +113,28 @@ function submitWith(
   session.core.actors.submitCreation({ ...spec, encodedArgs, openedArgs }, caller, pins);
 }
 
+/** Its actor is known already while the creator waits for refs among the arguments, or for room for large ones. */
 async function createWhenReady(
   session: SdkSession,
   spec: ActorSpec,
   caller: ActorCaller,
+  args: readonly unknown[],
   encoded: Promise<ConstructorArguments>,
 ): Promise<void> {
+  const { actors } = session.core;
+  const { actorId } = spec;
+  actors.submitWithoutArguments(spec, caller, args);
   try {
-    submitWith(session, spec, caller, await encoded);
+    const { encodedArgs, openedArgs, pins } = await encoded;
+    const whole = { ...spec, encodedArgs, openedArgs };
+    await actors.sendArguments({ actorId, spec: whole }, caller, pins);
   } catch (error) {
     caller.failCreation(error as never);
+    const message = `An argument of its constructor failed with ${(error as Error).name}.`;
+    const cause = { kind: 'constructor-failed', message };
+    const encodedError = encodeError(error);
+    const isTooLong = encodedError.byteLength > LIMITS.encodedErrorBytes;
+    const failure = isTooLong ? { cause } : { cause, encodedError };
+    await actors.sendArguments({ actorId, failure }, caller);
   }
 }

@@ -160,6 +160,8 @@ type Answer = { state: string; since: number; reason: string; perNode?: Record<s
 /**
  * Why it is not there yet, in words and data: what it waits for, what that waits for, on which node, since when; for
  * unplaced work, why not per node. Of a value that is there: where it is, who owns it, and who holds it.
+ * `since`, in milliseconds since the epoch: when a call began to wait here, or reached its actor; when an actor got into
+ * its state. Of a value that is there, and of what does not answer, it is the time of the question.
  */
 export async function explain(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values

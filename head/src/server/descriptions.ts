@@ -37,7 +37,7 @@ export function actorDescriptionOf(record: ActorRecord): ActorDescription {
     maxTaskRetries: spec.maxTaskRetries,
     retryExceptions: spec.retryExceptions,
     maxPendingCalls: spec.maxPendingCalls,
-    concurrencyGroupOf: spec.concurrencyGroupOf,
+    allowOutOfOrderExecution: spec.allowOutOfOrderExecution,
     update: actorUpdateOf(record),
   };
 }

@@ -1,7 +1,7 @@
 import type { ProcessId } from '@manta/runtime/ids';
 import type { Explanation } from '@manta/runtime/wire/messages';
 import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
-import { isQueued, isTaskWorker } from '../tables/actor-record.ts';
+import { awaitsArguments, isQueued, isTaskWorker } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { Cluster } from '../tables/cluster.ts';
 
@@ -38,6 +38,10 @@ function explainPlaced(cluster: Cluster, entry: ActorEntry): string {
   const { record } = entry;
   const { placement, state, stopping, deathCause } = record;
   if (state === 'dead') return deathCause?.message ?? 'It ended.';
+  if (awaitsArguments(record)) {
+    const creator = describeProcess(cluster, record.spec.ownerId);
+    return `Its constructor waits for refs; ${creator}, which creates it, sends their values when they are there.`;
+  }
   if (placement === undefined) return 'It waits for a node.';
   const node = cluster.nodes.get(placement.nodeId);
   const name =

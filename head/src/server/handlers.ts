@@ -7,7 +7,7 @@ import * as messages from '@manta/runtime/wire/messages';
 import * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { HeadOperation } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
-import { createActor, type CreateResult } from '../tables/actors.ts';
+import { createActor, takeArguments, type CreateResult } from '../tables/actors.ts';
 import { causeOf } from '../tables/causes.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
@@ -93,6 +93,15 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     const { specs } = decodeControl(messages.ActorCreate, payload);
     return { results: specs.map((spec) => createOne(context, spec)) };
   },
+  'actor.arguments': (context, payload) => {
+    const message = decodeControl(messages.ActorArguments, payload);
+    const { spec } = message;
+    const defect = spec === undefined ? undefined : argumentsDefect(spec);
+    if (defect !== undefined) throw new RefusedError('InvalidArgumentError', defect);
+    const entry = knownActor(context.cluster, message.actorId);
+    takeArguments(context.cluster, entry, message, context.now);
+    return ACKNOWLEDGEMENT;
+  },
   'actor.hold': (context, payload) => {
     const { processId, actorIds } = decodeControl(messages.ActorHold, payload);
     holdActors(context.cluster, processId, actorIds, context.now);
@@ -161,11 +170,16 @@ export class RefusedError extends Error {
   }
 }
 
+function argumentsDefect({ encodedArgs }: messages.ActorSpec): string | undefined {
+  const most = LIMITS.specArgumentBytes;
+  return encodedArgs.length > most
+    ? `the constructor's arguments take ${encodedArgs.length} bytes of its specification; at most ${most} can be sent in place, larger ones as refs`
+    : undefined;
+}
+
 function createOne(context: HandlerContext, spec: messages.ActorSpec): object {
-  if (spec.encodedArgs.length > LIMITS.specArgumentBytes) {
-    const message = `the constructor's arguments take ${spec.encodedArgs.length} bytes of its specification; at most ${LIMITS.specArgumentBytes} can be sent in place, larger ones as refs`;
-    return { error: { name: 'InvalidArgumentError', message } };
-  }
+  const defect = argumentsDefect(spec);
+  if (defect !== undefined) return { error: { name: 'InvalidArgumentError', message: defect } };
   let result: CreateResult;
   try {
     result = createActor(context.cluster, spec, context.now);

@@ -11,7 +11,7 @@ import { ownActor } from '../tables/processes.ts';
 
 /** Puts into the store what changed. Returns whether there was anything. */
 export function saveEffects(cluster: Cluster, store: StateStore, effects: Effects): boolean {
-  for (const actorId of effects.newActors) {
+  for (const actorId of effects.savedSpecs) {
     const entry = cluster.actors.get(actorId);
     if (entry !== undefined) store.put('actor-specs', actorId, entry.record.spec);
   }
@@ -36,7 +36,7 @@ export function saveEffects(cluster: Cluster, store: StateStore, effects: Effect
   }
   for (const jobId of effects.forgottenJobs) store.delete('jobs', jobId);
   const parts: ReadonlySet<unknown>[] = [
-    effects.newActors,
+    effects.savedSpecs,
     effects.savedActors,
     effects.forgottenActors,
     effects.savedNodes,

@@ -1,6 +1,7 @@
 import { assert } from '@manta/runtime/assert';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { Cluster } from '../tables/cluster.ts';
+import { awaitsArguments } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
 import type { NodeEntry } from '../tables/node-table.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -24,7 +25,8 @@ export function checkTables(cluster: Cluster): void {
       assert(record.address !== undefined, `${actorId} is alive without an address`);
     }
     const isQueued = cluster.actors.queues.get(demand.shape)?.actorIds.has(actorId) ?? false;
-    const shouldBeQueued = state !== 'dead' && state !== 'alive' && placement === undefined;
+    const shouldBeQueued =
+      state !== 'dead' && state !== 'alive' && placement === undefined && !awaitsArguments(record);
     assert(isQueued === shouldBeQueued, `${actorId} (${state}) is ${isQueued ? '' : 'not '}queued`);
     const { maxRestarts } = record.spec;
     assert(maxRestarts === -1 || record.restarts <= maxRestarts, `${actorId} restarted too often`);

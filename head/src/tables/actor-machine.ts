@@ -1,7 +1,13 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
-import type { ActorState, NodeCommand, ProcessAddress } from '@manta/runtime/wire/messages';
+import type {
+  ActorSpec,
+  ActorState,
+  NodeCommand,
+  ProcessAddress,
+} from '@manta/runtime/wire/messages';
 import {
+  awaitsArguments,
   isQueued,
   isStarting,
   isStartingAs,
@@ -23,6 +29,9 @@ export type ActorEvent =
   | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
   /** The command to start this incarnation has never left the head: nobody at its node listens. */
   | { type: 'unheard'; nodeId: NodeId; incarnation: number }
+  /** What an actor that was registered without them needs for its constructor. */
+  | { type: 'arguments-came'; spec: ActorSpec }
+  | { type: 'arguments-failed'; cause: DeathCause; encodedError?: Uint8Array | undefined }
   | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
   | { type: 'stop'; cause: DeathCause }
   /** Of a task worker: its holder needs it no more. */
@@ -40,6 +49,7 @@ export type ActorEvent =
 export type ActorEffect =
   /** Write it down. */
   | { type: 'save' }
+  | { type: 'save-spec' }
   /** Tell the holders. */
   | { type: 'announce' }
   | { type: 'enqueue' }
@@ -79,10 +89,10 @@ const LOST_STARTS_MAX = 3;
  *          ▼        ┌─────────────────────────────┐
  *   ┌── pending ────┤                             ▼
  *   │ ↺ (2)(16)(17) └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
- *   │ placed              ↺ (2)(16)(17) ▲           │                      ↺ (10)
- *   └──(4)(6)(7)(9)(11)(13)──► dead     └──(5)(8)───┘
+ *   │ placed (18)         ↺ (2)(16)(17) ▲           │                      ↺ (10)
+ *   └──(4)(6)(7)(9)(11)(13)(19)──► dead └──(5)(8)───┘
  *
- *  1 created: queued for a place.
+ *  1 created: queued for a place, unless it awaits its arguments: then it can be stopped, killed and held, no more.
  *  2 placed: the node is told to start this incarnation; resources are taken.
  *  3 started: the constructor has finished.
  *  4 ended for a final cause (its constructor threw, it exited, it was stopped …): dead, never restarted.
@@ -100,6 +110,8 @@ const LOST_STARTS_MAX = 3;
  * 16 its node died before it answered the start: nobody has ever spoken to this incarnation, so the next one is queued
  *    at no cost, in the same state as before.
  * 17 its node never heard of the start: queued again as it was.
+ * 18 the arguments have come: queued for a place.
+ * 19 the arguments cannot be had: dead.
  *
  * Of task workers only:
  * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows. With a
@@ -122,6 +134,14 @@ export function stepActor(record: ActorRecord, event: ActorEvent, now: number): 
       return onNodeLost(record, event.cause, now);
     case 'unheard':
       return onUnheard(record, event, now);
+    case 'arguments-came':
+      if (!awaitsArguments(record)) return [];
+      record.spec = event.spec;
+      return [{ type: 'save-spec' }, { type: 'save' }, { type: 'enqueue' }];
+    case 'arguments-failed':
+      if (!awaitsArguments(record)) return [];
+      if (event.encodedError !== undefined) record.encodedError = event.encodedError;
+      return die(record, event.cause, now);
     case 'kill':
       return event.restart ? onKillToRestart(record, event, now) : onKill(record, event.cause, now);
     case 'stop':

@@ -11,7 +11,8 @@ export interface Placement {
 
 /** Everything the head knows of one actor that a restart of the head must not lose. */
 export interface ActorRecord {
-  readonly spec: ActorSpec;
+  /** Changes once, when the arguments come of an actor that was registered without them. */
+  spec: ActorSpec;
   state: ActorState;
   /** Milliseconds since the epoch. */
   stateSince: number;
@@ -50,11 +51,20 @@ export function isTaskWorker(record: ActorRecord): boolean {
   return record.spec.kind === 'task-worker';
 }
 
+/** Living, and its constructor waits for refs: it cannot be started before its creator sends their values. */
+export function awaitsArguments(record: ActorRecord): boolean {
+  return record.state === 'pending' && record.spec.awaitsArguments === true;
+}
+
+/** It dies with the process that created it. */
+export function diesWithOwner(record: ActorRecord): boolean {
+  return record.spec.lifetime === 'job' || awaitsArguments(record);
+}
+
 /** Waits for a place: living, and no incarnation of it is left anywhere. */
 export function isQueued(record: ActorRecord): boolean {
-  return (
-    (record.state === 'pending' || record.state === 'restarting') && record.placement === undefined
-  );
+  const isWaiting = record.state === 'pending' || record.state === 'restarting';
+  return isWaiting && record.placement === undefined && !awaitsArguments(record);
 }
 
 /** Placed, and its node has not yet said that it lives. */

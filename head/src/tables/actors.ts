@@ -1,5 +1,11 @@
-import type { ActorSpec } from '@manta/runtime/wire/messages';
-import { createActorRecord, isTaskWorker } from './actor-record.ts';
+import type { ActorArguments, ActorSpec } from '@manta/runtime/wire/messages';
+import {
+  awaitsArguments,
+  createActorRecord,
+  diesWithOwner,
+  isQueued,
+  isTaskWorker,
+} from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import type { Cluster } from './cluster.ts';
 import { leaseDefect } from './leases.ts';
@@ -49,11 +55,28 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
   }
   const entry = cluster.addActor(createActorRecord(cluster.specs.share(spec), now));
   if (!isTaskWorker(entry.record)) {
-    cluster.effects.newActors.add(actorId);
+    cluster.effects.savedSpecs.add(actorId);
     cluster.effects.savedActors.add(actorId);
   }
   ownActor(cluster, entry, now);
   holdActors(cluster, ownerId, [actorId], now);
-  cluster.enqueue(entry, now);
+  if (isQueued(entry.record)) cluster.enqueue(entry, now);
   return { outcome: 'created' };
+}
+
+/** The arguments of an actor that was registered without them; of any other they are no news. */
+export function takeArguments(
+  cluster: Cluster,
+  entry: ActorEntry,
+  { spec, failure }: ActorArguments,
+  now: number,
+): void {
+  const { record } = entry;
+  if (!awaitsArguments(record)) return;
+  if (failure !== undefined)
+    cluster.stepActor(entry, { type: 'arguments-failed', ...failure }, now);
+  if (spec === undefined) return;
+  const { awaitsArguments: _came, ...whole } = cluster.specs.share(spec);
+  cluster.stepActor(entry, { type: 'arguments-came', spec: whole }, now);
+  if (!diesWithOwner(record)) cluster.processes.get(spec.ownerId)?.owned.delete(spec.actorId);
 }

@@ -182,6 +182,9 @@ export class Cluster {
       case 'save':
         if (!isTaskWorker(entry.record)) this.effects.savedActors.add(actorId);
         return;
+      case 'save-spec':
+        this.effects.savedSpecs.add(actorId);
+        return;
       case 'announce':
         this.announce(entry);
         return;

@@ -6,7 +6,8 @@ import type { NodeCommand } from '@manta/runtime/wire/messages';
  * times in a turn is written once and announced once, in its last form.
  */
 export interface Effects {
-  readonly newActors: Set<ActorId>;
+  /** New ones, and those whose arguments came. */
+  readonly savedSpecs: Set<ActorId>;
   readonly savedActors: Set<ActorId>;
   readonly forgottenActors: Set<ActorId>;
   readonly savedNodes: Set<NodeId>;
@@ -23,7 +24,7 @@ export interface Effects {
 
 export function createEffects(): Effects {
   return {
-    newActors: new Set(),
+    savedSpecs: new Set(),
     savedActors: new Set(),
     forgottenActors: new Set(),
     savedNodes: new Set(),

@@ -1,6 +1,7 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { JobProgress } from '@manta/runtime/wire/job-messages';
+import { diesWithOwner } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
@@ -79,8 +80,7 @@ export function ownActor(cluster: Cluster, entry: ActorEntry, now: number): void
   const { ownerId, actorId } = entry.record.spec;
   const owner = mentionProcess(cluster, ownerId, now);
   if (owner === undefined) return;
-  if (entry.record.spec.lifetime === 'job' && entry.record.state !== 'dead')
-    owner.owned.add(actorId);
+  if (diesWithOwner(entry.record) && entry.record.state !== 'dead') owner.owned.add(actorId);
 }
 
 /** A node says that it watches this process. */
@@ -199,8 +199,8 @@ export function reportProgress(cluster: Cluster, progress: JobProgress, now: num
 /** What a job's processes created while no node knew of them yet (in a constructor) has no other end. */
 function killOrphansOfJob(cluster: Cluster, jobId: JobId, now: number): void {
   for (const entry of cluster.actors.all()) {
-    const { spec } = entry.record;
-    if (spec.jobId !== jobId || spec.lifetime !== 'job' || entry.record.state === 'dead') continue;
+    const { spec, state } = entry.record;
+    if (spec.jobId !== jobId || !diesWithOwner(entry.record) || state === 'dead') continue;
     const owner = cluster.processes.get(spec.ownerId);
     if ((owner?.watchers.size ?? 0) > 0 || owner?.kind === 'driver') continue;
     const cause = causeOf(

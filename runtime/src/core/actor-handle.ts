@@ -1,13 +1,14 @@
 import { inspect } from 'node:util';
+import * as v from 'valibot';
 import { InvalidArgumentError, ProtocolError } from '../errors/errors.ts';
 import { parseId, type ActorId } from '../ids.ts';
 import type { ActorCall } from '../rpc/actor-call.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
-import type { MethodInfo } from '../rpc/caller-core.ts';
+import { callerSettings, changedSettings, type MethodInfo } from '../rpc/caller-core.ts';
 import type { CallOptions } from '../rpc/call-options.ts';
 import type { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import { TRANSFERABLE, type Transferable } from '../serialization/transferable.ts';
-import type { MethodEntry } from '../wire/messages.ts';
+import { CallSettings, type MethodEntry } from '../wire/messages.ts';
 import type { CoreProcess } from './core-process.ts';
 import { wrapHandle } from './handle-wrappers.ts';
 
@@ -60,7 +61,7 @@ export function actorHandle(
 
 /** A handle, or what travels as one, from the data that another process sent. @throws ProtocolError */
 export function createActorHandle(core: CoreProcess, data: unknown): object {
-  const { actorId, className, methods, form } = (data ?? {}) as Record<string, unknown>;
+  const { actorId, className, methods, settings, form } = (data ?? {}) as Record<string, unknown>;
   const id = parseId('actor', actorId);
   if (id === undefined || typeof className !== 'string' || !Array.isArray(methods)) {
     throw new ProtocolError('A malformed actor handle.');
@@ -70,8 +71,17 @@ export function createActorHandle(core: CoreProcess, data: unknown): object {
     if (typeof name !== 'string') throw new ProtocolError('A malformed actor handle.');
     return { name, stream: stream === true };
   });
-  const handle = actorHandle(core, core.actors.hold(id, className), entries);
+  const caller = core.actors.hold(callerSettings(id, className, settingsFrom(settings)));
+  const handle = actorHandle(core, caller, entries);
   return form === undefined ? handle : wrapHandle(form, handle);
+}
+
+/** Most handles carry none. @throws ProtocolError */
+function settingsFrom(settings: unknown): CallSettings {
+  if (settings === undefined) return {};
+  const { success, output } = v.safeParse(CallSettings, settings);
+  if (!success) throw new ProtocolError('An actor handle with malformed settings.');
+  return output;
 }
 
 /** How an object that stands for one actor travels: as its handle, and in this form again on the other side. */
@@ -86,12 +96,14 @@ export function transferAs(
 const handlePrototype = {
   [TRANSFERABLE](this: Handle) {
     const { caller, methods } = this[TARGET];
+    const settings = changedSettings(caller.settings);
     return {
       kind: 'handle' as const,
       data: {
         actorId: caller.actorId,
         className: caller.className,
         methods: methods.map(({ name, stream }) => [name, stream]),
+        ...(settings === undefined ? {} : { settings }),
       },
     };
   },

@@ -34,3 +34,16 @@ it('asks again for an actor that was not alive in its description: the news may 
   const asked = { processId: core.processId, actorIds: [actorId] };
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
 });
+
+it('calls an actor that it was told of as the description says', () => {
+  const core = { clock: new ManualClock(), refresh: () => undefined };
+  const registry = new ActorRegistry(core as never);
+  const settings = {
+    maxTaskRetries: -1,
+    retryExceptions: ['Busy'],
+    maxPendingCalls: 7,
+    allowOutOfOrderExecution: true,
+  };
+  const caller = registry.adoptDescription({ ...dead, ...settings });
+  expect(caller.settings).toEqual({ actorId, className: 'Counter', ...settings });
+});

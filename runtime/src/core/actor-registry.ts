@@ -2,13 +2,15 @@ import type * as v from 'valibot';
 import type { MantaError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { ActorCaller } from '../rpc/actor-caller.ts';
-import type { CallerCore, CallerSettings } from '../rpc/caller-core.ts';
+import { callerSettings, type CallerCore, type CallerSettings } from '../rpc/caller-core.ts';
+import { registered } from '../rpc/caller-questions.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
 import {
   ActorCreateReply,
   ActorHoldReply,
   Acknowledgement,
+  type ActorArguments,
   type ActorDescription,
   type ActorSpec,
   type ActorUpdate,
@@ -62,25 +64,56 @@ export class ActorRegistry {
     this.#constructorPins = new ConstructorPins(core);
   }
 
-  /** Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request. */
+  /** The caller of a new actor, which takes calls at once; `submitCreation` follows. */
   create(spec: ActorSpec): ActorCaller {
-    const caller = this.#add({
-      actorId: spec.actorId,
-      className: spec.className,
-      maxTaskRetries: spec.maxTaskRetries,
-      retryExceptions: spec.retryExceptions,
-      maxPendingCalls: spec.maxPendingCalls,
-      allowOutOfOrderExecution: spec.allowOutOfOrderExecution ?? false,
-    });
-    return caller;
+    return this.#add(settingsOf(spec));
   }
 
-  /** @param pins refs and handles among the constructor's arguments: held as long as it may run. */
+  /**
+   * Registers the actor at the head; a refusal fails the caller's calls. All creations of one turn go as one request.
+   * @param pins refs and handles among the constructor's arguments: held as long as it may run.
+   */
   submitCreation(spec: ActorSpec, caller: ActorCaller, pins: readonly Transferable[] = []): void {
     caller.creating = true;
-    if (pins.length > 0) this.#constructorPins.keep(spec, pins);
-    this.#creations.push({ spec: pins.length > 0 ? { ...spec, needsOwner: true } : spec, caller });
+    this.#creations.push({ spec: this.#constructorPins.keep(spec, pins), caller });
     if (this.#creations.length === 1) process.nextTick(() => this.#sendCreations());
+  }
+
+  /** Registers an actor whose constructor waits for refs: all who have its handle find it. `sendArguments` follows. */
+  submitWithoutArguments(spec: ActorSpec, caller: ActorCaller, args: readonly unknown[]): void {
+    caller.awaitedArguments = args;
+    this.submitCreation({ ...spec, awaitsArguments: true }, caller);
+  }
+
+  /** They are there, or cannot be had. Resolves when the head knows. @param pins as in `submitCreation`. */
+  sendArguments(
+    { spec, ...message }: ActorArguments,
+    caller: ActorCaller,
+    pins: readonly Transferable[] = [],
+  ): Promise<void> {
+    const kept = spec && this.#constructorPins.keep(spec, pins);
+    return this.#track(this.#sendArgumentsNow({ ...message, spec: kept }, caller));
+  }
+
+  async #sendArgumentsNow(message: ActorArguments, caller: ActorCaller): Promise<void> {
+    this.#core.callStarted();
+    try {
+      await registered(caller);
+      // getIfExists may have found another actor, which was made with its own.
+      if (caller.actorId !== message.actorId) {
+        this.#constructorPins.release(message.actorId);
+        return;
+      }
+      const head = await this.#core.head();
+      await head.request('actor.arguments', message, Acknowledgement);
+      // Of an actor that was killed meanwhile there is no further news.
+      if (caller.deathError !== undefined) this.#constructorPins.release(message.actorId);
+    } catch (error) {
+      this.#failCreation(caller, error as MantaError);
+    } finally {
+      caller.awaitedArguments = undefined;
+      this.#core.callFinished();
+    }
   }
 
   #sendCreations(): void {
@@ -92,12 +125,18 @@ export class ActorRegistry {
       batch.push(creation);
       bytes += messageBytes(creation.spec);
       if (batch.length >= SPECS_PER_REQUEST || bytes >= SPEC_BYTES_PER_REQUEST) {
-        this.#requestCreations(batch);
+        void this.#track(this.#requestCreations(batch));
         batch = [];
         bytes = 0;
       }
     }
-    if (batch.length > 0) this.#requestCreations(batch);
+    if (batch.length > 0) void this.#track(this.#requestCreations(batch));
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+    return tracked;
   }
 
   /** Resolves when the head has answered every request to create an actor that was made so far. */
@@ -106,12 +145,7 @@ export class ActorRegistry {
     await Promise.all(this.#underWay);
   }
 
-  #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): void {
-    const request = this.#requestCreationsNow(batch).finally(() => this.#underWay.delete(request));
-    this.#underWay.add(request);
-  }
-
-  async #requestCreationsNow(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
+  async #requestCreations(batch: { spec: ActorSpec; caller: ActorCaller }[]): Promise<void> {
     this.#core.callStarted();
     try {
       const head = await this.#core.head();
@@ -154,6 +188,7 @@ export class ActorRegistry {
     if (existing.actorId !== caller.actorId) {
       this.#constructorPins.release(caller.actorId);
       this.#remove(caller);
+      caller.awaitedArguments = undefined;
       caller.settings = { ...settingsOf(existing), className: caller.className };
       this.#insert(caller);
     }
@@ -171,18 +206,11 @@ export class ActorRegistry {
   }
 
   /** A caller for a handle that came from elsewhere; the head is told that this process holds it now. */
-  hold(actorId: ActorId, className: string): ActorCaller {
-    const known = this.#callers.get(actorId)?.[0];
+  hold(settings: CallerSettings): ActorCaller {
+    const known = this.#callers.get(settings.actorId)?.[0];
     if (known !== undefined) return known;
-    const caller = this.#add({
-      actorId,
-      className,
-      maxTaskRetries: 0,
-      retryExceptions: undefined,
-      maxPendingCalls: undefined,
-      allowOutOfOrderExecution: false,
-    });
-    this.refresh(actorId);
+    const caller = this.#add(settings);
+    this.refresh(settings.actorId);
     return caller;
   }
 
@@ -237,7 +265,6 @@ export class ActorRegistry {
     }
     for (const caller of callers) {
       if (description !== undefined) {
-        if (caller.lastUpdate === undefined) caller.settings = settingsOf(description);
         caller.apply(description.update);
       } else {
         this.#unknown(caller);
@@ -340,13 +367,7 @@ export class ActorRegistry {
   }
 }
 
-function settingsOf(description: ActorDescription): CallerSettings {
-  return {
-    actorId: description.actorId,
-    className: description.className,
-    maxTaskRetries: description.maxTaskRetries,
-    retryExceptions: description.retryExceptions,
-    maxPendingCalls: description.maxPendingCalls,
-    allowOutOfOrderExecution: false,
-  };
+/** How the actor wants to be called, as its specification or its description says. */
+export function settingsOf(actor: ActorSpec | ActorDescription): CallerSettings {
+  return callerSettings(actor.actorId, actor.className, actor);
 }

@@ -31,7 +31,7 @@ interface ArgumentsCore {
 
 /**
  * Serialises the arguments now. The specification passes the head and is kept there, so large values stay where they
- * are and are opened on the actor's node. A promise: some are large, or refs, whose values are awaited.
+ * are and are opened on the actor's node. A promise: refs among them whose values are awaited, or room for large ones.
  * @throws SerializationError naming the path of what cannot be sent. ObjectStoreFullError
  */
 export function encodeConstructorArguments(
@@ -49,6 +49,11 @@ export function encodeConstructorArguments(
   const refs = args.map((arg, index) =>
     isObjectRef(arg) ? arg : core.owned.put(arg, `args[${index}]`),
   );
+  if (
+    refs.every(({ state }) => state === REF_STATE.ready) &&
+    pendingDependencies(refs).length === 0
+  )
+    return encodeReady(refs, core);
   holdArguments(refs);
   return encodeWhenReady(refs, core);
 }

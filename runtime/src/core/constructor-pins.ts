@@ -22,8 +22,11 @@ export class ConstructorPins {
     this.#core = core;
   }
 
-  keep({ actorId, maxRestarts }: ActorSpec, pins: readonly Transferable[]): void {
-    this.#kept.set(actorId, { pins, mayRestart: maxRestarts !== 0 });
+  /** The specification as it goes to the head, which tells the end of an actor to who keeps something for it. */
+  keep(spec: ActorSpec, pins: readonly Transferable[]): ActorSpec {
+    if (pins.length === 0) return spec;
+    this.#kept.set(spec.actorId, { pins, mayRestart: spec.maxRestarts !== 0 });
+    return { ...spec, needsOwner: true };
   }
 
   apply({ actorId, state, address }: ActorUpdate): void {

@@ -28,6 +28,7 @@ import {
   type ValueCodec,
 } from '../serialization/value-codec.ts';
 import type { Clock } from '../time/clock.ts';
+import { TurnClock } from '../time/turn-clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Inquiries } from '../state/inquiries.ts';
 import { TaskSubmitter } from '../tasks/task-submitter.ts';
@@ -57,6 +58,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly options: CoreOptions;
   readonly codec: ValueCodec;
   readonly clock: Clock;
+  readonly turnClock: TurnClock;
   readonly actors: ActorRegistry;
   readonly objects: ObjectExchange;
   readonly store: NodeStore;
@@ -81,6 +83,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   constructor(options: CoreOptions) {
     this.options = options;
     this.clock = options.clock;
+    this.turnClock = new TurnClock(this.clock);
     this.#quietGarbage = new QuietGarbage({
       clock: options.clock,
       collectGarbage,

@@ -4,6 +4,7 @@ import type { Maker } from '../lineage/recipe.ts';
 import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
+import type { Moment } from '../time/turn-clock.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import type { CancelOptions, MethodInfo } from './caller-core.ts';
 import { releaseArguments } from './arguments.ts';
@@ -30,6 +31,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
   options: CallOptions | undefined = undefined;
   pins: Transferable[] | undefined = undefined;
   phase: CallPhase = 'queued';
+  /** Since when it waits in this process; not set on those that are sent at once. */
+  waitsSince: Moment | undefined = undefined;
   /** The number under which it was last sent. */
   number = 0;
   /** The call or task that has made it (CallerCore.parentNow). */

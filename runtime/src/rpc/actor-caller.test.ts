@@ -2,13 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../channel/channel.ts';
-import { ClusterUnavailableError } from '../errors/errors.ts';
+import { AuthenticationError, ClusterUnavailableError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
 import { REF_STATE } from '../objects/object-ref.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import { createValueCodec } from '../serialization/value-codec.ts';
 import { FakeChannel } from '../testing/fake-channel.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { TurnClock } from '../time/turn-clock.ts';
 import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
 import type { ActorCall } from './actor-call.ts';
 import { ActorCaller } from './actor-caller.ts';
@@ -49,6 +50,8 @@ class World {
   attempts = 0;
   /** The process is gone, and the head does not know it yet. */
   isUnreachable = false;
+  /** Who listens there refuses this process. */
+  isRefused = false;
   #update: ActorUpdate = { actorId, revision: 0, state: 'pending', incarnation: 0 };
   #connection: Promise<PeerConnection> | undefined;
 
@@ -63,6 +66,7 @@ class World {
       runtime,
       codec: createValueCodec({ revive: () => undefined }),
       clock: this.clock,
+      turnClock: new TurnClock(this.clock),
       connect: () => this.#connect(),
       refresh: () => queueMicrotask(() => this.caller.apply(this.#update)),
       lend: () => undefined,
@@ -88,6 +92,7 @@ class World {
   /** One connection to the process of this life, as a core keeps it. */
   #connect(): Promise<PeerConnection> {
     this.attempts += 1;
+    if (this.isRefused) return Promise.reject(new AuthenticationError('wrong token'));
     if (this.#update.state !== 'alive' || this.isUnreachable)
       return Promise.reject(new ClusterUnavailableError('nobody there'));
     if (this.#connection !== undefined) return this.#connection;
@@ -274,6 +279,24 @@ describe('calls to one actor', () => {
     world.isUnreachable = false;
     await world.settle();
     check(world, false);
+  });
+
+  it('fail while the process there refuses the handshake, and each one tries anew', async () => {
+    const world = new World();
+    world.isRefused = true;
+    world.submit(0);
+    world.start();
+    await world.turn();
+    world.submit(-1);
+    await world.turn();
+    for (const { call } of world.calls)
+      await expect(call).rejects.toMatchObject({ name: 'AuthenticationError' });
+    expect([world.attempts, world.pendingWork]).toEqual([2, 0]);
+    world.isRefused = false;
+    world.submit(0);
+    await world.turn();
+    world.current?.answer(0);
+    expect(await world.calls[2]?.call).toBe(2);
   });
 
   it('all succeed when nothing is lost', async () => {

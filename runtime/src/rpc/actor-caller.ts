@@ -45,25 +45,28 @@ export class ActorCaller {
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
-  readonly queue = new CallQueue();
+  readonly queue: CallQueue;
   readonly #lost: LostCalls;
   readonly watchers = new Watchers();
   #unfinished = 0;
-  #waitingSince: number;
   #cancelTimer: (() => void) | undefined;
+  /** Those at its address do not take this process for one of the cluster: the next call tries again. */
+  #isRefused = false;
   /** What led to nobody: hearing the same again is no reason to try at once. */
   #failedRevision: number | undefined;
   onIdle: (() => void) | undefined;
   /** The head has not answered the request to create the actor. */
   creating = false;
+  /** The constructor's arguments, while there are refs among them whose values the head has not got. */
+  awaitedArguments: readonly unknown[] | undefined;
   readonly madeAt: number;
 
   constructor(core: CallerCore, settings: CallerSettings) {
     this.core = core;
     this.runtime = core.runtime;
     this.settings = settings;
-    this.#waitingSince = core.clock.now();
-    this.madeAt = this.#waitingSince;
+    this.queue = new CallQueue(core.turnClock);
+    this.madeAt = core.clock.now();
     this.#lost = new LostCalls(
       core.clock,
       (call, reason) => this.#deathError ?? unavailableError(call, reason),
@@ -87,10 +90,6 @@ export class ActorCaller {
   }
   get connection(): PeerConnection | undefined {
     return this.#connection;
-  }
-  /** Milliseconds since the epoch. */
-  get waitingSince(): number {
-    return this.#waitingSince;
   }
   get deathError(): MantaError | undefined {
     return this.#deathError;
@@ -145,7 +144,8 @@ export class ActorCaller {
       return;
     }
     this.queue.push(call);
-    this.#flush();
+    if (this.#isRefused) this.#connect();
+    else this.#flush();
   }
 
   #flush(): void {
@@ -284,6 +284,7 @@ export class ActorCaller {
     const update = this.#update;
     if (update?.address === undefined) return;
     this.#state = 'connecting';
+    this.#isRefused = false;
     this.#cancelTimer?.();
     this.core.connect(update.address).then(
       (connection) => this.#connected(connection, update),
@@ -317,6 +318,7 @@ export class ActorCaller {
     if (this.#state !== 'connecting') return;
     this.#state = 'waiting';
     if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) {
+      this.#isRefused = true;
       this.#failAll(error as MantaError);
       return;
     }
@@ -343,7 +345,6 @@ export class ActorCaller {
     if (this.#state === 'dead') return;
     this.#connection = undefined;
     this.#state = 'waiting';
-    this.#waitingSince = this.core.clock.now();
   }
 
   #failAll(error: MantaError): void {

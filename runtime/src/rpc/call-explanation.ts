@@ -15,6 +15,7 @@ export interface CallWhereabouts {
   className: string;
   actorId: string;
   actorState: string;
+  nodeId: string | undefined;
   connection: string;
   since: number;
   /** The first call that waits for its arguments: those after it wait with it, to keep their order. */
@@ -24,15 +25,26 @@ export interface CallWhereabouts {
 /** A callee that does not answer so long is busy: its event loop is blocked. */
 const INSPECT_TIMEOUT_MS = 1_000;
 
-/** What the callee knows of a call: 'running', 'queued', 'unknown', or undefined when it does not answer. */
-export function inspectCall(connection: PeerConnection, call: number): Promise<string | undefined> {
+/** What the callee says of a call. */
+export interface Inspection {
+  /** 'running', 'queued' or 'unknown'. */
+  state: string;
+  /** For how long it has had the call. */
+  ageMs: number;
+}
+
+/** Undefined when the callee does not answer. */
+export function inspectCall(
+  connection: PeerConnection,
+  call: number,
+): Promise<Inspection | undefined> {
   return new Promise((resolve) => {
-    const settle = (answer: string | undefined): void => {
+    const settle = (answer: Inspection | undefined): void => {
       clearTimeout(timer);
       resolve(answer);
     };
     const number = connection.expect({
-      onResult: (value) => settle(String(value)),
+      onResult: (value) => settle(inspectionFrom(value)),
       onFailure: () => settle(undefined),
       onStream: () => settle(undefined),
       onItem: () => settle(undefined),
@@ -45,6 +57,12 @@ export function inspectCall(connection: PeerConnection, call: number): Promise<s
     }, INSPECT_TIMEOUT_MS);
     connection.channel.send([RECORD.inspect, number, call]);
   });
+}
+
+/** A text, `running 1500`: an answer that comes too late is no value that somebody must take. */
+function inspectionFrom(value: unknown): Inspection {
+  const [state = '', ageMs] = String(value).split(' ');
+  return { state, ageMs: Number(ageMs ?? 0) };
 }
 
 export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExplanation {
@@ -91,13 +109,18 @@ export function explainSent(
   answer: string | undefined,
 ): CallExplanation {
   const what = `${where.className}.${call.method.name}`;
+  const actor = `actor ${where.actorId}${where.nodeId === undefined ? '' : ` on node ${where.nodeId}`}`;
   if (answer === undefined) {
-    const reason = `${what} is at actor ${where.actorId}, whose event loop has not answered for ${INSPECT_TIMEOUT_MS} ms: it is busy.`;
+    const reason = `${what} is at ${actor}, whose event loop has not answered for ${INSPECT_TIMEOUT_MS} ms: it is busy.`;
     return { state: 'running', since: where.since, reason };
+  }
+  if (answer === 'unknown') {
+    const reason = `${what} has just been answered by ${actor}, or has not reached it yet.`;
+    return { state: call.phase, since: where.since, reason };
   }
   const reason =
     answer === 'running'
-      ? `${what} runs in actor ${where.actorId}.`
-      : `${what} is in the mailbox of actor ${where.actorId}, behind calls that run (maxConcurrency).`;
+      ? `${what} runs in ${actor}.`
+      : `${what} is in the mailbox of ${actor}, behind calls that run (maxConcurrency).`;
   return { state: answer, since: where.since, reason };
 }

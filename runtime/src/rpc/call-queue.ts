@@ -1,3 +1,4 @@
+import type { TurnClock } from '../time/turn-clock.ts';
 import type { ActorCall } from './actor-call.ts';
 
 /**
@@ -5,10 +6,15 @@ import type { ActorCall } from './actor-call.ts';
  * once and have to be sent again, in their old order, then the others as they were made.
  */
 export class CallQueue {
+  readonly #clock: TurnClock;
   #calls: ActorCall[] = [];
   /** Index of the first that has not left. */
   #head = 0;
   #resend: ActorCall[] = [];
+
+  constructor(clock: TurnClock) {
+    this.#clock = clock;
+  }
 
   get isEmpty(): boolean {
     return this.#head === this.#calls.length && this.#resend.length === 0;
@@ -27,11 +33,13 @@ export class CallQueue {
   }
 
   push(call: ActorCall): void {
+    call.waitsSince = this.#clock.now();
     this.#calls.push(call);
   }
 
   /** What `take` gave waits for an argument that is being made again: it is the first again. */
   putBack(call: ActorCall): void {
+    call.waitsSince = this.#clock.now();
     this.#calls = [call, ...this.#calls.slice(this.#head)];
     this.#head = 0;
   }
@@ -39,6 +47,7 @@ export class CallQueue {
   /** The call was sent and goes again. */
   requeue(call: ActorCall): void {
     call.phase = 'queued';
+    call.waitsSince = this.#clock.now();
     this.#resend.push(call);
   }
 

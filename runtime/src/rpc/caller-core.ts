@@ -5,7 +5,8 @@ import type { Payload } from '../objects/payload.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
-import type { ProcessAddress } from '../wire/messages.ts';
+import type { TurnClock } from '../time/turn-clock.ts';
+import type { CallSettings, ProcessAddress } from '../wire/messages.ts';
 import type { ArgumentKeeper, ArgumentSender } from './arguments.ts';
 import type { PeerConnection } from './peer-connection.ts';
 
@@ -25,6 +26,7 @@ export interface CallerCore extends ArgumentKeeper, ArgumentSender {
    * it; 0 when that is not known.
    */
   readonly parentNow: (() => number) | undefined;
+  readonly turnClock: TurnClock;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
@@ -53,4 +55,32 @@ export interface CallerSettings {
   retryExceptions: boolean | string[] | undefined;
   maxPendingCalls: number | undefined;
   allowOutOfOrderExecution: boolean;
+}
+
+/** In one shape, whoever says it (a specification, a description, a handle): every call reads it. */
+export function callerSettings(
+  actorId: ActorId,
+  className: string,
+  settings: CallSettings,
+): CallerSettings {
+  return {
+    actorId,
+    className,
+    maxTaskRetries: settings.maxTaskRetries ?? 0,
+    retryExceptions: settings.retryExceptions,
+    maxPendingCalls: settings.maxPendingCalls,
+    allowOutOfOrderExecution: settings.allowOutOfOrderExecution ?? false,
+  };
+}
+
+/** The settings that are not the default. */
+export function changedSettings(settings: CallerSettings): CallSettings | undefined {
+  const { maxTaskRetries, retryExceptions, maxPendingCalls, allowOutOfOrderExecution } = settings;
+  const changed: CallSettings = {
+    ...(maxTaskRetries === 0 ? {} : { maxTaskRetries }),
+    ...(retryExceptions === undefined ? {} : { retryExceptions }),
+    ...(maxPendingCalls === undefined ? {} : { maxPendingCalls }),
+    ...(allowOutOfOrderExecution ? { allowOutOfOrderExecution } : {}),
+  };
+  return Object.keys(changed).length === 0 ? undefined : changed;
 }

@@ -42,16 +42,21 @@ export async function delivered(caller: ActorCaller): Promise<void> {
 /** What is known of a call that is not answered; asks the callee when it was sent. */
 export async function explainCall(call: ActorCall): Promise<CallExplanation> {
   const { caller } = call;
+  const { clock } = caller.core;
+  const askedAt = clock.now();
   const where = {
     className: caller.className,
     actorId: caller.actorId,
     actorState: caller.lastUpdate?.state ?? (caller.creating ? 'not registered yet' : 'pending'),
     connection: caller.connectionState,
-    since: caller.waitingSince,
+    nodeId: caller.lastUpdate?.address?.nodeId,
+    since: call.waitsSince?.at ?? caller.madeAt,
     blocker: caller.queue.blocker,
   };
   if (call.phase !== 'sent' || call.connection === undefined) return explainUnsent(call, where);
-  return explainSent(call, where, await inspectCall(call.connection, call.number));
+  const inspection = await inspectCall(call.connection, call.number);
+  const since = inspection === undefined ? askedAt : clock.now() - inspection.ageMs;
+  return explainSent(call, { ...where, since }, inspection?.state);
 }
 
 /** The calls of this caller that have not ended: those under way first, then those that wait here. */

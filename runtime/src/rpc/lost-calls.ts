@@ -20,6 +20,7 @@ export class LostCalls {
 
   add(call: ActorCall, reason: MantaError): void {
     call.phase = 'lost';
+    call.waitsSince = { at: this.#clock.now() };
     this.#calls.push({ call, reason });
     this.#cancelTimer ??= this.#clock.after(VERDICT_TIMEOUT_MS, () => this.settle(), {
       unref: true,

@@ -54,7 +54,7 @@ export const RECORD = {
   cancelRef: 37,
   /** [holds, call, objectIds]: owner → borrower; answered by a result: the list of those that it holds. */
   holds: 35,
-  /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
+  /** [inspect, call, targetCall]: answered by a text: `running`, `queued` or `unknown`, and for how many ms it has it. */
   inspect: 16,
   /** [free, objectIds]: drop the values now, whoever holds refs. */
   free: 17,

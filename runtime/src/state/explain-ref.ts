@@ -7,7 +7,9 @@ import { Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import { ActorCall } from '../rpc/actor-call.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
+import { pendingDependencies } from '../rpc/arguments.ts';
 import { ask } from '../rpc/ask.ts';
+import { describeRef } from '../rpc/call-explanation.ts';
 import { explainCall } from '../rpc/caller-questions.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
@@ -79,7 +81,7 @@ async function explainTaskCall(
 ): Promise<Explanation> {
   const { lease, ...task } = await explainTask(call);
   const answer = await withArguments(core, task, call.values, hops);
-  return lease === undefined ? answer : withReasonOf(core, lease, answer);
+  return lease === undefined ? answer : withReasonOf(core, lease, answer, hops);
 }
 
 async function explainActorCall(
@@ -91,7 +93,7 @@ async function explainActorCall(
   if (call.phase !== 'queued') return withArguments(core, answer, call.values, hops);
   const { caller } = call;
   const blocked = await withArguments(core, answer, caller.queue.blocker?.values, hops);
-  return withReasonOf(core, caller, blocked);
+  return withReasonOf(core, caller, blocked, hops);
 }
 
 /** What waits for a value waits for what that waits for: the first of them is followed. */
@@ -114,8 +116,9 @@ async function withReasonOf(
   core: ExplainingCore,
   caller: ActorCaller,
   answer: Explanation,
+  hops: number,
 ): Promise<Explanation> {
-  const { reason, perNode } = await explainCaller(core, caller);
+  const { reason, perNode } = await explainCaller(core, caller, hops);
   return {
     ...answer,
     reason: `${answer.reason} ${reason}`,
@@ -169,9 +172,12 @@ async function inquire(
 export async function explainCaller(
   core: ExplainingCore,
   caller: ActorCaller,
+  hops = HOPS_MAX,
 ): Promise<Explanation> {
-  const { deathError, actorId, madeAt: since } = caller;
+  const { deathError, actorId, madeAt: since, awaitedArguments } = caller;
   if (deathError !== undefined) return { state: 'dead', since, reason: deathError.message };
+  if (awaitedArguments !== undefined)
+    return explainConstructor(core, since, awaitedArguments, hops);
   if (caller.creating) {
     const reason = 'The head has not answered the request to create it.';
     return { state: 'registering', since, reason };
@@ -180,9 +186,28 @@ export async function explainCaller(
     const head = await core.head();
     return await head.request('actor.explain', { actorId }, Explanation, HEAD_TIMEOUT_MS);
   } catch (error) {
-    if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;
     const state = caller.lastUpdate?.state ?? 'pending';
+    if (MantaError.is(error, 'ActorNotFoundError') && caller.lastUpdate === undefined) {
+      const reason = 'The head does not know it yet, and is asked again for a while.';
+      return { state, since, reason };
+    }
+    if (!MantaError.is(error, 'ClusterUnavailableError')) throw error;
     const reason = `No head answers. The last that this process has heard of actor ${actorId}: it is ${state}.`;
     return { state, since, reason };
   }
+}
+
+/** The actor waits, since it was made here, for the arguments of its constructor. */
+function explainConstructor(
+  core: ExplainingCore,
+  since: number,
+  args: readonly unknown[],
+  hops: number,
+): Promise<Explanation> {
+  const pending = pendingDependencies(args);
+  const reason =
+    pending.length === 0
+      ? "Its constructor's arguments are being read and sent."
+      : `Its constructor waits for its arguments: ${pending.map(describeRef).join(', ')}.`;
+  return withArguments(core, { state: 'waiting-for-dependencies', since, reason }, args, hops);
 }

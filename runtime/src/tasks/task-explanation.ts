@@ -46,11 +46,15 @@ async function explainSent(
   const address = call.lease?.caller.lastUpdate?.address;
   const where = `worker process ${address?.processId} on node ${address?.nodeId}`;
   if (connection === undefined) return answer(`is at ${where}.`);
-  switch (await inspectCall(connection, call.number)) {
+  const inspection = await inspectCall(connection, call.number);
+  const since = call.task.submitter.core.clock.now() - (inspection?.ageMs ?? 0);
+  switch (inspection?.state) {
     case 'running':
-      return { ...answer(`runs in ${where}.`), state: 'running' };
-    case 'queued':
-      return { ...answer(`is at ${where}, behind the task that runs there.`), state: 'queued' };
+      return { ...answer(`runs in ${where}.`), state: 'running', since };
+    case 'queued': {
+      const reason = `is at ${where}, behind the task that runs there.`;
+      return { ...answer(reason), state: 'queued', since };
+    }
     case undefined:
       return { ...answer(`is at ${where}, which is busy.`), state: 'running' };
     default:

@@ -66,6 +66,16 @@ export type Isolation = v.InferOutput<typeof Isolation>;
 export const MethodEntry = v.object({ name, stream: v.boolean() });
 export type MethodEntry = v.InferOutput<typeof MethodEntry>;
 
+const callSettings = {
+  maxTaskRetries: v.pipe(v.number(), v.integer(), v.minValue(-1)),
+  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  maxPendingCalls: v.optional(count),
+  allowOutOfOrderExecution: v.optional(v.boolean()),
+};
+/** How an actor wants to be called, as its handles carry it: a setting that is not there has its default. */
+export const CallSettings = v.partial(v.object(callSettings));
+export type CallSettings = v.InferOutput<typeof CallSettings>;
+
 /** Everything that is fixed when an actor is created; kept for its restarts. */
 export const ActorSpec = v.object({
   actorId: id('actor'),
@@ -89,19 +99,18 @@ export const ActorSpec = v.object({
   openedArgs: v.optional(v.array(count)),
   /** Its creator keeps objects that the constructor needs: it hears of the actor's end also without a handle. */
   needsOwner: v.optional(v.boolean()),
+  /** Registered while its constructor waits for refs: it has no arguments, nor a place, before `actor.arguments`. */
+  awaitsArguments: v.optional(v.literal(true)),
   namespace: name,
   name: v.optional(name),
   getIfExists: v.optional(v.boolean()),
   lifetime: v.picklist(['job', 'detached']),
   isolation: Isolation,
   maxRestarts: v.pipe(v.number(), v.integer(), v.minValue(-1)),
-  maxTaskRetries: v.pipe(v.number(), v.integer(), v.minValue(-1)),
-  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
+  ...callSettings,
   maxConcurrency: v.pipe(v.number(), v.integer(), v.minValue(1)),
   concurrencyGroups: v.optional(smallRecord(count)),
   concurrencyGroupOf: v.optional(smallRecord(name)),
-  maxPendingCalls: v.optional(count),
-  allowOutOfOrderExecution: v.optional(v.boolean()),
   gracefulShutdownMs: count,
   env: v.optional(v.record(v.string(), v.string())),
   /** How long its module may load. */
@@ -167,10 +176,7 @@ export const ActorDescription = v.object({
   namespace: name,
   name: v.optional(name),
   methods: v.array(MethodEntry),
-  maxTaskRetries: v.number(),
-  retryExceptions: v.optional(v.union([v.boolean(), v.array(v.string())])),
-  maxPendingCalls: v.optional(count),
-  concurrencyGroupOf: v.optional(smallRecord(name)),
+  ...callSettings,
   update: ActorUpdate,
 });
 export type ActorDescription = v.InferOutput<typeof ActorDescription>;
@@ -318,6 +324,16 @@ export const ActorCreateReply = v.object({
     }),
   ),
 });
+/**
+ * What an actor that was registered with `awaitsArguments` waits for: its whole specification, or that it cannot be made,
+ * which ends it. Of an actor that does not wait, or no more, it says nothing.
+ */
+export const ActorArguments = v.object({
+  actorId: id('actor'),
+  spec: v.optional(ActorSpec),
+  failure: v.optional(v.object({ cause: DeathCauseSchema, encodedError: v.optional(errorBytes) })),
+});
+export type ActorArguments = v.InferOutput<typeof ActorArguments>;
 /** A process now holds handles of these actors and wants their updates. Answers what is known of each. */
 export const ActorHold = v.object({ processId: id('process'), actorIds: v.array(id('actor')) });
 export const ActorHoldReply = v.object({
@@ -379,17 +395,3 @@ export type NodeCommands = v.InferOutput<typeof NodeCommands>;
 export const Acknowledgement = v.object({ ok: v.literal(true) });
 
 export const NodePingReply = v.object({ nodeId: id('node'), sessionId: v.string() });
-
-/** The end of a log file of this node. Without `actorId` or `file`: the list of files. */
-export const NodeLogs = v.object({
-  actorId: v.optional(v.string()),
-  file: v.optional(name),
-  tailLines: v.optional(count),
-  /** Byte offset to go on from. */
-  offset: v.optional(count),
-});
-export const NodeLogsReply = v.object({
-  files: v.array(v.object({ file: v.string(), bytes: count })),
-  text: v.optional(v.string()),
-  nextOffset: v.optional(count),
-});

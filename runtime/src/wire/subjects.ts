@@ -13,6 +13,7 @@ export const HEAD_OPERATIONS = [
   'job.end',
   'job.progress',
   'actor.create',
+  'actor.arguments',
   'actor.hold',
   'actor.release',
   'actor.lookup',

@@ -36,13 +36,19 @@ function explained(what: Parameters<typeof explain>[0], state: string) {
 
 it('tells running calls from queued ones', async () => {
   const { actor, journal } = createLife();
+  const made = Date.now();
   const running = actor.noteAndWait('running');
   const queued = actor.add(1);
   await waitFor(() => journal.count('running') === 1, { describe: 'the call runs' });
-  expect((await explained(running, 'running')).reason).toMatch(
-    /Life\.noteAndWait runs in actor a_/,
-  );
-  expect((await explained(queued, 'queued')).reason).toMatch(/mailbox of actor .*behind/);
+  const reached = Date.now();
+  const forRunning = await explained(running, 'running');
+  expect(forRunning.reason).toMatch(/Life\.noteAndWait runs in actor a_\w+ on node n_/);
+  const forQueued = await explained(queued, 'queued');
+  expect(forQueued.reason).toMatch(/mailbox of actor .* on node n_\w+, behind/);
+  for (const { since } of [forRunning, forQueued]) {
+    expect(since).toBeGreaterThanOrEqual(made);
+    expect(since).toBeLessThanOrEqual(reached + 100);
+  }
   await kill(actor);
 });
 

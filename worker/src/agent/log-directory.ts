@@ -2,7 +2,7 @@ import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { ActorId, ProcessId } from '@manta/runtime/ids';
-import type { NodeLogs, NodeLogsReply } from '@manta/runtime/wire/messages';
+import type { NodeLogs, NodeLogsReply } from '@manta/runtime/wire/log-messages';
 import type { InferOutput } from 'valibot';
 import { logFileName } from '../pool/host-process.ts';
 

@@ -10,7 +10,8 @@ import { RECORD } from '@manta/runtime/rpc/records';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { JobLogs } from '@manta/runtime/wire/job-messages';
-import { NodeLogsReply, type ProcessAddress } from '@manta/runtime/wire/messages';
+import { NodeLogsReply } from '@manta/runtime/wire/log-messages';
+import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startNode, type NodeOptions, type RunningNode } from '../../dist/main.js'; // as its processes are
 import { endCommand, FakeHead, startCommand, testMint, testSpec } from '../testing/fake-head.ts';
@@ -320,11 +321,10 @@ describe('logs', () => {
     expect(lines('stderr')).toEqual(['a complaint']);
     const pid = head.eventsOf('actor-started')[0]?.actor.pid;
     expect(entries[0]?.label).toBe(`Print pid=${pid}`);
-    const reply = decodeControl(
-      NodeLogsReply,
-      await head.ask(node.nodeId, 'logs', { actorId: spec.actorId }),
+    const reply = await head.ask(node.nodeId, 'logs', { actorId: spec.actorId });
+    expect(decodeControl(NodeLogsReply, reply).text).toBe(
+      'first line\nsecond line\nno line breaka complaint\n',
     );
-    expect(reply.text).toBe('first line\nsecond line\nno line breaka complaint\n');
   });
 });
 

@@ -1,12 +1,8 @@
 import type { NodeId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Transport, Subscription } from '@manta/runtime/transport/transport';
-import {
-  NodeCommands,
-  NodeLogs,
-  type Acknowledgement,
-  type NodeLogsReply,
-} from '@manta/runtime/wire/messages';
+import { NodeLogs, type NodeLogsReply } from '@manta/runtime/wire/log-messages';
+import { NodeCommands, type Acknowledgement } from '@manta/runtime/wire/messages';
 import { NodeObjects, type NodeObjectsReply } from '@manta/runtime/wire/object-messages';
 import type { NodeOperation, Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';

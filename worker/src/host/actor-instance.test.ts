@@ -37,12 +37,12 @@ function startStubborn() {
     spec: { ...spec, isolation: 'process', maxConcurrency: 1 } as ActorSpec,
     incarnation: 0,
     gpuIds: [],
-    core: { codec: { decode: () => [] } } as unknown as CoreProcess,
+    core: {} as CoreProcess,
     clock,
     context: new CallContext(),
     onEnded: (end) => ends.push(end),
   });
-  instance.construct(Stubborn);
+  instance.construct(Stubborn, []);
   const channel = new SilentChannel('p_1' as ProcessId);
   instance.receive(new IncomingCall(instance, channel, 1, 'work', []));
   const pass = async (milliseconds: number): Promise<void> => {

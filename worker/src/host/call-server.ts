@@ -184,8 +184,10 @@ export class CallServer implements CallListener {
   #settleFresh(): void {
     const fresh = this.#fresh;
     this.#fresh = [];
+    const arrival = { at: this.#core.clock.now() };
     for (const call of fresh) {
       if (call.answered) continue;
+      call.arrival = arrival;
       this.#open.set(call.number, call);
       call.listener = this;
       if (call.running) call.waitingBytes = 0;
@@ -239,7 +241,9 @@ export class CallServer implements CallListener {
   #inspect([, number, target]: ChannelRecord): void {
     const call = this.#openCall(target);
     const state = call === undefined ? 'unknown' : call.running ? 'running' : 'queued';
-    this.#channel.send([RECORD.result, number, state]);
+    const now = this.#core.clock.now();
+    const ageMs = Math.max(0, now - (call?.arrival?.at ?? now));
+    this.#channel.send([RECORD.result, number, `${state} ${ageMs}`]);
   }
 
   #callerGone(): void {

@@ -8,6 +8,7 @@ import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import type { Caller } from '@manta/runtime/rpc/caller-record';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { Moment } from '@manta/runtime/time/turn-clock';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
@@ -53,7 +54,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   cancelled = false;
   running = false;
   answered = false;
-  arrivedAt = 0;
+  /** When it came; not set on those that are answered within their turn. */
+  arrival: Moment | undefined = undefined;
   /** As the parent of what it submits; 0: it has submitted nothing. */
   parentNumber = 0;
   #controller: AbortController | undefined = undefined;

@@ -34,7 +34,10 @@ class CallerChannel extends FakeChannel {
 /** An actor that lets its calls wait, and a caller with a port to it. */
 function createServer() {
   const channel = new CallerChannel('p_caller' as ProcessId);
-  const core = { objects: { peerLost: () => undefined } } as unknown as CoreProcess;
+  const core = {
+    clock: { now: () => 0 },
+    objects: { peerLost: () => undefined },
+  } as unknown as CoreProcess;
   const calls: IncomingCall[] = [];
   const instance = {
     spec: { className: 'Sleeper' },

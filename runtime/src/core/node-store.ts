@@ -360,7 +360,8 @@ export class NodeStore {
     const isOwn = this.#opened?.produced.release([blob.blobId]).length === 1;
     const agents = isOwn ? copies : [blob.agent, ...copies];
     for (const agent of agents) {
-      if (isOwn && agent.processId === blob.agent.processId) continue;
+      const isHere = agent.processId === this.#options.processId;
+      if (isHere || (isOwn && agent.processId === blob.agent.processId)) continue;
       this.#releaseAt(agent, blob.blobId);
     }
   }

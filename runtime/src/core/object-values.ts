@@ -1,8 +1,9 @@
 import { assert } from '../assert.ts';
 import { MantaError, ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
-import type { BlobId, ProcessId } from '../ids.ts';
+import type { BlobId, MintId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
+import { HEAP_BLOB_BYTES_MIN, type HeapBlobs } from '../objects/heap-blobs.ts';
 import { isObjectRef, type AnyObjectRef } from '../objects/object-ref.ts';
 import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../objects/stored-value.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { Caller } from '../rpc/caller-record.ts';
+import { oversizeError } from '../rpc/message-bytes.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { holdsTransferables } from '../serialization/value-format.ts';
@@ -24,6 +26,7 @@ import { HeapPulls } from './heap-pulls.ts';
 import type { NodeStore } from './node-store.ts';
 
 export interface ValuesCore {
+  readonly options: { readonly mintId: MintId };
   readonly address: ProcessAddress;
   readonly codec: ValueCodec;
   readonly clock: Clock;
@@ -38,6 +41,12 @@ export interface ValuesCore {
   forgetStored(blobId: BlobId): void;
   /** This process owns values on other nodes. */
   watchNodes(): void;
+}
+
+/** What this process owns of blobs, wherever they lie. */
+interface OwnBlobs {
+  readonly blobs: BlobOwner;
+  readonly heapBlobs: HeapBlobs;
 }
 
 /** What is left to do when nobody needs a kept value any more. */
@@ -70,16 +79,19 @@ export class ObjectValues {
   readonly #core: ValuesCore;
   readonly #store: NodeStore;
   readonly #owner: BlobOwner;
-  readonly #heap: HeapPulls;
+  readonly #heapBlobs: HeapBlobs;
+  readonly #heapPulls: HeapPulls;
   readonly #collected = new FinalizationRegistry<Remains>((remains) => this.#letGo(remains));
 
-  constructor(core: ValuesCore, store: NodeStore, owner: BlobOwner) {
+  constructor(core: ValuesCore, store: NodeStore, own: OwnBlobs) {
     this.#core = core;
     this.#store = store;
-    this.#owner = owner;
+    this.#owner = own.blobs;
+    this.#heapBlobs = own.heapBlobs;
     const { address, clock } = core;
     const connect = core.connect.bind(core);
-    this.#heap = new HeapPulls({ processId: address.processId, clock, connect, own: owner });
+    const { processId } = address;
+    this.#heapPulls = new HeapPulls({ processId, clock, connect, own: own.blobs });
   }
 
   // ── keeping ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +105,10 @@ export class ObjectValues {
 
   keepEncoded(encoded: EncodedParts): Payload | StoredValue | WaitingValue {
     const { parts, sizeBytes, transferables } = encoded;
-    if (sizeBytes < STORED_BYTES_MIN || !this.#store.isAvailable) {
+    const isStored = sizeBytes >= STORED_BYTES_MIN && this.#store.isAvailable;
+    if (!isStored && sizeBytes >= HEAP_BLOB_BYTES_MIN)
+      return this.#keepInHeap(joinParts(parts, sizeBytes), transferables);
+    if (!isStored) {
       const payload = new Payload(joinParts(parts, sizeBytes), transferables);
       if (transferables.length > 0)
         this.#collected.register(payload, { transferables, blob: undefined });
@@ -109,6 +124,18 @@ export class ObjectValues {
         return undefined;
       }),
     };
+  }
+
+  /** There is no store: others get it from here. */
+  #keepInHeap(bytes: Uint8Array, transferables: readonly Transferable[]): StoredValue {
+    // Whatever node this process may be on, that node does not have it.
+    const agent = { ...this.#core.address, nodeId: undefined };
+    const sizeBytes = bytes.byteLength;
+    const blob = { blobId: this.#core.options.mintId('blob'), sizeBytes, agent, slot: undefined };
+    this.#heapBlobs.add(blob.blobId, bytes);
+    const stored = this.#own(blob, transferables);
+    stored.bytes = bytes;
+    return stored;
   }
 
   #own(blob: BlobDescriptor, transferables: readonly Transferable[]): StoredValue {
@@ -127,6 +154,7 @@ export class ObjectValues {
     this.#core.unpin(transferables);
     if (blob === undefined) return;
     this.#core.forgetStored(blob.blobId);
+    this.#heapBlobs.remove(blob.blobId);
     this.#store.release(blob, this.#owner.sources.remove(blob.blobId));
   }
 
@@ -143,6 +171,11 @@ export class ObjectValues {
   ): OutgoingValue | Promise<OutgoingValue> {
     const { parts, sizeBytes, transferables } = this.#core.codec.encodeParts(value, path);
     if (sizeBytes < STORED_BYTES_MIN || caller?.takesStored !== true || !this.#store.isAvailable) {
+      const refusal = oversizeError(sizeBytes, path);
+      if (refusal !== undefined) {
+        this.#core.unpin(transferables);
+        throw refusal;
+      }
       this.#handTransferables(transferables, receiver);
       return joinParts(parts, sizeBytes);
     }
@@ -259,7 +292,7 @@ export class ObjectValues {
   /** @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError */
   async bringLocal(stored: StoredValue): Promise<void> {
     if (stored.owner === undefined) this.#noteCopies(stored.blob);
-    if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heap.pull(stored);
+    if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heapPulls.pull(stored);
   }
 
   /** False: this process has no store, or has one no more. */

@@ -1,8 +1,11 @@
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import type { NodeId } from '../ids.ts';
 import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
+import { blobLost } from './blob-owner.ts';
+import type { SourceFailure } from './blob-sources.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { ChunkChecksum } from './chunk-checksum.ts';
 import type { Connect, PullOwner } from './pull-owner.ts';
@@ -57,6 +60,8 @@ export function pullBlob(options: BlobPullOptions): Promise<void> {
   return new Promise((resolve, reject) => new BlobPull(options, resolve, reject).run());
 }
 
+const OWNER_FAILURES_MAX = 3;
+
 type RequestEffect = Extract<PullEffect, { type: 'request' }>;
 
 /** A request that waits for room in the budget, or for its bytes. */
@@ -73,6 +78,8 @@ class BlobPull {
   readonly #reject: (error: MantaError) => void;
   readonly #requests = new Map<number, Request>();
   #connection: Promise<PeerConnection> | undefined;
+  /** Times that the owner itself failed as the source. */
+  #ownerFailures = 0;
   /** Requests that the source has got and not answered. */
   #sent = 0;
   /** When bytes last came, or were first asked for after a pause. */
@@ -110,8 +117,7 @@ class BlobPull {
         return;
       case 'give-up-source':
         this.#dropSource();
-        if (effect.agent.nodeId !== undefined)
-          this.#options.owner.failed(effect.agent.nodeId, effect.failure);
+        this.#sourceFailed(effect.agent.nodeId, effect.failure);
         return;
       case 'finished':
         this.#dropSource();
@@ -122,6 +128,19 @@ class BlobPull {
         this.#reject(effect.error);
         return;
     }
+  }
+
+  /** The owner strikes off a node that fails us; from its own heap it can but send the bytes. */
+  #sourceFailed(nodeId: NodeId | undefined, failure: SourceFailure): void {
+    const { owner, blob } = this.#options;
+    if (nodeId !== undefined) {
+      owner.failed(nodeId, failure);
+      return;
+    }
+    this.#ownerFailures += 1;
+    if (this.#ownerFailures < OWNER_FAILURES_MAX) return;
+    const reason = `its owner, which has it, failed to send it ${OWNER_FAILURES_MAX} times`;
+    this.#apply({ type: 'refused', error: blobLost(blob.blobId, reason) });
   }
 
   #request(effect: RequestEffect): void {

@@ -2,7 +2,7 @@ import type { AnyObjectRef } from '../objects/object-ref.ts';
 import type { Clock } from '../time/clock.ts';
 import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
-import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
+import { prepareArguments, refusedArguments, wireArguments } from './arguments.ts';
 import { recordOptions, type CallOptions } from './call-options.ts';
 import type { CallerCore, MethodInfo } from './caller-core.ts';
 import type { PeerConnection } from './peer-connection.ts';
@@ -80,10 +80,10 @@ export function sendCall(
     connection.channel.send([RECORD.call, port, call.number, call.method.number, values]);
     return;
   }
-  const failed = failedDependency(values);
-  if (failed !== undefined) {
+  const refused = refusedArguments(values);
+  if (refused !== undefined) {
     connection.forget(call.number);
-    call.fail(failed.error);
+    call.fail(refused.error);
     return;
   }
   const receiver = connection.channel.peer.processId;

@@ -13,13 +13,13 @@ import {
   type BlobDescriptor,
   type SlotAddress,
 } from '@manta/runtime/objects/blob';
+import type { ChunkRequest } from '@manta/runtime/objects/chunks';
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { RECORD } from '@manta/runtime/rpc/records';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
-import type { ChunkRequest } from '../transfer/chunks.ts';
 import { BlobTable, type BlobEntry, type Freed } from './blob-table.ts';
 import { DurableObjects } from './durable-objects.ts';
 import { EarlyReleases } from './early-releases.ts';

@@ -5,6 +5,7 @@ import type { ActorCaller } from './actor-caller.ts';
 import { prepareArguments, refusedArguments, wireArguments } from './arguments.ts';
 import { recordOptions, type CallOptions } from './call-options.ts';
 import type { CallerCore, MethodInfo } from './caller-core.ts';
+import { holdUntilSettled } from './dependencies.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -50,17 +51,12 @@ export function awaitDependencies(
   dependencies: readonly AnyObjectRef[],
   onReady: () => void,
 ): void {
-  let missing = dependencies.length;
   call.phase = 'waiting-for-dependencies';
-  const waiter = {
-    settled: (): void => {
-      missing -= 1;
-      if (missing > 0 || call.phase !== 'waiting-for-dependencies') return;
-      call.phase = 'queued';
-      onReady();
-    },
-  };
-  for (const dependency of dependencies) dependency.addWaiter(waiter);
+  holdUntilSettled(call, dependencies, () => {
+    if (call.phase !== 'waiting-for-dependencies') return;
+    call.phase = 'queued';
+    onReady();
+  });
 }
 
 /** Puts the call on the wire. Its arguments are dropped here unless it may have to go again. */

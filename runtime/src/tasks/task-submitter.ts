@@ -11,6 +11,7 @@ import {
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { watchCall } from '../rpc/call-steps.ts';
+import { holdUntilSettled } from '../rpc/dependencies.ts';
 import { mayGoAgain } from '../rpc/lost-arguments.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorSpec } from '../wire/messages.ts';
@@ -174,18 +175,13 @@ export class TaskSubmitter implements ShapeOwner {
       this.#ready(call);
       return;
     }
-    let missing = dependencies.length;
     call.phase = TASK_PHASE.waiting;
     this.#waiting.add(call);
-    const waiter = {
-      settled: (): void => {
-        missing -= 1;
-        if (missing > 0 || call.phase !== TASK_PHASE.waiting) return;
-        this.#waiting.delete(call);
-        this.hold(call);
-      },
-    };
-    for (const dependency of dependencies) dependency.addWaiter(waiter);
+    holdUntilSettled(call.extra(), dependencies, () => {
+      if (call.phase !== TASK_PHASE.waiting) return;
+      this.#waiting.delete(call);
+      this.hold(call);
+    });
   }
 
   #ready(call: TaskCall): void {

@@ -1,5 +1,5 @@
 import { assert } from '../assert.ts';
-import { MantaError, ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
+import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
 import type { BlobId, MintId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
@@ -13,6 +13,7 @@ import {
   storedRecord,
   type StoredRecord,
 } from '../objects/stored-value.ts';
+import { isConnectionLost } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { Caller } from '../rpc/caller-record.ts';
 import { oversizeError } from '../rpc/message-bytes.ts';
@@ -68,6 +69,9 @@ export type OutgoingValue = Uint8Array | StoredRecord;
 
 /** A value that is taken away between its arrival and its reading so often is not to be had. */
 const LOAD_ATTEMPTS = 10;
+
+/** Connections to the agent that may break before it has answered. */
+const LOCATE_ATTEMPTS = 3;
 
 const NONE: readonly Transferable[] = [];
 
@@ -295,25 +299,24 @@ export class ObjectValues {
     if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heapPulls.pull(stored);
   }
 
-  /** False: this process has no store, or has one no more. */
+  /**
+   * False: this process has no store, or has one no more.
+   * @throws what the agent says of the value, or that it does not answer though it is there.
+   */
   async #bringToStore(stored: StoredValue): Promise<boolean> {
-    if (!this.#store.isAvailable) return false;
-    try {
-      await this.#store.locate(stored, stored.owner ?? this.#core.address);
-    } catch (error) {
-      if (isAboutValue(error)) throw error;
-      // The agent did not answer. If it is gone this process leaves the store; else it is asked anew.
-      await this.#store.attach().catch(() => undefined);
+    for (let attempt = 1; this.#store.isAvailable; attempt += 1) {
+      try {
+        await this.#store.locate(stored, stored.owner ?? this.#core.address);
+        return true;
+      } catch (error) {
+        // Without a store from now on: the value is pulled.
+        if (!this.#store.isAvailable) break;
+        if (!isConnectionLost(error) || attempt === LOCATE_ATTEMPTS) throw error;
+      }
     }
-    return this.#store.isAvailable;
+    return false;
   }
 }
-
-/** Said by who looked for the value, not by a connection that broke. */
-const isAboutValue = (error: unknown): boolean =>
-  ['ObjectLostError', 'OwnerDiedError', 'ObjectFreedError', 'ObjectStoreFullError'].some((name) =>
-    MantaError.is(error, name),
-  );
 
 /** Gives each reader of a payload its own copy of the binary data in it. */
 class PrivateCopies {

@@ -3,6 +3,7 @@ import type { NodeId } from '../ids.ts';
 import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
 import { blobLost } from './blob-owner.ts';
 import type { SourceFailure } from './blob-sources.ts';
@@ -61,6 +62,8 @@ export function pullBlob(options: BlobPullOptions): Promise<void> {
 }
 
 const OWNER_FAILURES_MAX = 3;
+/** Of all pulls together; a source takes no more than `LIMITS.blobRequests` at a time, however small. */
+const REQUESTS_MAX = LIMITS.blobRequests / 2;
 
 type RequestEffect = Extract<PullEffect, { type: 'request' }>;
 
@@ -150,15 +153,20 @@ class BlobPull {
     const connecting = this.#connection;
     const request: Request = {
       chunk,
-      cancel: budget.take(chunk.bytes, () => {
+      cancel: budget.take(this.#costOf(chunk), () => {
         // It may be granted before `take` has returned.
         queueMicrotask(() => {
-          if (this.#requests.get(chunk.index) !== request) budget.release(chunk.bytes);
+          if (this.#requests.get(chunk.index) !== request) budget.release(this.#costOf(chunk));
           else void this.#send(effect, connecting, request);
         });
       }),
     };
     this.#requests.set(chunk.index, request);
+  }
+
+  /** What a chunk takes of the budget, in bytes. */
+  #costOf({ bytes }: Chunk): number {
+    return Math.max(bytes, this.#options.budget.limitBytes / REQUESTS_MAX);
   }
 
   async #send(
@@ -167,7 +175,7 @@ class BlobPull {
     request: Request,
   ): Promise<void> {
     const { budget, blob } = this.#options;
-    request.cancel = () => budget.release(chunk.bytes);
+    request.cancel = () => budget.release(this.#costOf(chunk));
     try {
       const connection = await connecting;
       if (this.#requests.get(chunk.index) !== request) return;
@@ -175,7 +183,7 @@ class BlobPull {
       const call = connection.expect(this.#replyTo(attempt, request));
       request.cancel = () => {
         connection.forget(call);
-        budget.release(chunk.bytes);
+        budget.release(this.#costOf(chunk));
       };
       if (this.#sent === 0) this.#heardAtMs = this.#options.clock.now();
       this.#sent += 1;
@@ -233,7 +241,7 @@ class BlobPull {
   #came(attempt: number, { chunk }: Request, isSound: boolean): void {
     this.#requests.delete(chunk.index);
     this.#sent -= 1;
-    this.#options.budget.release(chunk.bytes);
+    this.#options.budget.release(this.#costOf(chunk));
     this.#options.onChunk?.(chunk.bytes, isSound);
     this.#apply({ type: 'chunk', attempt, index: chunk.index, isSound });
   }

@@ -1,5 +1,5 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
-import { attachmentRecord } from '@manta/runtime/core/node-store';
+import { attachmentRecord } from '@manta/runtime/core/store-attachment';
 import {
   ObjectFreedError,
   ObjectLostError,

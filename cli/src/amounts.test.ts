@@ -3,6 +3,7 @@ import {
   parseAmount,
   parseArgument,
   parseBytes,
+  parseDevices,
   parseDuration,
   parseInteger,
   parseLabels,
@@ -46,6 +47,7 @@ describe('amounts on the command line', () => {
     expect(() => parseBytes('--memory', '8 cows')).toThrowError(/--memory: "8 cows".*8GiB/);
     expect(() => parseAmount('--cpus', '-1')).toThrowError(/--cpus: "-1"/);
     expect(() => parseAmount('--cpus', '')).toThrowError(/--cpus/);
+    expect(() => parseDevices('--gpus', '1.5')).toThrowError(/--gpus: "1.5".*whole/);
     expect(() => parseInteger('--port', '70000', 65_535)).toThrowError(/0 to 65535/);
     expect(() => parseDuration('--timeout', 'soon')).toThrowError(/--timeout: "soon"/);
     expect(() => parseLabels('--labels', 'eu')).toThrowError(/key=value/);

@@ -36,6 +36,17 @@ export function parseAmount(option: string, text: string): number {
   return amount;
 }
 
+/** Of a node: actors may ask for less than one, but a machine has whole devices. */
+export function parseDevices(option: string, text: string): number {
+  const count = parseAmount(option, text);
+  if (!Number.isInteger(count)) {
+    throw new InvalidArgumentError(
+      `${option}: "${text}" is no number of devices: a node offers whole ones, and actors take shares of them`,
+    );
+  }
+  return count;
+}
+
 export function parseInteger(
   option: string,
   text: string,

@@ -133,6 +133,20 @@ describe('manta start, in the background', () => {
     expect((await session()).pids.nodes).toHaveLength(1);
   });
 
+  it('gives each node of a machine a directory of its own, also after one has ended', async () => {
+    expect((await manta('start', '--head', '--no-node', '--port', '0')).code).toBe(0);
+    const { address } = await session();
+    const joining = ['start', '--address', address, '--token-file', join(home, 'token')];
+    for (const name of ['a', 'b']) expect((await manta(...joining, '--name', name)).code).toBe(0);
+    const [first, second] = (await session()).pids.nodes;
+    process.kill(first ?? 0, 'SIGKILL');
+    await gone([first ?? 0]);
+    expect((await manta(...joining, '--name', 'c')).code).toBe(0);
+    const third = (await session()).pids.nodes.at(-1);
+    const pids = [0, 1].map((number) => readFile(join(home, 'nodes', `${number}`, 'pid'), 'utf8'));
+    expect(await Promise.all(pids)).toEqual([String(third), String(second)]);
+  });
+
   it('serves metrics of head and broker to those who bring the token', async () => {
     const args = ['start', '--head', '--no-node', '--port', '0', '--metrics-port', '0'];
     const { metricsUrl } = await mantaJson<{ metricsUrl: string }>(...args);
@@ -174,6 +188,8 @@ describe('manta start, in the background', () => {
     expect((await manta('status')).code).toBe(3);
     expect((await manta('doctor')).out).toContain('its head has ended');
 
+    const changed = await manta('start', '--head', '--cpus', '2');
+    expect([changed.code, changed.err]).toEqual([2, expect.stringContaining('leave out')]);
     const again = await manta('start', '--head');
     expect(again.code, again.err).toBe(0);
     const after = await session();

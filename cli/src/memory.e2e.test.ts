@@ -231,9 +231,7 @@ describe('what is not there yet', () => {
     expect(explained).toMatch(
       /is waiting-for-dependencies.*Task plusOne waits for its arguments: .*Holder\.take waits for its arguments: .*Holder\.block runs in actor a_/s,
     );
-    const [entry] = (await listTasks()).filter(
-      (found) => (found as { name?: string }).name === 'plusOne',
-    ) as { taskId: string }[];
+    const [entry] = await listTasks({ name: 'plusOne', state: 'pending-args' });
     expect((await manta('why', entry?.taskId ?? '')).out).toContain('Holder.block runs in actor');
     const pending = await memory('--state', 'pending');
     expect(pending.objects.map(({ objectId }) => objectId)).toContain(task.id);

@@ -31,6 +31,13 @@ beforeEach(async () => {
 afterEach(() => rm(home, { recursive: true, force: true }));
 
 describe('usage', () => {
+  it('is told of as JSON to those who want JSON', async () => {
+    expect(await run(['status', '--colour', '--json'], context)).toBe(2);
+    expect(JSON.parse(errors.join('\n'))).toMatchObject({
+      error: { message: "unknown option '--colour'" },
+    });
+  });
+
   it.each([
     [['statsu'], /unknown command 'statsu'[^]*Did you mean status/],
     [['call', 'x'], /missing required argument 'method'/],
@@ -161,6 +168,7 @@ describe('doctor', () => {
       'versions',
       'home folder',
       'shared memory',
+      'spill disk',
       'open files',
       'process guard',
       'GPUs',

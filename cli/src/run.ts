@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { addCall } from './commands/call.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addList } from './commands/list.ts';
@@ -29,7 +30,7 @@ const COMMANDS = [
   addDoctor,
 ];
 
-export function createProgram(context: Context): Command {
+export function createProgram(context: Context, isJson = false): Command {
   const program = new Command('manta')
     .description('Start, look into and end a Manta cluster.')
     .version(VERSION)
@@ -39,7 +40,8 @@ export function createProgram(context: Context): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.out(text.replace(/\n$/, '')),
-      writeErr: (text) => context.err(text.replace(/\n$/, '')),
+      // As JSON, errors are told by who runs the program.
+      writeErr: (text) => (isJson ? undefined : context.err(text.replace(/\n$/, ''))),
       ...(context.columns !== undefined && { getOutHelpWidth: () => context.columns ?? 100 }),
     });
   for (const add of COMMANDS) add(program, context);
@@ -48,15 +50,22 @@ export function createProgram(context: Context): Command {
 
 /** Runs one command line (without `node` and the script) and gives its exit code; never rejects. */
 export async function run(args: readonly string[], context: Context): Promise<number> {
+  const isJson = args.includes('--json');
   try {
-    await createProgram(context).parseAsync([...args], { from: 'user' });
+    await createProgram(context, isJson).parseAsync([...args], { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    printError(error, args.includes('--json'), context);
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      if (isJson) printError(new InvalidArgumentError(usageMessageOf(error)), isJson, context);
+      return EXIT.usage;
+    }
+    printError(error, isJson, context);
     return exitCodeOf(error);
   }
 }
+
+const usageMessageOf = ({ message }: CommanderError): string => message.replace(/^error: /, '');
 
 /** A message that names a command or an option has already said what to do. */
 const ADVICE = /["`]manta | --\w/;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkActorOptions, specFrom } from './actor-options.ts';
+import { checkActorOptions, checkInitOptions, specFrom } from './actor-options.ts';
 import type { SdkSession } from './session.ts';
 import type { ActorOptions } from './types.ts';
 
@@ -69,6 +69,17 @@ describe('actor options', () => {
     );
   });
 
+  it('a node has whole devices, an actor may have a share of one', () => {
+    expect(() => checkInitOptions({ gpus: 1.5 })).toThrow(
+      /Init option gpus must be a whole number/,
+    );
+    expect(() => checkActorOptions({ gpus: 0.5 })).not.toThrow();
+  });
+
+  it('those that are no object are refused', () => {
+    expect(() => checkActorOptions(2 as never)).toThrow(/actor options are an object.*got 2/);
+  });
+
   it('those that are undefined count as absent', () => {
     const options = { cpus: undefined, name: undefined } as unknown as ActorOptions;
     expect(checkActorOptions(options)).toBe(options);
@@ -78,6 +89,7 @@ describe('actor options', () => {
     [{ getIfExists: true }, /getIfExists needs a name/],
     [{ gpus: 1, gpuMemoryBytes: 1 }, /not for both/],
     [{ concurrencyGroupOf: { run: 'io' } }, /"io", which concurrencyGroups does not define/],
+    [{ concurrencyGroups: { default: 2 } }, /concurrencyGroups\.default: .* maxConcurrency/],
     [{ concurrencyGroupOf: { run: 'toString' }, concurrencyGroups: { io: 1 } }, /"toString"/],
   ])('%j contradict each other', (options, message) => {
     expect(() => spec(options)).toThrow(

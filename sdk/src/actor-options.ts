@@ -1,7 +1,14 @@
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { ActorSpec, ClassReference, Demand, MethodEntry } from '@manta/runtime/wire/messages';
+import { checkOptionNames } from './option-names.ts';
 import type { SdkSession } from './session.ts';
-import type { ActorOptions, InitOptions, RuntimeEnv, SchedulingOptions } from './types.ts';
+import type {
+  ActorOptions,
+  InitOptions,
+  ResourceAmounts,
+  RuntimeEnv,
+  SchedulingOptions,
+} from './types.ts';
 
 const GRACEFUL_SHUTDOWN_MS = 30_000;
 
@@ -11,13 +18,13 @@ const isAmount: Check = (value) =>
 export const isWhole: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
 export const isLimit: Check = (value) => Number.isInteger(value) && (value as number) >= -1;
 const isPositive: Check = (value) => Number.isInteger(value) && (value as number) >= 1;
-const isText: Check = (value) => typeof value === 'string' && value !== '';
+export const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isFlag: Check = (value) => typeof value === 'boolean';
-const oneOf =
+export const oneOf =
   (...choices: string[]): Check =>
   (value) =>
     choices.includes(value as string);
-const recordOf =
+export const recordOf =
   (check: Check): Check =>
   (value) =>
     typeof value === 'object' && value !== null && Object.values(value).every(check);
@@ -66,9 +73,17 @@ export const SCHEDULING_RULES: Rules<SchedulingOptions & Pick<ActorOptions, 'ret
   ],
 };
 
-const { cpus, gpus, memoryBytes, resources, runtimeEnv } = SCHEDULING_RULES;
+const { cpus, memoryBytes, resources, runtimeEnv } = SCHEDULING_RULES;
+
+/** What a node has. */
+export const CAPACITY_RULES: Rules<ResourceAmounts> = {
+  ...{ cpus, memoryBytes, resources },
+  gpus: [isWhole, 'a whole number of devices (actors may ask for shares of one)'],
+};
+
 const INIT_RULES: Rules<InitOptions> = {
-  ...{ cpus, gpus, memoryBytes, resources, runtimeEnv },
+  ...CAPACITY_RULES,
+  runtimeEnv,
   address: [isText, "a text: 'auto' or nats://host:port"],
   namespace: [isText, 'a text'],
   token: [(value) => typeof value === 'string', 'a text'],
@@ -104,13 +119,9 @@ export function checkActorOptions(options: ActorOptions): ActorOptions {
 
 /** @throws InvalidArgumentError naming the option that is wrong, and what it must be. */
 export function checkOptions<O extends object>(options: O, rules: Rules<O>, what: string): O {
+  checkOptionNames(options, Object.keys(rules), what);
   for (const [name, value] of Object.entries(options)) {
-    const rule = Object.hasOwn(rules, name) ? rules[name as keyof O] : undefined;
-    if (rule === undefined) {
-      throw new InvalidArgumentError(
-        `Unknown ${what} option "${name}"; known: ${Object.keys(rules).join(', ')}.`,
-      );
-    }
+    const rule = rules[name as keyof O];
     if (value !== undefined && !rule[0](value)) {
       const label = `${what[0]?.toUpperCase()}${what.slice(1)}`;
       throw new InvalidArgumentError(
@@ -178,6 +189,11 @@ function checkTogether(options: ActorOptions): void {
   }
   if (options.gpus !== undefined && options.gpuMemoryBytes !== undefined) {
     throw new InvalidArgumentError('Ask for gpus or for gpuMemoryBytes, not for both.');
+  }
+  if (Object.hasOwn(options.concurrencyGroups ?? {}, 'default')) {
+    throw new InvalidArgumentError(
+      'concurrencyGroups.default: how many calls of the default group run at a time is said by maxConcurrency.',
+    );
   }
   for (const [method, group] of Object.entries(options.concurrencyGroupOf ?? {})) {
     if (!Object.hasOwn(options.concurrencyGroups ?? {}, group)) {

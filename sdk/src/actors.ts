@@ -7,6 +7,7 @@ import {
 } from '@manta/runtime/errors/errors';
 import { delivered, onceAliveOrDead, registered } from '@manta/runtime/rpc/caller-questions';
 import { Acknowledgement, ActorLookupReply } from '@manta/runtime/wire/messages';
+import { checkOptionNames, checkTimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';
 
@@ -27,6 +28,7 @@ export async function getActor(
 ): Promise<unknown> {
   if (typeof name !== 'string' || name === '')
     throw new InvalidArgumentError('getActor needs the name of an actor.');
+  checkOptionNames(options, ['namespace'], 'getActor()');
   const { core, namespace: ownNamespace } = currentSession();
   const namespace = options.namespace ?? ownNamespace;
   const head = await core.head();
@@ -53,17 +55,18 @@ export async function ready(
   handle: AnyActorHandle,
   options: { timeoutMs?: number } = {},
 ): Promise<void> {
+  const { timeoutMs } = checkTimeoutOptions(options, 'ready()');
   const { caller, core } = targetOf(handle);
   core.callStarted();
   try {
     await new Promise<void>((resolve, reject) => {
       const cancelTimer =
-        options.timeoutMs === undefined
+        timeoutMs === undefined
           ? undefined
-          : core.clock.after(options.timeoutMs, () =>
+          : core.clock.after(timeoutMs, () =>
               settle(
                 new GetTimeoutError(
-                  `Actor ${caller.actorId} (${caller.className}) is not alive after ${options.timeoutMs} ms.`,
+                  `Actor ${caller.actorId} (${caller.className}) is not alive after ${timeoutMs} ms.`,
                 ),
               ),
             );
@@ -85,6 +88,7 @@ export async function kill(
   handle: AnyActorHandle,
   options: { restart?: boolean } = {},
 ): Promise<void> {
+  checkOptionNames(options, ['restart'], 'kill()');
   const { caller, core } = targetOf(handle);
   await registered(caller);
   const head = await core.head();

@@ -67,12 +67,16 @@ export class ClusterProcess {
   }
 
   /** @throws ClusterUnavailableError with what the process wrote when it does not come up. */
-  static async start(configuration: ClusterProcessConfiguration): Promise<ClusterProcess> {
+  static async start(
+    configuration: ClusterProcessConfiguration,
+    variables: Record<string, string> = {},
+  ): Promise<ClusterProcess> {
     const program = fileURLToPath(import.meta.resolve(PROGRAM));
     // A group of its own: a Ctrl-C in the terminal is for the driver, which then ends the cluster in order.
     const child = spawn(process.execPath, [program, configuration.directory], {
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
       detached: true,
+      env: { ...process.env, ...variables },
     });
     const started = new ClusterProcess(child);
     (child.stdin as Writable).on('error', () => undefined); // The exit is what is reported.

@@ -25,8 +25,10 @@ export {
   type ActorInfo,
   type GpuInfo,
   type ListObjectsOptions,
+  type ListTasksOptions,
   type NodeInfo,
   type ObjectInfo,
+  type TaskInfo,
 } from './state.ts';
 export { ActorPool } from './actor-pool.ts';
 export { Queue } from './queue.ts';

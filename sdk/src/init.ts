@@ -8,14 +8,8 @@ import { machineId } from '@manta/runtime/channel/machine-id';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
 import { CoreProcess } from '@manta/runtime/core/core-process';
 import { discoverCluster, HeadClient } from '@manta/runtime/core/head-client';
-import {
-  ClusterUnavailableError,
-  InvalidArgumentError,
-  ProtocolError,
-} from '@manta/runtime/errors/errors';
+import { InvalidArgumentError, ProtocolError } from '@manta/runtime/errors/errors';
 import { createIdMint } from '@manta/runtime/ids';
-import { parseAddress } from '@manta/runtime/session/address';
-import { readSession } from '@manta/runtime/session/session-file';
 import { systemClock } from '@manta/runtime/time/clock';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
@@ -29,6 +23,7 @@ import {
 import { subjectsOf } from '@manta/runtime/wire/subjects';
 import { checkInitOptions } from './actor-options.ts';
 import { ClusterProcess } from './cluster-process.ts';
+import { joinTarget } from './join-target.ts';
 import { LivenessLink } from './liveness-link.ts';
 import { printJobLogs } from './job-logs.ts';
 import { createSessionDirectory, removeDeadSessions } from './session-directory.ts';
@@ -105,24 +100,6 @@ interface Target {
   socketDirectory?: string;
 }
 
-async function findCluster(options: InitOptions): Promise<Target> {
-  const address = options.address ?? (process.env['MANTA_ADDRESS'] || undefined);
-  if (address === undefined) return startPrivateCluster(options);
-  if (address === 'auto') {
-    const session = await readSession();
-    if (session === undefined) {
-      throw new ClusterUnavailableError(
-        'No cluster was started on this machine: run `manta start --head`, or call init() without an address.',
-      );
-    }
-    return { url: session.address, token: options.token ?? session.token };
-  }
-  const { url, token } = parseAddress(address);
-  const known =
-    options.token ?? token ?? process.env['MANTA_TOKEN'] ?? (await readSession())?.token;
-  return { url, token: known ?? '' };
-}
-
 async function startPrivateCluster(options: InitOptions): Promise<Target> {
   const directory = await createSessionDirectory();
   const token = randomBytes(24).toString('hex');
@@ -139,7 +116,7 @@ async function startPrivateCluster(options: InitOptions): Promise<Target> {
 }
 
 async function connect(options: InitOptions): Promise<ClusterInfo> {
-  const target = await findCluster(options);
+  const target: Target = (await joinTarget(options)) ?? (await startPrivateCluster(options));
   const processId = mintId('process');
   const transport = await connectNats({
     servers: [target.url],

@@ -10,7 +10,7 @@ import { isElsewhere } from '@manta/runtime/objects/stored-value';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
-import { checkTimeout } from '@manta/runtime/time/timeout';
+import { checkOptionNames, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
 
@@ -29,6 +29,7 @@ export interface PutOptions {
  * (or the size of the store) wait for room already.
  */
 export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
+  if (options !== undefined) checkOptionNames(options, ['durable'], 'put()');
   const { core } = currentSession();
   if (options?.durable === true) return core.owned.putDurable(value);
   const ref = new RuntimeRef<T>(core);
@@ -83,16 +84,16 @@ export function get<const T extends readonly ObjectRef<any>[]>(
  * The value of a ref, or the values of a list in its order.
  * @throws the error of the first ref that fails; GetTimeoutError after `timeoutMs` (0 asks once).
  */
-export async function get(what: unknown, options: { timeoutMs?: number } = {}): Promise<unknown> {
+export async function get(what: unknown, options?: TimeoutOptions): Promise<unknown> {
+  if (options !== undefined) checkTimeoutOptions(options, 'get()');
   // The most common case makes nothing but the promise.
   if (isObjectRef(what) && what.isHere) return what.value();
   const isList = Array.isArray(what);
   if (!isList && !isObjectRef(what))
     throw new InvalidArgumentError(`get() takes a ref or a list of refs; got ${nameOf(what)}.`);
   const refs = refsOf(isList ? what : [what], 'get()');
-  checkTimeout(options.timeoutMs);
   if (refs.length === 0) return [];
-  const values = await valuesOf(refs, options.timeoutMs);
+  const values = await valuesOf(refs, options?.timeoutMs);
   return isList ? values : values[0];
 }
 
@@ -201,26 +202,22 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
   return Promise.resolve();
 }
 
-/** The call that makes a lost value again, else the one that makes it. */
-function attemptOf(ref: AnyObjectRef): AnyObjectRef {
-  return (ref.runtime as unknown as Core).lineage.describe(ref)?.attempt ?? ref;
-}
-
 /**
- * Best effort; a finished call is not touched.
- * @param options about tasks alone, an actor's process is not killed for one call: `force` kills the worker of a
- *   running task (its other tasks go elsewhere); `recursive` (default true) cancels what the task has submitted too.
+ * Best effort; a finished call is not touched. Of a ref that came from another process the call there is cancelled.
+ * @param options `recursive` (default true) cancels what the call or task has submitted too; of an actor that runs
+ *   several calls at a time what a call submitted before its first await or, where `runtimeContext()` has been used, all.
+ *   `force` kills the worker of a running task (its other tasks go elsewhere); an actor's process is not killed for one
+ *   call.
  */
 export function cancel(
   // oxlint-disable-next-line typescript/no-explicit-any -- the public contract: refs of any values
   what: ObjectRef<any> | ObjectRefStream<any>,
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
-  const call = isObjectRef(what) ? attemptOf(what) : what;
-  if (call instanceof TaskCall) call.task.submitter.cancel(call, options);
-  else if (call instanceof RuntimeStream) call.cancel(options);
-  else if (call instanceof ActorCall) call.caller.cancel(call, 'cancelled');
-  else if (!isObjectRef(what)) {
+  checkOptionNames(options, ['force', 'recursive'], 'cancel()');
+  if (isObjectRef(what)) (what.runtime as unknown as Core).cancellation.cancel(what, options);
+  else if (what instanceof RuntimeStream) what.cancel(options);
+  else {
     throw new InvalidArgumentError(
       `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,
     );

@@ -1,75 +1,63 @@
-import { defineActor } from './define-actor.ts';
-import type { RuntimeContext } from './types.ts';
 import { runtimeContext } from './actors.ts';
+import { defineActor } from './define-actor.ts';
+import { FairQueue, type GiveUp } from './fair-queue.ts';
 
-type Waiter = { resume: () => void; signal: RuntimeContext['signal'] };
-
-/** The actor behind a Queue: a bounded list, and those who wait for room or for items, first come first served. */
+/**
+ * The actor behind a Queue. It keeps the time of those who wait: only here is it known whether an item was taken before
+ * the time was over.
+ */
 export class QueueActor {
-  readonly #items: unknown[] = [];
-  readonly #maxSize: number;
-  readonly #getters: Waiter[] = [];
-  readonly #putters: Waiter[] = [];
+  readonly #queue: FairQueue<unknown>;
 
   constructor(maxSize: number) {
-    this.#maxSize = maxSize;
+    this.#queue = new FairQueue(maxSize);
   }
 
-  async put(item: unknown): Promise<void> {
-    const { signal } = runtimeContext();
-    while (this.#maxSize > 0 && this.#items.length >= this.#maxSize) {
-      if (!(await turnOf(this.#putters, signal))) return;
-    }
-    this.#items.push(item);
-    wakeFirst(this.#getters);
+  /** False: there was no room within `timeoutMs`, and the item is not in. */
+  put(item: unknown, timeoutMs?: number): Promise<boolean> {
+    return answerWithin(timeoutMs, false, (answer) => this.#queue.put(item, () => answer(true)));
   }
 
-  async get(): Promise<unknown> {
-    const { signal } = runtimeContext();
-    while (this.#items.length === 0) {
-      if (!(await turnOf(this.#getters, signal))) return undefined;
-    }
-    if (signal.aborted) {
-      wakeFirst(this.#getters);
-      return undefined;
-    }
-    const item = this.#items.shift();
-    wakeFirst(this.#putters);
-    if (this.#items.length > 0) wakeFirst(this.#getters);
-    return item;
+  /** The item in a list; an empty list: there was none within `timeoutMs`. */
+  get(timeoutMs?: number): Promise<unknown[]> {
+    return answerWithin<unknown[]>(timeoutMs, [], (answer) =>
+      this.#queue.get((item) => answer([item])),
+    );
   }
 
   size(): number {
-    return this.#items.length;
+    return this.#queue.size;
   }
 }
 
-/** False when the caller gave up before its turn came. */
-function turnOf(line: Waiter[], signal: AbortSignal): Promise<boolean> {
+/** The `late` answer when there is none in time, or when the caller gives up or is gone. */
+function answerWithin<R>(
+  timeoutMs: number | undefined,
+  late: R,
+  enter: (answer: (result: R) => void) => GiveUp,
+): Promise<R> {
+  const { signal } = runtimeContext();
+  if (signal.aborted) return Promise.resolve(late);
   return new Promise((resolve) => {
-    const leave = (): void => {
-      const index = line.indexOf(waiter);
-      if (index !== -1) line.splice(index, 1);
-      resolve(false);
+    let isAnswered = false;
+    let timer: NodeJS.Timeout | undefined;
+    const giveUp = enter((result) => {
+      isAnswered = true;
+      clearTimeout(timer);
+      resolve(result);
+    });
+    const end = (): void => {
+      clearTimeout(timer);
+      giveUp();
+      resolve(late);
     };
-    const waiter: Waiter = {
-      resume: () => {
-        signal.removeEventListener('abort', leave);
-        resolve(true);
-      },
-      signal,
-    };
-    if (signal.aborted) {
-      resolve(false);
-      return;
-    }
-    signal.addEventListener('abort', leave, { once: true });
-    line.push(waiter);
+    // It aborts until the answer has left: an item that its caller cannot take any more goes back.
+    signal.addEventListener('abort', end, { once: true });
+    if (timeoutMs !== undefined && !isAnswered) timer = setTimeout(end, timeoutMs);
   });
 }
 
-function wakeFirst(line: Waiter[]): void {
-  line.shift()?.resume();
-}
+/** Calls that wait must not keep others out: those that would make room, or bring an item. */
+const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
-export const QueueActorClass = defineActor(import.meta, QueueActor, { maxConcurrency: 10_000 });
+export const QueueActorClass = defineActor(import.meta, QueueActor, { maxConcurrency: UNLIMITED });

@@ -1,7 +1,8 @@
 import { transferAs } from '@manta/runtime/core/actor-handle';
 import { registerHandleWrapper } from '@manta/runtime/core/handle-wrappers';
-import { GetTimeoutError, InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
+import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { TRANSFERABLE, type Transferable } from '@manta/runtime/serialization/transferable';
+import { checkOptionNames, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
 import { QueueActorClass, type QueueActor } from './queue-actor.ts';
 import type { ActorHandle, ActorOptions } from './types.ts';
 
@@ -36,26 +37,37 @@ export class Queue<T> {
 
   readonly #actor: ActorHandle<QueueActor>;
 
-  /** @throws InvalidArgumentError when `maxSize` is no whole number of 0 or more. */
+  /** @throws InvalidArgumentError when `maxSize` is no whole number of 0 or more, or an option is not known. */
   constructor(options: QueueOptions = {}) {
     if (options instanceof ExistingActor) {
       this.#actor = options.handle;
       return;
     }
+    checkOptionNames(options, ['maxSize', 'actorOptions'], 'Queue');
     const maxSize = options.maxSize ?? 0;
     if (!Number.isInteger(maxSize) || maxSize < 0)
       throw new InvalidArgumentError(`maxSize must be 0 or more; got ${maxSize}.`);
     this.#actor = QueueActorClass.options(options.actorOptions ?? {}).create(maxSize);
   }
 
-  /** Waits for room. @throws GetTimeoutError when there is none after `timeoutMs`. */
-  async put(item: T, options: { timeoutMs?: number } = {}): Promise<void> {
-    await this.#within('put', options, (method) => method(item));
+  /**
+   * Waits for room.
+   * @throws GetTimeoutError when there is none after `timeoutMs`; the item is not in the queue then.
+   */
+  async put(item: T, options: TimeoutOptions = {}): Promise<void> {
+    const { timeoutMs } = checkTimeoutOptions(options, 'Queue.put()');
+    if (!(await this.#actor.put(item, timeoutMs))) throw stillIs('full', timeoutMs);
   }
 
-  /** Waits for an item. @throws GetTimeoutError when there is none after `timeoutMs`. */
-  async get(options: { timeoutMs?: number } = {}): Promise<T> {
-    return (await this.#within('get', options, (method) => method())) as T;
+  /**
+   * Waits for an item.
+   * @throws GetTimeoutError when there is none after `timeoutMs`; none is taken then.
+   */
+  async get(options: TimeoutOptions = {}): Promise<T> {
+    const { timeoutMs } = checkTimeoutOptions(options, 'Queue.get()');
+    const answer = await this.#actor.get(timeoutMs);
+    if (answer.length === 0) throw stillIs('empty', timeoutMs);
+    return answer[0] as T;
   }
 
   async size(): Promise<number> {
@@ -66,23 +78,8 @@ export class Queue<T> {
   [TRANSFERABLE](): ReturnType<Transferable[typeof TRANSFERABLE]> {
     return transferAs(FORM, this.#actor);
   }
+}
 
-  async #within<M extends 'put' | 'get'>(
-    name: M,
-    { timeoutMs }: { timeoutMs?: number },
-    call: (method: ActorHandle<QueueActor>[M]) => PromiseLike<unknown>,
-  ): Promise<unknown> {
-    const method = this.#actor[name];
-    try {
-      return await call(
-        (timeoutMs === undefined
-          ? method
-          : method.options({ timeoutMs })) as ActorHandle<QueueActor>[M],
-      );
-    } catch (error) {
-      if (!MantaError.is(error, 'TaskTimeoutError')) throw error;
-      const state = name === 'put' ? 'full' : 'empty';
-      throw new GetTimeoutError(`The queue was ${state} for ${timeoutMs} ms.`, { cause: error });
-    }
-  }
+function stillIs(state: 'empty' | 'full', timeoutMs: number | undefined): GetTimeoutError {
+  return new GetTimeoutError(`The queue was ${state} for ${timeoutMs} ms.`);
 }

@@ -4,14 +4,12 @@ import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import type { ObjectId } from '@manta/runtime/ids';
 import { DurableRef } from '@manta/runtime/objects/durable-ref';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
-import { unfinishedCallsOf } from '@manta/runtime/rpc/caller-questions';
 import { objectById, objectsOf, type AskedCluster } from '@manta/runtime/state/ask-nodes';
 import type { ClusterObject } from '@manta/runtime/state/cluster-objects';
+import { tasksOf, type ClusterTask } from '@manta/runtime/state/cluster-tasks';
 import { explainCaller, explainRef } from '@manta/runtime/state/explain-ref';
 import { describeObject } from '@manta/runtime/state/object-words';
 import { selectObjects, type ObjectFilter } from '@manta/runtime/state/object-selection';
-import { TASK_PHASE_NAMES } from '@manta/runtime/tasks/task-call';
-import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import { LIMITS } from '@manta/runtime/wire/limits';
 import {
   StateActorsReply,
@@ -21,13 +19,17 @@ import {
   type ActorInfo,
   type NodeInfo,
 } from '@manta/runtime/wire/state-messages';
+import type { TaskFilter } from '@manta/runtime/wire/task-messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
+import { checkOptionNames } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { AnyActorHandle, ObjectRef } from './types.ts';
 
 export type { ActorInfo, NodeInfo };
 /** An object of the cluster: where it is, who owns it, who holds it and how. */
 export type ObjectInfo = ClusterObject;
+/** A task, or a call of an actor: where it is in its life, and what it failed with. */
+export type TaskInfo = ClusterTask;
 export type GpuInfo = NodeInfo['gpus'][number];
 
 const PAGE = 5_000;
@@ -54,9 +56,12 @@ export async function listNodes(): Promise<NodeInfo[]> {
   return (await head.request('state.nodes', {}, StateNodesReply)).nodes;
 }
 
+const ACTOR_FILTERS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
+
 export async function listActors(
-  filter: Partial<Pick<ActorInfo, 'className' | 'name' | 'namespace' | 'state' | 'nodeId'>> = {},
+  filter: Partial<Pick<ActorInfo, (typeof ACTOR_FILTERS)[number]>> = {},
 ): Promise<ActorInfo[]> {
+  checkOptionNames(filter, ACTOR_FILTERS, 'listActors()');
   const head = await currentSession().core.head();
   const actors: ActorInfo[] = [];
   let after: string | undefined;
@@ -77,27 +82,31 @@ export async function listJobs(): Promise<unknown[]> {
   return (await head.request('state.jobs', {}, StateJobsReply)).jobs;
 }
 
-/** The unfinished actor calls and tasks of this process; those of others are known to them alone. `manta why t_…` explains each. */
-export function listTasks(): Promise<unknown[]> {
-  const { core } = currentSession();
-  const calls = core.actors.callers().flatMap(unfinishedCallsOf);
-  return Promise.resolve([
-    ...core.tasks.unfinished().map((call) => ({
-      objectId: call.id,
-      taskId: taskIdOf(core.processId, call.number),
-      name: call.task.name,
-      state: TASK_PHASE_NAMES[call.phase],
-      retriesLeft: call.retriesLeft,
-    })),
-    ...calls.map((call) => ({
-      objectId: call.id,
-      actorId: call.caller.actorId,
-      className: call.caller.className,
-      method: call.method.name,
-      state: call.phase,
-      retriesLeft: call.retriesLeft,
-    })),
-  ]);
+export interface ListTasksOptions extends Partial<TaskFilter> {
+  /** At most so many; default 1 000, at most 10 000. */
+  limit?: number;
+}
+
+const ROWS_DEFAULT = 1_000;
+
+/**
+ * The tasks of the cluster and the calls of actors that are not over, and the latest tasks that are: of each process that
+ * submitted some, 10 000 that finished and 1 000 that failed. Those that run come first, then what failed, what waits
+ * and what finished. Calls of actors leave no trace when they are over. A process that does not answer within a second
+ * is left out. `manta why t_…` explains what a task waits for.
+ * @throws InvalidArgumentError, ClusterUnavailableError when no head answers.
+ */
+export async function listTasks(options: ListTasksOptions = {}): Promise<TaskInfo[]> {
+  const { limit = ROWS_DEFAULT, ...filter } = options;
+  checkLimit('listTasks', limit);
+  return (await tasksOf(await askedCluster(currentSession().core), { limit, filter })).tasks;
+}
+
+function checkLimit(caller: string, limit: number): void {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= LIMITS.objectRows) return;
+  throw new InvalidArgumentError(
+    `${caller}: limit must be a whole number from 1 to ${LIMITS.objectRows}; got ${limit}.`,
+  );
 }
 
 export interface ListObjectsOptions extends ObjectFilter {
@@ -107,7 +116,17 @@ export interface ListObjectsOptions extends ObjectFilter {
   limit?: number;
 }
 
-const OBJECTS_DEFAULT = 1_000;
+const OBJECT_OPTIONS: Record<keyof ListObjectsOptions, true> = {
+  collectGarbage: true,
+  limit: true,
+  objectId: true,
+  state: true,
+  where: true,
+  ownerId: true,
+  holderId: true,
+  nodeId: true,
+  minBytes: true,
+};
 
 /**
  * The objects of the cluster, the largest first: those that have left their owner, those in object stores, and the
@@ -116,12 +135,9 @@ const OBJECTS_DEFAULT = 1_000;
  * @throws InvalidArgumentError, ClusterUnavailableError when no head answers.
  */
 export async function listObjects(options: ListObjectsOptions = {}): Promise<ObjectInfo[]> {
-  const { limit = OBJECTS_DEFAULT, collectGarbage, ...filter } = options;
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.objectRows) {
-    throw new InvalidArgumentError(
-      `listObjects: limit must be a whole number from 1 to ${LIMITS.objectRows}; got ${limit}.`,
-    );
-  }
+  checkOptionNames(options, Object.keys(OBJECT_OPTIONS), 'listObjects()');
+  const { limit = ROWS_DEFAULT, collectGarbage, ...filter } = options;
+  checkLimit('listObjects', limit);
   const cluster = await askedCluster(currentSession().core);
   // What is filtered out must not take the places of what is not.
   const scanned = Object.keys(filter).length === 0 ? limit : LIMITS.objectRows;

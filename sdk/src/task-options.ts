@@ -80,6 +80,7 @@ export function templateFrom(options: TaskOptions, session: SdkSession): LeaseTe
     allowOutOfOrderExecution: undefined,
     gracefulShutdownMs: 0,
     env: Object.keys(env).length === 0 ? undefined : env,
+    setupTimeoutMs: options.runtimeEnv?.setupTimeoutMs ?? session.setupTimeoutMs,
     demand: demandFrom({ cpus: TASK_CPUS, ...options }),
     schedulingTimeoutMs: options.schedulingTimeoutMs,
   };

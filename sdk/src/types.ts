@@ -16,7 +16,10 @@ export interface ResourceAmounts {
   resources?: Record<string, number>;
 }
 
-/** The amounts are the capacity of the node that a private local cluster starts; default: what is detected. */
+/**
+ * The amounts are the capacity of the node that a private local cluster starts; default: what is detected. With an
+ * address they are refused.
+ */
 export interface InitOptions extends ResourceAmounts {
   /**
    * `nats://host:port` joins a cluster; `auto` joins the one `manta start` left on this machine; absent: MANTA_ADDRESS,
@@ -28,7 +31,7 @@ export interface InitOptions extends ResourceAmounts {
   runtimeEnv?: RuntimeEnv;
   /** Print what actors and tasks of this job write to stdout/stderr, prefixed and de-duplicated. Default true. */
   logToDriver?: boolean;
-  /** Join token; default: MANTA_TOKEN, else the local session's file. */
+  /** Join token; default: MANTA_TOKEN, else that of the local session's file for the address in it. */
   token?: string;
 }
 
@@ -147,7 +150,11 @@ export interface TaskOptions extends SchedulingOptions {
   maxRetries?: number;
   /** Retry also on errors that the function throws: all, or those with one of these `name`s. */
   retryExceptions?: boolean | string[];
-  /** The worker process ends after this many calls. Default: unlimited, 1 for GPU tasks. */
+  /**
+   * The worker process takes no more tasks after this many calls, and ends when nobody needs what it owns: refs that its
+   * tasks have made with `put()` or nested tasks, and actors. It keeps its GPU until then. Default: unlimited, 1 for GPU
+   * tasks.
+   */
   maxCalls?: number;
 }
 
@@ -159,10 +166,16 @@ export interface ObjectRef<T> extends PromiseLike<T> {
   [Symbol.dispose](): void;
 }
 
-/** Iterating yields values in order; an error the generator threw is thrown at its place. Leaving the loop frees the rest. */
+/**
+ * Iterating yields values in order; an error the generator threw is thrown at its place. Leaving the loop frees the rest:
+ * the generator is cancelled, and what it gave and nobody read is freed. So does disposing of the stream, or letting go of
+ * it and of its iterators, once they are collected. Of several iterators each gets what the others do not: an item goes to
+ * the one that asked first.
+ */
 export interface ObjectRefStream<T> extends AsyncIterable<T> {
   refs(): AsyncIterable<ObjectRef<T>>;
   cancel(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Inside an actor or a task. */

@@ -3,6 +3,7 @@ import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/object
 import { isElsewhere } from '@manta/runtime/objects/stored-value';
 import { checkTimeout } from '@manta/runtime/time/timeout';
 import { coreOf, nameOf } from './objects.ts';
+import { checkOptionNames } from './option-names.ts';
 import type { ObjectRef } from './types.ts';
 
 export interface WaitOptions {
@@ -12,6 +13,8 @@ export interface WaitOptions {
   /** True (default): ready is what is on this node; false: what is ready anywhere. */
   fetchLocal?: boolean;
 }
+
+const OPTIONS: readonly (keyof WaitOptions)[] = ['numReturns', 'timeoutMs', 'fetchLocal'];
 
 /** A value that is taken away again so often as soon as it has come counts as one that cannot be brought. */
 const BRING_ATTEMPTS = 10;
@@ -28,6 +31,7 @@ export async function wait<T>(
   refs: readonly ObjectRef<T>[],
   options: WaitOptions = {},
 ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+  checkOptionNames(options, OPTIONS, 'wait()');
   if (!Array.isArray(refs))
     throw new InvalidArgumentError(`wait() takes a list of refs; got ${nameOf(refs)}.`);
   if (refs.length === 0) return { ready: [], pending: [] };

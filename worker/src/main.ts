@@ -49,6 +49,8 @@ export interface NodeOptions extends ResourceOptions {
   objectStoreBytes?: number;
   /** Where objects go that this memory has no room for, used in turn. Default: `spill/` in `directory`. */
   spillDirectories?: readonly string[];
+  /** What that leaves free on each of those disks. Default: 5 % of it, at least 1 GiB; of a small disk a tenth. */
+  spillFreeBytesMin?: number;
   /** The disk, for tests. */
   spillStorage?: SpillStorage;
   logger?: AgentLogger;
@@ -114,6 +116,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       objectStore: {
         limitBytes: options.objectStoreBytes,
         spillDirectories: options.spillDirectories ?? [join(options.directory, 'spill')],
+        spillFreeBytesMin: options.spillFreeBytesMin,
         spillStorage: options.spillStorage ?? fileSpillStorage,
         fileDirectory: join(options.directory, 'store'),
       },

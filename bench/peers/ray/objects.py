@@ -73,6 +73,16 @@ def many_gets(options, summary):
     return summary(samples, "ms")
 
 
+def many_stored_gets(options, summary):
+    refs = [ray.put(np.zeros(102_400, dtype=np.int8)) for _ in range(100 if options.quick else 10_000)]
+    samples = []
+    for _ in range(3):
+        start = time.perf_counter()
+        ray.get(refs)
+        samples.append((time.perf_counter() - start) * 1000)
+    return summary(samples, "ms")
+
+
 def large_object(options, summary):
     """Needs a store that holds it: a cluster of its own."""
     size = GIB // 64 if options.quick else 10 * GIB
@@ -94,5 +104,6 @@ def large_object(options, summary):
 MEASURED_ROWS = {
     "get_1_gib_array": get_1_gib,
     "10000_get_time": many_gets,
+    "10000_stored_get_time": many_stored_gets,
     "10_gib_object_time": large_object,
 }

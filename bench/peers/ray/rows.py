@@ -17,6 +17,7 @@ import time
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+import client  # noqa: E402
 import objects  # noqa: E402
 import ray  # noqa: E402
 import tasks  # noqa: E402
@@ -242,22 +243,29 @@ def run_rows(options):
         add("init_private_cluster", init_cluster(options))
     timed_rows = {**CALL_ROWS, **objects.TIMED_ROWS, **tasks.TIMED_ROWS}
     measured_rows = {**tasks.MEASURED_ROWS, **objects.MEASURED_ROWS}
-    if not any(wanted(name) for name in [*timed_rows, *CREATION_ROWS, *measured_rows]):
-        return rows
-    ray.init()
-    for name, (unit, prepare) in timed_rows.items():
-        if wanted(name):
-            actors, run, multiplier = prepare()
-            add(name, summary(time_row(run, multiplier, options), unit))
-            for actor in actors:
-                ray.kill(actor)
-    for name, measure in CREATION_ROWS.items():
-        if wanted(name):
-            add(name, measure(options))
-    for name, measure in measured_rows.items():
-        if wanted(name):
-            add(name, measure(options, median_of))
-    ray.shutdown()
+
+    def run_timed(definitions):
+        for name, (unit, prepare) in definitions.items():
+            if wanted(name):
+                actors, run, multiplier = prepare()
+                add(name, summary(time_row(run, multiplier, options), unit))
+                for actor in actors:
+                    ray.kill(actor)
+
+    if any(wanted(name) for name in [*timed_rows, *CREATION_ROWS, *measured_rows]):
+        ray.init()
+        run_timed(timed_rows)
+        for name, measure in CREATION_ROWS.items():
+            if wanted(name):
+                add(name, measure(options))
+        for name, measure in measured_rows.items():
+            if wanted(name):
+                add(name, measure(options, median_of))
+        ray.shutdown()
+    client_rows = client.timed_rows(timed_rows)
+    if any(wanted(name) for name in client_rows):
+        with client.connected():
+            run_timed(client_rows)
     return rows
 
 

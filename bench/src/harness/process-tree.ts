@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 
 /** Parent of each running process, from `/proc` (Linux only). */
 async function parentsByPid(): Promise<Map<number, number>> {
@@ -35,6 +35,17 @@ export async function treeMemoryBytes(rootPid: number): Promise<number | undefin
     kibibytes += Number(/^Pss:\s+(\d+) kB$/m.exec(rollup ?? '')?.[1] ?? 0);
   }
   return kibibytes * 1024;
+}
+
+/** From now on `peakMemoryBytes` counts anew. */
+export async function resetPeakMemory(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, '5');
+}
+
+/** The most that the process had resident. */
+export async function peakMemoryBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
 /** A process may end between being listed and being read. */

@@ -42,6 +42,8 @@ export const goals: Readonly<Record<string, Goal>> = {
   single_client_tasks_async: { peers: { ray: 30, piscina: 2 } },
   multi_client_tasks_async: { peers: { ray: 30 } },
   '1000000_queued': { peers: { ray: 30 } },
+  '1000000_queued_driver_memory': { atMost: 2048 },
+  '1000000_queued_head_memory': { atMost: 2048 },
   '10000_args_time': { peers: { ray: 50 } },
   '3000_returns_time': { peers: { ray: 1 } },
   gateway_embeddings_added_p50: { atMost: 1 },

@@ -1,9 +1,6 @@
-import { type ActorHandle, defineActor, get, put } from '@manta/sdk';
+import { type ActorHandle, defineActor, defineTask, get, put } from '@manta/sdk';
 
-/**
- * The actors of `ray microbenchmark` (python/ray/_private/ray_perf.py), workload by workload the same. Where Ray uses
- * tasks as clients (the n:n rows), `Client.callRoundRobin` in actors of its own stands in until the SDK has tasks.
- */
+/** The actors of `ray microbenchmark` (python/ray/_private/ray_perf.py), workload by workload the same. */
 const ok = Buffer.from('ok');
 
 class SyncServer {
@@ -51,17 +48,20 @@ class ClientOfServers {
     }
     await get(results);
   }
+}
 
-  /** Ray's `work` task: `count` calls in all, server after server. */
-  async callRoundRobin(servers: ActorHandle<Server>[], count: number): Promise<void> {
+/** Ray's `work` task, the client of the n:n rows: `count` calls in all, server after server. */
+export const callRoundRobin = defineTask(
+  import.meta,
+  async function callRoundRobin(servers: ActorHandle<Server>[], count: number): Promise<void> {
     const results = [];
     for (let index = 0; index < count; index++) {
       const server = servers[index % servers.length];
       if (server !== undefined) results.push(server.smallValue());
     }
     await get(results);
-  }
-}
+  },
+);
 
 /** Ray's `num_cpus=0`. */
 export const Actor = defineActor(import.meta, SyncServer, { cpus: 0 });

@@ -1,6 +1,6 @@
 import { type ActorHandle, get, put } from '@manta/sdk';
 import { startRawEcho, type RawEchoShape } from '../limits/raw-echo.ts';
-import { Actor, AsyncActor, Client, type Server } from './core-actors.ts';
+import { Actor, AsyncActor, callRoundRobin, Client, type Server } from './core-actors.ts';
 import type { PreparedRow, TimedRow } from './rows.ts';
 
 /** Ray's figures: calls in a batch, calls of each client in the 1:n and n:n rows, clients in the n:n rows. */
@@ -69,11 +69,11 @@ function oneClientToMany(serverClass: ServerClass): CallRow['prepare'] {
 function manyClientsToMany(serverClass: ServerClass): CallRow['prepare'] {
   return (serverCount) => {
     const servers = createServers(serverClass, serverCount);
-    const clients = Array.from({ length: clientCount }, () => Client.create());
     return {
       multiplier: clientCalls * clientCount,
-      actors: [...clients, ...servers],
-      run: () => get(clients.map((client) => client.callRoundRobin(servers, clientCalls))),
+      actors: servers,
+      run: () =>
+        get(Array.from({ length: clientCount }, () => callRoundRobin(servers, clientCalls))),
     };
   };
 }

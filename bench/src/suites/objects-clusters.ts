@@ -42,14 +42,14 @@ export const measureLargeObject: Measure = async ({ quick }) => {
 };
 
 /**
- * A result that lies on one node is an argument on another; nothing of it is there yet. The first is not counted: it goes
+ * A result that lies on one node is an argument on another, over TCP; nothing of it is there yet. The first is not counted: it goes
  * into memory that the kernel has to give first, and the limit is a stream into memory that is used again.
  */
 export const measureTransfer: Measure = async ({ quick }) => {
   const sizeBytes = bytesPerGibibyte / (quick ? 64 : 1);
   const rounds = quick ? 2 : 5;
   const node = { objectStoreBytes: 3 * sizeBytes };
-  const samples = await withCluster([node, node], async () => {
+  const samples = await withCluster([node, { ...node, machine: 'another' }], async () => {
     const [source, target] = (await listNodes()).map(({ nodeId }) => ({ scheduling: { nodeId } }));
     if (source === undefined || target === undefined) throw new Error('There are no two nodes.');
     const producer = Producer.options(source).create();

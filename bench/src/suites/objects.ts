@@ -1,5 +1,6 @@
-import { get, init, put, shutdown, wait } from '@manta/sdk';
+import { free, get, init, put, shutdown, wait } from '@manta/sdk';
 import { realData, startMemcpy } from '../limits/memcpy.ts';
+import { clientRowNames, runClientRows } from './client-rows.ts';
 import { measureLargeObject, measureTransfer } from './objects-clusters.ts';
 import { type MeasuredRow, runMeasuredRows, runTimedRows, type TimedRow, timesOf } from './rows.ts';
 import type { Suite, SuiteSettings } from './suite.ts';
@@ -86,6 +87,17 @@ const measuredRows: readonly MeasuredRow[] = [
       return { samples: await timesOf(3, () => get(refs)) };
     },
   },
+  {
+    // Ray's store holds also the numbers of the row before, ours only what is as large as this.
+    name: '10000_stored_get_time',
+    unit: 'ms',
+    async measure({ quick }) {
+      const refs = Array.from({ length: quick ? 100 : 10_000 }, () => put(new Uint8Array(102_400)));
+      const samples = await timesOf(3, () => get(refs));
+      await free(refs);
+      return { samples };
+    },
+  },
 ];
 
 const clusterRows: readonly MeasuredRow[] = [
@@ -95,8 +107,10 @@ const clusterRows: readonly MeasuredRow[] = [
 
 /** The object rows of `ray microbenchmark`, of its single-node envelope, and transfer between two nodes. */
 export const objectsSuite: Suite = {
-  parts: (settings) =>
-    [...timedRows(settings), ...measuredRows, ...clusterRows].map(({ name }) => [name]),
+  parts: (settings) => [
+    ...[...timedRows(settings), ...measuredRows, ...clusterRows].map(({ name }) => [name]),
+    clientRowNames('objects'),
+  ],
 
   async run(settings) {
     const rows = [];
@@ -111,6 +125,7 @@ export const objectsSuite: Suite = {
     }
     // These start clusters of their own.
     rows.push(...(await runMeasuredRows('objects', clusterRows, settings)));
+    rows.push(...(await runClientRows('objects', settings)));
     return rows;
   },
 };

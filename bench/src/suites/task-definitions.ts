@@ -7,10 +7,14 @@ export const smallValue = defineTask(import.meta, function smallValue(): Uint8Ar
   return ok;
 });
 
+export async function submitAndGet(count: number): Promise<void> {
+  await get(Array.from({ length: count }, () => smallValue()));
+}
+
 /** Ray's `num_cpus=0` actor that submits tasks. */
 class TaskSubmitter {
-  async smallValueBatch(count: number): Promise<void> {
-    await get(Array.from({ length: count }, () => smallValue()));
+  smallValueBatch(count: number): Promise<void> {
+    return submitAndGet(count);
   }
 }
 export const Submitter = defineActor(import.meta, TaskSubmitter, { cpus: 0 });

@@ -1,14 +1,13 @@
 import { get, init, put, shutdown, wait } from '@manta/sdk';
+import { clientRowNames, runClientRows } from './client-rows.ts';
+import { queuedRowNames, runQueuedRows } from './queued-rows.ts';
 import { type MeasuredRow, runMeasuredRows, runTimedRows, type TimedRow, timesOf } from './rows.ts';
 import type { Suite } from './suite.ts';
-import { countUp, smallValue, Submitter, total } from './task-definitions.ts';
+import { countUp, smallValue, submitAndGet, Submitter, total } from './task-definitions.ts';
 
 const batchTasks = 1000;
 const clientCount = 4;
 const clientTasks = 10_000;
-
-const submitAndGet = (count: number): Promise<unknown> =>
-  get(Array.from({ length: count }, () => smallValue()));
 
 /** Ray's `wait_multiple_refs`: a thousand waits, each for one more. */
 async function waitForEach(): Promise<void> {
@@ -82,37 +81,27 @@ const measuredRows: readonly MeasuredRow[] = [
       return { samples };
     },
   },
-  {
-    name: '1000000_queued',
-    unit: 'task/s',
-    async measure({ quick, onNote }) {
-      const count = quick ? 1_000 : 1_000_000;
-      const [elapsedMs] = await timesOf(1, () => submitAndGet(count));
-      if (!quick)
-        onNote(
-          `${count} queued tasks: driver ${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`,
-        );
-      return { samples: [count / ((elapsedMs ?? Infinity) / 1000)] };
-    },
-  },
 ];
 
-const rowNames = [...timedRows, ...measuredRows].map(({ name }) => name);
+const ownRowNames = [...timedRows, ...measuredRows].map(({ name }) => name);
 
 /** The task rows of `ray microbenchmark` and of its single-node envelope. */
 export const tasksSuite: Suite = {
-  parts: () => rowNames.map((name) => [name]),
+  parts: () => [...ownRowNames.map((name) => [name]), queuedRowNames, clientRowNames('tasks')],
 
   async run(settings) {
-    if (!rowNames.some((name) => settings.wants(name))) return [];
-    await init();
-    try {
-      return [
-        ...(await runTimedRows('tasks', timedRows, settings)),
-        ...(await runMeasuredRows('tasks', measuredRows, settings)),
-      ];
-    } finally {
-      await shutdown();
+    const rows = [];
+    if (ownRowNames.some((name) => settings.wants(name))) {
+      await init();
+      try {
+        rows.push(...(await runTimedRows('tasks', timedRows, settings)));
+        rows.push(...(await runMeasuredRows('tasks', measuredRows, settings)));
+      } finally {
+        await shutdown();
+      }
     }
+    rows.push(...(await runQueuedRows(settings)));
+    rows.push(...(await runClientRows('tasks', settings)));
+    return rows;
   },
 };

@@ -10,11 +10,12 @@ export function addDoctor(program: Command, context: Context): void {
   const command = program
     .command('doctor')
     .description('check what this machine and its cluster need, and say what to do');
-  withConnectionOptions(command).option(
-    '--port <port>',
-    'port that a head here would listen on',
-    '4222',
-  );
+  withConnectionOptions(command)
+    .option('--port <port>', 'port that a head here would listen on', '4222')
+    .option(
+      '--spill <directories>',
+      'where a node here would move objects to, separated by commas (default: the home folder)',
+    );
   withExamples(command, [
     'manta doctor',
     'manta doctor --address nats://10.0.0.5:4222',

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { parseId } from '@manta/runtime/ids';
 import type { ActorInfo, NodeInfo } from '@manta/runtime/wire/state-messages';
 import { resolveConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
@@ -8,7 +7,7 @@ import { withClient } from '../control-client.ts';
 import { show, withConnectionOptions, withExamples, type CommonOptions } from '../options.ts';
 import { formatAmount, formatBytes, renderTable } from '../output.ts';
 import { addListObjects } from './list-objects.ts';
-import { taskTable, taskWorkerTable } from './task-tables.ts';
+import { addListTasks } from './list-tasks.ts';
 
 interface ListOptions extends CommonOptions {
   state?: string;
@@ -32,41 +31,12 @@ export function addList(program: Command, context: Context): void {
     .option('--name <name>', 'only those of this name')
     .option('--class <name>', 'only those of this class')
     .option('--namespace <namespace>', 'only those in this namespace');
-  const tasks = list
-    .command('tasks')
-    .description('how far the tasks of each job are, and the processes that run them');
-  withConnectionOptions(tasks).option('--job <id>', 'only those of this job');
-  withExamples(tasks, ['manta list tasks', 'manta list tasks --job j_… --json']).action(
-    (options: CommonOptions & { job?: string }) => listTasks(context, options),
-  );
+  addListTasks(list, context);
   addListObjects(list, context);
   withExamples(actors, [
     'manta list actors --state dead',
     'manta list actors --name counter --json',
   ]).action((options: ListOptions) => listActors(context, options));
-}
-
-async function listTasks(
-  context: Context,
-  options: CommonOptions & { job?: string },
-): Promise<void> {
-  const { job } = options;
-  if (job !== undefined && parseId('job', job) === undefined)
-    throw new InvalidArgumentError(`--job: "${job}" is no id of a job: see "manta status"`);
-  const connection = await resolveConnection(context, options);
-  const state = await withClient(connection, (client) => client.tasks(job));
-  show(context, options, state, () => {
-    const parts = [state.tasks.length === 0 ? 'no tasks' : taskTable(state.tasks)];
-    const { alive, waiting } = state.workerCounts;
-    const workers = state.workers.filter((worker) => worker.state !== 'pending');
-    if (workers.length > 0) parts.push(taskWorkerTable(workers));
-    if (alive > workers.length) parts.push(`and ${alive - workers.length} task workers more`);
-    if (waiting > 0)
-      parts.push(
-        `${waiting} more task workers are asked for: "manta status" says what they wait for`,
-      );
-    return parts.join('\n\n');
-  });
 }
 
 async function listNodes(context: Context, options: CommonOptions): Promise<void> {

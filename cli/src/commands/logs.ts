@@ -83,7 +83,11 @@ async function listFiles(
   const nodes = (await client.nodes()).filter(wanted);
   const lists = await Promise.all(
     nodes.map(async (node) => {
-      const { files } = await client.logs(node.nodeId, {});
+      const { files } = await client.logs(node.nodeId, {}).catch((error: unknown) => {
+        if (nodeId !== undefined) throw error;
+        context.err(`node ${node.name} (${node.nodeId}) does not answer: ${String(error)}`);
+        return { files: [] };
+      });
       return files.map((entry) => ({ nodeId: node.nodeId, name: node.name, ...entry }));
     }),
   );

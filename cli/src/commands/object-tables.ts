@@ -129,7 +129,11 @@ export function groupTable(
 }
 
 /** What an answer lacks, and whom to ask about it; empty when it lacks nothing. */
-export function gaps({ nodes, processes, leftOut }: ClusterObjects): string[] {
+export function gaps({
+  nodes,
+  processes,
+  leftOut,
+}: Pick<ClusterObjects, 'nodes' | 'processes' | 'leftOut'>): string[] {
   const silent = processes.filter(({ silence }) => silence !== undefined);
   return [
     ...nodes.flatMap(({ nodeId, silence }) =>

@@ -3,10 +3,18 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import { readSession, writeSession, type Session } from '@manta/runtime/session/session-file';
-import { parseAmount, parseBytes, parseInteger, parseLabels, parseResources } from '../amounts.ts';
+import {
+  parseAmount,
+  parseBytes,
+  parseDevices,
+  parseInteger,
+  parseLabels,
+  parseResources,
+} from '../amounts.ts';
 import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { isAnyHost, reachableHost } from '../network.ts';
+import { freeNodeDirectory, noteNodeDirectory } from '../node-directory.ts';
 import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
 import { launchRole } from '../roles/launch-role.ts';
 import { isRole } from '../roles/processes.ts';
@@ -29,6 +37,7 @@ interface StartOptions extends CommonOptions {
   memory?: string;
   objectStoreMemory?: string;
   spill?: string;
+  spillFree?: string;
   resources?: string;
   labels?: string;
 }
@@ -79,6 +88,10 @@ export function addStart(program: Command, context: Context): void {
       '--spill <directories>',
       'where objects go that this memory has no room for, separated by commas (default: in the home folder)',
     )
+    .option(
+      '--spill-free <bytes>',
+      'what is left free on their disks, for example 20GiB (default: 5 %, at least 1 GiB)',
+    )
     .option('--resources <json>', 'custom resources, for example \'{"licence":2}\'')
     .option('--labels <k=v,…>', 'labels to place by, for example region=eu,disk=ssd')
     .option('--block', 'stay in the foreground until interrupted');
@@ -108,18 +121,21 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   const started = await (options.head === true
     ? startHead(context, options, node)
     : joinCluster(context, options, node));
-  show(context, options, publicView(context, started), () => describe(context, started, options));
+  show(context, options, publicView(context, started, options), () =>
+    describe(context, started, options),
+  );
   if (options.block === true) await untilEnd(context, started);
 }
 
 type NodeAmounts = Omit<NodeRole, 'role' | 'natsUrl' | 'token' | 'directory' | 'tcpHost'>;
 
 function nodeAmounts(options: StartOptions): NodeAmounts {
-  const { name, cpus, gpus, memory, objectStoreMemory, spill, resources, labels } = options;
+  const { name, cpus, gpus, memory, objectStoreMemory, spill, spillFree, resources, labels } =
+    options;
   return {
     ...(name !== undefined && { name }),
     ...(cpus !== undefined && { cpus: parseAmount('--cpus', cpus) }),
-    ...(gpus !== undefined && { gpus: parseAmount('--gpus', gpus) }),
+    ...(gpus !== undefined && { gpus: parseDevices('--gpus', gpus) }),
     ...(memory !== undefined && { memoryBytes: parseBytes('--memory', memory) }),
     ...(objectStoreMemory !== undefined && {
       objectStoreBytes: parseBytes('--object-store-memory', objectStoreMemory),
@@ -127,6 +143,7 @@ function nodeAmounts(options: StartOptions): NodeAmounts {
     ...(spill !== undefined && {
       spillDirectories: spill.split(',').map((directory) => resolve(directory)),
     }),
+    ...(spillFree !== undefined && { spillFreeBytesMin: parseBytes('--spill-free', spillFree) }),
     ...(resources !== undefined && { resources: parseResources('--resources', resources) }),
     ...(labels !== undefined && { labels: parseLabels('--labels', labels) }),
   };
@@ -138,6 +155,12 @@ async function startHead(
   node: NodeAmounts,
 ): Promise<Started> {
   const survivors = await survivingSession(context);
+  if (survivors !== undefined && Object.keys(node).length > 0) {
+    throw new InvalidArgumentError(
+      'nodes of the former head still run here, and a new head takes them over as they are: ' +
+        'leave out the options of the node, or use "manta stop" first',
+    );
+  }
   const token = await headToken(context, options, survivors);
   const { host, port } = listenAt(options, survivors);
   const head = await launchRole(
@@ -235,7 +258,7 @@ async function addNode(
   node: NodeAmounts & { tcpHost?: string },
   options: StartOptions,
 ): Promise<void> {
-  const number = started.session.pids.nodes.length;
+  const { number, directory } = await freeNodeDirectory(context.home);
   const launched = await launchRole(
     'node',
     {
@@ -243,13 +266,14 @@ async function addNode(
         role: 'node',
         natsUrl: connection.url,
         token: connection.token,
-        directory: join(context.home, 'nodes', String(number)),
+        directory,
         ...node,
       },
       endWithParent: options.block === true,
     },
     join(context.home, 'logs', `node-${number}.log`),
   );
+  await noteNodeDirectory(directory, launched.pid);
   started.session.pids.nodes.push(launched.pid);
   started.nodeId = launched.answer.nodeId;
   started.exited.push(launched.exited);
@@ -309,15 +333,22 @@ function hostInUrl(host: string): string {
 function publicView(
   context: Context,
   { session, nodeId, metricsUrl }: Started,
+  options: StartOptions,
 ): Record<string, unknown> {
   return {
     address: session.address,
-    tokenFile: tokenPath(context.home),
+    tokenFile: tokenFileOf(context, options),
     clusterId: session.clusterId,
     nodeId,
     metricsUrl,
     pids: session.pids,
   };
+}
+
+/** Undefined: the token came in another way. */
+function tokenFileOf(context: Context, options: StartOptions): string | undefined {
+  if (options.token !== undefined) return undefined;
+  return options.tokenFile ?? (options.head === true ? tokenPath(context.home) : undefined);
 }
 
 function describe(context: Context, started: Started, options: StartOptions): string {
@@ -326,10 +357,10 @@ function describe(context: Context, started: Started, options: StartOptions): st
     return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
   }
   const host = urlParts(session.address).hostname;
-  const tokenFile = options.tokenFile ?? tokenPath(context.home);
+  const tokenFile = tokenFileOf(context, options);
   return [
     `cluster ${session.clusterId} runs at ${session.address}`,
-    `token: ${options.token === undefined ? `in ${tokenFile}` : 'as you gave it'}`,
+    `token: ${tokenFile === undefined ? 'as you gave it' : `in ${tokenFile}`}`,
     ...(nodeId === undefined ? [] : [`node ${nodeId} runs on this machine`]),
     ...(metricsUrl === undefined ? [] : [`metrics: ${metricsUrl}, with the token as bearer token`]),
     '',

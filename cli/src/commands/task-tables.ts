@@ -4,6 +4,7 @@ import type {
   TaskWorkerInfo,
   WaitingDemand,
 } from '@manta/runtime/wire/state-messages';
+import type { ClusterTask } from '@manta/runtime/state/cluster-tasks';
 import { formatAge, formatAmount, renderTable } from '../output.ts';
 
 /** Numbers of tasks as people see them, in the order of their lives. */
@@ -31,6 +32,21 @@ export function jobTable(jobs: readonly JobInfo[], nowMs: number): string {
 export function taskTable(tasks: readonly JobTaskCounts[]): string {
   const rows = tasks.map((task) => [task.name, task.jobId, ...counts(task)]);
   return renderTable(['TASK', 'JOB', ...COUNT_HEADINGS], rows);
+}
+
+export function taskRowTable(tasks: readonly ClusterTask[]): string {
+  const rows = tasks.map((task) => [
+    task.taskId ?? task.objectId ?? '-',
+    task.name,
+    task.state,
+    task.jobId ?? '-',
+    task.nodeId ?? '-',
+    task.actorId ?? '-',
+    task.submitterId,
+    task.errorType === undefined ? '' : `${task.errorType}: ${task.errorMessage ?? ''}`,
+  ]);
+  const headings = ['TASK', 'NAME', 'STATE', 'JOB', 'NODE', 'ACTOR', 'SUBMITTED BY', 'ERROR'];
+  return renderTable(headings, rows);
 }
 
 export function taskWorkerTable(workers: readonly TaskWorkerInfo[]): string {

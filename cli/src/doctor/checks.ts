@@ -8,12 +8,14 @@ import {
   checkProcessGuard,
   checkSharedMemory,
 } from './machine-checks.ts';
+import { checkSpill } from './spill-check.ts';
 
 /** In the order in which one thing needs the other. */
 export const CHECKS: readonly Check[] = [
   checkNode,
   checkHome,
   checkSharedMemory,
+  checkSpill,
   checkFileLimit,
   checkProcessGuard,
   checkGpu,

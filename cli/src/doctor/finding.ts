@@ -12,5 +12,6 @@ export interface Finding {
 }
 export interface DoctorOptions extends CommonOptions {
   port: string;
+  spill?: string;
 }
 export type Check = (context: Context, options: DoctorOptions) => Promise<Finding>;

@@ -22,6 +22,7 @@ export interface NodeRole {
   memoryBytes?: number;
   objectStoreBytes?: number;
   spillDirectories?: string[];
+  spillFreeBytesMin?: number;
   resources?: Record<string, number>;
   labels?: Record<string, string>;
   tcpHost?: string;

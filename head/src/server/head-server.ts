@@ -13,7 +13,12 @@ import {
 } from '@manta/runtime/wire/subjects';
 import { detectionTimes, type DetectionTimes } from '../health/failure-detector.ts';
 import type { StateStore } from '../store/state-store.ts';
-import { Cluster, DEFAULT_CLUSTER_SETTINGS, type ClusterSettings } from '../tables/cluster.ts';
+import {
+  Cluster,
+  DEFAULT_CLUSTER_SETTINGS,
+  nodeReportMs,
+  type ClusterSettings,
+} from '../tables/cluster.ts';
 import { runDeadlines } from '../tables/deadlines.ts';
 import { hasEffects, type Effects } from '../tables/effects.ts';
 import { takeBackStarts } from '../tables/nodes.ts';
@@ -96,6 +101,7 @@ export class HeadServer {
   /** Loads what the former head knew, then listens. */
   async start(): Promise<void> {
     const { transport, clock, store } = this.#options;
+    this.cluster.nodesMayReportUntil = clock.now() + nodeReportMs(this.cluster.settings);
     if (store !== undefined) recoverCluster(this.cluster, store, clock.now());
     this.#subscriptions = [
       transport.subscribe(DISCOVER_SUBJECT, (_payload, _subject, reply) => this.#onDiscover(reply)),

@@ -33,6 +33,39 @@ describe('a node that was declared dead', () => {
   });
 });
 
+describe('a driver that linked to another node', () => {
+  it.each(['before', 'after'] as const)(
+    'lives on when the former node notices the end of its link %s it came back as another one',
+    async (when) => {
+      const { agent, driver } = await start();
+      const other = world.addAgent();
+      await world.until(() => other.isRegistered);
+      agent.linkDriver(driver.processId);
+      const demand = { resources: { cpus: 1 }, scheduling: { nodeId: other.nodeId } };
+      const spec = await world.startActor(driver, { demand });
+      const { nodeId } = agent;
+      const linkEnded = (): void => {
+        agent.drivers.delete(driver.processId);
+        const cause = { kind: 'process-died', message: 'it closed its link' };
+        agent.report({ type: 'process-ended', processId: driver.processId, cause });
+      };
+      world.partition(agent);
+      other.linkDriver(driver.processId);
+      await world.until(() => world.head.cluster.nodes.get(nodeId)?.state === 'dead', 20_000);
+      if (when === 'before') agent.drivers.delete(driver.processId);
+      world.heal(agent);
+      await world.until(() => agent.nodeId !== nodeId && agent.isRegistered);
+      linkEnded();
+      await world.clock.advance(5_000);
+      expect(driver.stateOf(spec.actorId)).toBe('alive');
+
+      const cause = { kind: 'process-died', message: 'killed' };
+      other.report({ type: 'process-ended', processId: driver.processId, cause });
+      await world.until(() => driver.stateOf(spec.actorId) === 'dead', 1_000);
+    },
+  );
+});
+
 describe('a head that was stalled', () => {
   it('blames no node for its own silence', async () => {
     const { agent, driver } = await start();

@@ -2,7 +2,7 @@ import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { StateStore } from '../store/state-store.ts';
 import { isQueued, type ActorRecord } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';
-import type { Cluster } from '../tables/cluster.ts';
+import { nodeReportMs, type Cluster } from '../tables/cluster.ts';
 import type { Effects } from '../tables/effects.ts';
 import type { JobRecord } from '../tables/job-table.ts';
 import type { NodeRecord } from '../tables/node-machine.ts';
@@ -67,8 +67,7 @@ function recoverNodes(cluster: Cluster, store: StateStore, now: number): void {
     const node = new NodeEntry(value as NodeRecord, false);
     cluster.nodes.add(node);
     if (node.record.state === 'dead') continue;
-    const { failureDetectionMs, nodeReturnMs } = cluster.settings;
-    const at = now + Math.max(failureDetectionMs, nodeReturnMs);
+    const at = now + nodeReportMs(cluster.settings);
     cluster.deadlines.add(at, { kind: 'node-return', nodeId: node.nodeId, isLast: false });
   }
 }

@@ -102,7 +102,8 @@ const LOST_STARTS_MAX = 3;
  * 17 its node never heard of the start: queued again as it was.
  *
  * Of task workers only:
- * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows.
+ * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows. With a
+ *    device (10) may take long: the CPUs are lent meanwhile.
  * 14 blocked and unblocked, while alive: its CPUs are lent to others and taken again.
  * 15 wanted, while alive: its holder hears, once, that others wait for what it has.
  *
@@ -301,7 +302,13 @@ function onReturn(record: ActorRecord, cause: DeathCause, now: number): ActorEff
   record.deathCause = cause;
   const effects: ActorEffect[] = [{ type: 'dequeue' }, { type: 'died' }];
   const { placement } = record;
-  if (placement) effects.push(endCommand(record, placement, 'return', cause));
+  if (placement === undefined) return effects;
+  effects.push(endCommand(record, placement, 'return', cause));
+  // Its process keeps a device for as long as others need what it owns, but runs nothing.
+  if (placement.gpuIndexes.length > 0 && record.isBlocked !== true) {
+    record.isBlocked = true;
+    effects.push({ type: 'lend-cpus', nodeId: placement.nodeId });
+  }
   return effects;
 }
 

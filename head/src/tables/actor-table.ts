@@ -18,6 +18,8 @@ export interface ShapeQueue {
   readonly actorIds: Map<ActorId, number>;
   /** Somebody looks from time to time whether leases must be given back for it. */
   isRecalling?: boolean;
+  /** It is looked at again when the node that it wants, and nobody knows, should have come. */
+  awaitsNode?: boolean;
   refusal?: { outcome: 'wait' | 'infeasible'; perNode: PerNode };
 }
 

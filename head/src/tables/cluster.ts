@@ -60,11 +60,18 @@ export type Deadline =
   | { kind: 'forget-actor'; actorId: ActorId }
   /** The demand of that shape still waits. */
   | { kind: 'recall-leases'; shape: string }
+  /** Actors of that shape want a node that nobody knows. */
+  | { kind: 'unknown-node'; shape: string }
   | { kind: 'absent-actor'; actorId: ActorId; incarnation: number; nodeId: NodeId }
   | { kind: 'process-link'; processId: ProcessId }
   | { kind: 'node-return'; nodeId: NodeId; isLast: boolean }
   | { kind: 'node-drained'; nodeId: NodeId }
   | { kind: 'recovered' };
+
+/** So long may nodes take to report to a head that has started. */
+export function nodeReportMs({ failureDetectionMs, nodeReturnMs }: ClusterSettings): number {
+  return Math.max(failureDetectionMs, nodeReturnMs);
+}
 
 /** Different demands kept compiled; beyond that they are compiled again. */
 const COMPILED_DEMANDS_MAX = 10_000;
@@ -83,6 +90,8 @@ export class Cluster {
   readonly specs = new SpecSharing();
   readonly tasks = new TaskProgress();
   effects: Effects = createEffects();
+  /** Until then nodes may live that have not yet reported to this head. */
+  nodesMayReportUntil = 0;
   /** Something was freed or joined: what waits is looked at again. */
   schedulingIsDue = false;
   /** Processes that ended with their actor; `settleCluster` ends what they owned. */

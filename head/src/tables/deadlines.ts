@@ -33,6 +33,13 @@ function meet(cluster: Cluster, deadline: Deadline, now: number): void {
     case 'recall-leases':
       recallForQueue(cluster, deadline, now);
       return;
+    case 'unknown-node': {
+      const queue = cluster.actors.queues.get(deadline.shape);
+      if (queue === undefined) return;
+      queue.awaitsNode = false;
+      cluster.schedulingIsDue = true;
+      return;
+    }
     case 'absent-actor':
       endAbsent(cluster, deadline, now);
       return;
@@ -84,7 +91,7 @@ function endUnwatchedProcess(
   now: number,
 ): void {
   const process = cluster.processes.get(processId);
-  if (process === undefined || process.nodeId !== undefined) return;
+  if (process === undefined || process.watchers.size > 0) return;
   const mayBeStarting = process.kind !== 'driver' && isAnythingStarting(cluster);
   if (mayBeStarting || cluster.nodes.livingCount === 0) {
     armLink(cluster, processId, now);
@@ -139,7 +146,7 @@ function moveFromDrained(cluster: Cluster, { nodeId }: Of<'node-drained'>, now: 
 /** Everybody had time to speak up: what nobody holds or owns any more ends. */
 function endRecovery(cluster: Cluster, now: number): void {
   for (const process of [...cluster.processes.all()]) {
-    if (process.isSeen || process.nodeId !== undefined) continue;
+    if (process.isSeen || process.watchers.size > 0) continue;
     const cause = causeOf('process-died', 'it did not report to the restarted head');
     endProcess(cluster, process.processId, cause, now);
   }

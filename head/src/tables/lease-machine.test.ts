@@ -49,9 +49,9 @@ function create(isLease = true): ActorRecord {
   );
 }
 
-function alive(isLease = true): ActorRecord {
+function alive(isLease = true, gpuIndexes: number[] = []): ActorRecord {
   const record = create(isLease);
-  step(record, { type: 'placed', placement: { nodeId, incarnation: 0, gpuIndexes: [] } });
+  step(record, { type: 'placed', placement: { nodeId, incarnation: 0, gpuIndexes } });
   step(record, { type: 'started', nodeId, incarnation: 0, address, pid: 7 });
   return record;
 }
@@ -75,6 +75,16 @@ describe('the life of a lease', () => {
       command: { type: 'end-actor', how: 'return', incarnation: 0 },
     });
     expect(step(record, ended('returned'))).toEqual(['release', 'save']);
+  });
+
+  it('13: returned with a device, it lends its CPUs until its process is gone', () => {
+    const record = alive(true, [0]);
+    expect(step(record, RETURN)).toEqual(['dequeue', 'died', 'command', 'lend-cpus']);
+    expect(step(record, blocked(false))).toEqual([]);
+    expect(step(record, ended('returned'))).toEqual(['release', 'save']);
+    const waiting = alive(true, [0]);
+    step(waiting, blocked(true));
+    expect(step(waiting, RETURN)).toEqual(['dequeue', 'died', 'command']);
   });
 
   it('13: returned, but its process has ended instead', () => {

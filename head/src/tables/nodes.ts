@@ -14,7 +14,7 @@ import type { Cluster } from './cluster.ts';
 import { adoptBlocked, adoptLease, recallAllOf } from './leases.ts';
 import { createNodeRecord, stepNode, type NodeEvent } from './node-machine.ts';
 import { NodeEntry } from './node-table.ts';
-import { endProcess, unwatchProcess, watchProcess } from './processes.ts';
+import { processGone, unwatchProcess, watchProcess } from './processes.ts';
 
 export interface RegistrationAnswer {
   refused?: string;
@@ -63,7 +63,8 @@ function forgetSession(cluster: Cluster, node: NodeEntry, now: number): void {
     `The agent of node ${node.nodeId} was started anew.`,
     node.nodeId,
   );
-  for (const processId of [...node.processes]) unwatchProcess(cluster, processId, cause, now);
+  for (const processId of [...node.processes])
+    unwatchProcess(cluster, processId, node.nodeId, cause, now);
   node.processes.clear();
 }
 
@@ -202,7 +203,7 @@ function applyReported(cluster: Cluster, node: NodeEntry, event: ReportedEvent, 
       return;
     }
     case 'process-ended':
-      endProcess(cluster, event.processId, event.cause, now);
+      processGone(cluster, event.processId, nodeId, event.cause, now);
       return;
     case 'actor-blocked':
     case 'actor-unblocked': {
@@ -274,7 +275,8 @@ function loseNode(cluster: Cluster, node: NodeEntry, reason: string, now: number
     const entry = cluster.actors.get(actorId);
     if (entry !== undefined) cluster.stepActor(entry, { type: 'node-lost', nodeId, cause }, now);
   }
-  for (const processId of [...node.processes]) unwatchProcess(cluster, processId, cause, now);
+  for (const processId of [...node.processes])
+    unwatchProcess(cluster, processId, node.nodeId, cause, now);
   node.processes.clear();
 }
 

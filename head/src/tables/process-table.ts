@@ -4,8 +4,11 @@ import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
 export interface ProcessEntry {
   readonly processId: ProcessId;
   kind: 'driver' | 'host' | 'unknown';
-  /** The node that watches it: where a host runs, where a driver's liveness link ends. */
-  nodeId?: NodeId | undefined;
+  /**
+   * The nodes that watch it: the one where a host runs, those at which liveness links of a driver end. It has one link,
+   * but a node whose network was away may not know yet that its own is over.
+   */
+  readonly watchers: Set<NodeId>;
   jobId?: JobId | undefined;
   readonly held: Set<ActorId>;
   readonly owned: Set<ActorId>;
@@ -21,12 +24,13 @@ const ENDED_MAX = 10_000;
  *
  *   (1) mentioned        (2) linked / hosted         (4) ended
  *   ────────────► known ────────────────► watched ────────────► ended
- *                   │        ▲   (3) its node is gone │
+ *                   │        ▲   (3) no node has it   │
  *                   │        └────── unwatched ◄──────┘ (drivers; hosts end)
  *                   └───────────────(4)──────────────────────► ended
  *
  * 1 it owns or holds an actor, or started a job. 2 a node reports it. 3 a driver may link to another node.
- * 4 reported as ended, its job ended, or it stayed unwatched too long: for ever, later mentions are ignored.
+ * 4 reported as ended by the last node that watches it, its job ended, or it stayed unwatched too long: for ever, later
+ * mentions are ignored.
  */
 export class ProcessTable {
   readonly #processes = new Map<ProcessId, ProcessEntry>();
@@ -47,7 +51,12 @@ export class ProcessTable {
     if (this.#ended.has(processId)) return undefined;
     let entry = this.#processes.get(processId);
     if (entry === undefined) {
-      entry = { processId, kind: 'unknown', held: new Set(), owned: new Set(), isSeen: false };
+      const sets = {
+        watchers: new Set<NodeId>(),
+        held: new Set<ActorId>(),
+        owned: new Set<ActorId>(),
+      };
+      entry = { processId, kind: 'unknown', isSeen: false, ...sets };
       this.#processes.set(processId, entry);
     }
     return entry;

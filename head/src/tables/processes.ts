@@ -93,27 +93,39 @@ export function watchProcess(
   const process = cluster.processes.mention(processId);
   const node = cluster.nodes.get(nodeId);
   if (process === undefined || node === undefined) return;
-  if (process.nodeId !== undefined && process.nodeId !== nodeId) {
-    cluster.nodes.get(process.nodeId)?.processes.delete(processId);
-  }
   process.kind = kind;
-  process.nodeId = nodeId;
+  process.watchers.add(nodeId);
   process.isSeen = true;
   node.processes.add(processId);
 }
 
-/** The node that watched it is gone. A driver may link to another one; a host lived and died with its node. */
+/** A node that watched it is gone. A driver may link to another one; a host lived and died with its node. */
 export function unwatchProcess(
   cluster: Cluster,
   processId: ProcessId,
+  nodeId: NodeId,
   cause: DeathCause,
   now: number,
 ): void {
   const process = cluster.processes.get(processId);
   if (process === undefined) return;
-  process.nodeId = undefined;
+  process.watchers.delete(nodeId);
   if (process.kind === 'host') endProcess(cluster, processId, cause, now);
-  else armLink(cluster, processId, now);
+  else if (process.watchers.size === 0) armLink(cluster, processId, now);
+}
+
+/** A node says that the process has ended. Of a driver that another node watches it knows no more than its own link. */
+export function processGone(
+  cluster: Cluster,
+  processId: ProcessId,
+  nodeId: NodeId,
+  cause: DeathCause,
+  now: number,
+): void {
+  const watchers = cluster.processes.get(processId)?.watchers;
+  watchers?.delete(nodeId);
+  cluster.nodes.get(nodeId)?.processes.delete(processId);
+  if (watchers === undefined || watchers.size === 0) endProcess(cluster, processId, cause, now);
 }
 
 /** All that it owned dies, all that it held is released; a driver's job is over. */
@@ -126,7 +138,7 @@ export function endProcess(
   const process = cluster.processes.end(processId);
   if (process === undefined) return;
   cluster.tasks.processEnded(processId);
-  if (process.nodeId !== undefined) cluster.nodes.get(process.nodeId)?.processes.delete(processId);
+  for (const nodeId of process.watchers) cluster.nodes.get(nodeId)?.processes.delete(processId);
   const what = process.kind === 'driver' ? 'The driver' : 'The process';
   for (const actorId of [...process.owned]) {
     const entry = cluster.actors.get(actorId);
@@ -190,7 +202,7 @@ function killOrphansOfJob(cluster: Cluster, jobId: JobId, now: number): void {
     const { spec } = entry.record;
     if (spec.jobId !== jobId || spec.lifetime !== 'job' || entry.record.state === 'dead') continue;
     const owner = cluster.processes.get(spec.ownerId);
-    if (owner?.nodeId !== undefined || owner?.kind === 'driver') continue;
+    if ((owner?.watchers.size ?? 0) > 0 || owner?.kind === 'driver') continue;
     const cause = causeOf(
       'owner-died',
       'Its job is over, and the process that created it is not known any more.',

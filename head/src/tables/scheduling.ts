@@ -5,7 +5,7 @@ import { schedule } from '../scheduling/scheduler.ts';
 import { firstArrival, type ActorEntry, type ShapeQueue } from './actor-table.ts';
 import { isQueued, isTaskWorker } from './actor-record.ts';
 import { causeOf } from './causes.ts';
-import type { Cluster } from './cluster.ts';
+import { nodeReportMs, type Cluster } from './cluster.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { isNested } from './leases.ts';
 import type { NodeEntry } from './node-table.ts';
@@ -84,10 +84,7 @@ function refuse(
   heldBack: Set<NodeId>,
   now: number,
 ): void {
-  if (wantsDeadNode(cluster, queue)) {
-    failQueue(cluster, queue, now);
-    return;
-  }
+  if (isWithoutNode(cluster, queue, now)) return;
   const { leaseRecallMs, starvationMs } = cluster.settings;
   if (!queue.isRecalling) {
     queue.isRecalling = true;
@@ -114,30 +111,44 @@ function nearestNode(
   return nearest;
 }
 
-/** A dead node never comes back under its id: waiting for it would have no end. */
-function wantsDeadNode(cluster: Cluster, queue: ShapeQueue): boolean {
+/**
+ * Whether the one node that will do is not there; then those are failed whose waiting would have no end. A dead node
+ * never comes back under its id. One that nobody knows may be about to join, or to report to a head that has just
+ * started, and gets the time for it.
+ */
+function isWithoutNode(cluster: Cluster, queue: ShapeQueue, now: number): boolean {
   const { affinity } = queue.demand;
   if (affinity === undefined || affinity.soft) return false;
-  for (const node of cluster.nodes.all()) {
-    if (node.nodeId === affinity.nodeId) return node.record.state === 'dead';
-  }
-  return false;
-}
-
-function failQueue(cluster: Cluster, queue: ShapeQueue, now: number): void {
+  const node = cluster.nodes.get(affinity.nodeId as NodeId);
+  if (node !== undefined && node.record.state !== 'dead') return false;
+  let nextAt = Infinity;
   for (const actorId of [...queue.actorIds.keys()]) {
     const entry = cluster.actors.get(actorId);
     if (entry === undefined) continue;
-    const nodeId = queue.demand.affinity?.nodeId ?? '';
-    const message = `It may run on node ${nodeId} only, and that node is dead.`;
-    const cause = causeOf('unschedulable', message, nodeId);
-    const perNode = { ...queue.refusal?.perNode, [nodeId]: 'is dead' };
-    cluster.stepActor(
-      entry,
-      { type: 'unschedulable', cause, errorName: 'InfeasibleError', perNode },
-      now,
-    );
+    const waitsUntil = entry.record.stateSince + nodeReportMs(cluster.settings);
+    const failsAt = Math.max(waitsUntil, cluster.nodesMayReportUntil);
+    if (node !== undefined) failForNode(cluster, entry, 'is dead', now);
+    else if (failsAt <= now) failForNode(cluster, entry, 'is not in the cluster', now);
+    else nextAt = Math.min(nextAt, failsAt);
   }
+  if (nextAt !== Infinity && queue.awaitsNode !== true) {
+    queue.awaitsNode = true;
+    cluster.deadlines.add(nextAt, { kind: 'unknown-node', shape: queue.demand.shape });
+  }
+  return true;
+}
+
+function failForNode(cluster: Cluster, entry: ActorEntry, state: string, now: number): void {
+  const nodeId = entry.demand.affinity?.nodeId ?? '';
+  const message = `It may run on node ${nodeId} only, and that node ${state}.`;
+  const cause = causeOf('unschedulable', message, nodeId);
+  const refusal = cluster.actors.queues.get(entry.demand.shape)?.refusal;
+  const perNode = { ...refusal?.perNode, [nodeId]: state };
+  cluster.stepActor(
+    entry,
+    { type: 'unschedulable', cause, errorName: 'InfeasibleError', perNode },
+    now,
+  );
 }
 
 /** The actor's schedulingTimeoutMs is over. */

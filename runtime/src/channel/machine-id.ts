@@ -5,7 +5,7 @@ let cached: string | undefined;
 
 /**
  * Equal for two processes that can open each other's Unix sockets: same kernel boot, same host name. Containers on
- * one machine differ by host name.
+ * one machine differ by host name; where they do not, MANTA_MACHINE_ID tells them apart.
  */
 export function machineId(): string {
   if (cached === undefined) {
@@ -15,7 +15,7 @@ export function machineId(): string {
     } catch {
       // Not Linux: the host name alone has to do.
     }
-    cached = `${hostname()}/${bootId}`;
+    cached = `${process.env['MANTA_MACHINE_ID'] ?? hostname()}/${bootId}`;
   }
   return cached;
 }

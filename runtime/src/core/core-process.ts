@@ -1,6 +1,5 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import type { MantaError } from '../errors/errors.ts';
-import { ActorNotFoundError, ProtocolError } from '../errors/errors.ts';
+import { ActorNotFoundError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { shutDownError } from '../errors/shut-down.ts';
 import { ERROR_TABLE } from '../errors/codes.ts';
 import type { ActorId, BlobId, JobId, ObjectId, ProcessId } from '../ids.ts';
@@ -13,10 +12,11 @@ import {
   type RefOwnerRuntime,
 } from '../objects/object-ref.ts';
 import type { Payload } from '../objects/payload.ts';
-import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
+import type { StoredRecord, StoredValue } from '../objects/stored-value.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import type { CallerCore } from '../rpc/caller-core.ts';
 import { callerRecord } from '../rpc/caller-record.ts';
+import { OpenStreams } from '../rpc/open-streams.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { PeerConnections } from '../rpc/peer-connections.ts';
 import { RECORD } from '../rpc/records.ts';
@@ -36,6 +36,7 @@ import type { TaskCounts } from '../wire/job-messages.ts';
 import { Acknowledgement, ActorUpdates, type ProcessAddress } from '../wire/messages.ts';
 import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
+import { Cancellation } from './cancellation.ts';
 import type { CoreOptions } from './core-options.ts';
 import { collectGarbage } from './garbage.ts';
 import { HandleCounts } from './handle-counts.ts';
@@ -64,7 +65,10 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   readonly lineage: Lineage;
   readonly tasks: TaskSubmitter;
   readonly waits = new TaskWaits();
+  readonly streams = new OpenStreams(() => this.noteHeld());
   readonly inquiries: Inquiries = new Inquiries(this);
+  readonly cancellation = new Cancellation(this);
+  parentNow: CallerCore['parentNow'] = undefined;
   readonly #connections: PeerConnections;
   #control: Promise<{ transport: Transport; head: HeadClient }> | undefined;
   readonly #handles = new HandleCounts();
@@ -80,7 +84,8 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.#quietGarbage = new QuietGarbage({
       clock: options.clock,
       collectGarbage,
-      held: () => this.objects.borrowed.size + this.#handles.size + this.store.heldBytes,
+      held: () =>
+        this.objects.borrowed.size + this.#handles.size + this.streams.size + this.store.heldBytes,
       activeShare: activeShareOfThread(),
     });
     this.#connections = this.#createConnections(options);
@@ -185,22 +190,16 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       onRefused: (reason) => this.warn('a channel was refused', reason),
       onConnected: (connection, address) => {
         connection.callerRecord = () => callerRecord({ address: this.address, takesStored: true });
-        connection.onUnclaimed = (value) => this.#takeUnclaimed(value, address.processId);
+        connection.onUnclaimed = (value) => this.values.giveBack(value, address.processId);
       },
       onLost: ({ processId: peerId }) => this.objects.peerLost(peerId),
     });
   }
 
-  /** Nobody waits for this value any more; the refs in it, and its place in the store, are given back. */
-  #takeUnclaimed(value: unknown, sender: ProcessId): void {
-    if (typeof value !== 'object' || value === null) return;
-    const content = this.receivePayload(value as Uint8Array | unknown[], sender);
-    if (content instanceof StoredValue) this.values.drop(content);
-  }
-
   /** Takes the records of an incoming channel that are about objects; false: not one of them. */
   receiveObjectRecord(channel: Channel, record: ChannelRecord): boolean {
-    if (record[0] !== RECORD.inquire) return this.objects.receive(channel, record);
+    if (record[0] !== RECORD.inquire)
+      return this.objects.receive(channel, record) || this.cancellation.receive(record);
     this.inquiries.receive(channel, record);
     return true;
   }

@@ -69,7 +69,8 @@ export class HeapPulls {
           onSource: (agent) => answers.onSource(agent),
           onLost: (reason) => answers.onRefused(blobLost(blobId, reason)),
         }),
-      failed: (nodeId, failure) => own.failed(blobId, processId, nodeId, failure),
+      failed: (nodeId, failure, reason) =>
+        own.failed(blobId, processId, { nodeId, failure, reason }),
       ended: () => own.sources.ended(blobId, processId),
     };
   }

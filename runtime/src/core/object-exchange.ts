@@ -23,13 +23,14 @@ import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
 import { addressFrom } from '../rpc/address-record.ts';
 import { ask } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
+import { idsFrom } from '../rpc/record-fields.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { bequeath } from './bequeath.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
-import { idsOf, releasesOf } from './exchange-records.ts';
+import { releasesFrom } from './exchange-records.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
 import { SilentBorrowers } from './silent-borrowers.ts';
 
@@ -173,21 +174,21 @@ export class ObjectExchange {
     this.#lost.delete(processId);
     switch (record[0]) {
       case RECORD.fetch:
-        this.#answers(channel, record[1] as number).answer(idsOf(record[2]));
+        this.#answers(channel, record[1] as number).answer(idsFrom('object', record[2]));
         return true;
       case RECORD.borrow:
-        this.#noteBorrowed(idsOf(record[1]), processId, record);
+        this.#noteBorrowed(idsFrom('object', record[1]), processId, record);
         return true;
       case RECORD.release:
-        this.#released(processId, releasesOf(record[1]));
+        this.#released(processId, releasesFrom(record[1]));
         return true;
       case RECORD.holds: {
-        const held = idsOf(record[2]).filter((id) => this.borrowed.holds(id));
+        const held = idsFrom('object', record[2]).filter((id) => this.borrowed.holds(id));
         channel.send([RECORD.result, record[1], held]);
         return true;
       }
       case RECORD.free:
-        for (const id of idsOf(record[1])) this.#free(id);
+        for (const id of idsFrom('object', record[1])) this.#free(id);
         return true;
       default:
         return this.blobs.receive(channel, record) || this.heapBlobs.receive(channel, record);
@@ -219,18 +220,13 @@ export class ObjectExchange {
     const { processId } = address;
     const connection = await this.#core.connect(address);
     const asked = this.table.questionsFor(processId, HOLDS_MAX);
-    const held = new Set(idsOf(await ask(connection, RECORD.holds, asked)));
+    const held = new Set(idsFrom('object', await ask(connection, RECORD.holds, asked)));
     for (const id of asked) this.table.answered(id, processId, held.has(id));
   }
 
   #free(id: ObjectId): void {
-    let ref: AnyObjectRef;
-    try {
-      ref = this.table.find(id);
-    } catch {
-      return; // It is gone already.
-    }
-    this.#core.free(ref);
+    const ref = this.table.known(id);
+    if (ref !== undefined) this.#core.free(ref);
   }
 
   #answers(channel: Channel, call: number): FetchAnswers {

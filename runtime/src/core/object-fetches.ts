@@ -12,7 +12,7 @@ import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 /** What an entry of `fetched` gives: [index in the fetch, kind, what]. */
-const ENTRY = { value: 0, failure: 1, segment: 2 } as const;
+export const FETCHED = { value: 0, failure: 1, segment: 2 } as const;
 type Entry = [index: number, kind: number, what: unknown];
 
 /** Ids in one record. */
@@ -170,8 +170,8 @@ class FetchReply implements PendingReply {
     this.#refs[index] = undefined;
     this.#missing -= 1;
     const sender = this.#options.owner.processId;
-    if (kind === ENTRY.failure) this.#fetcher.fail(ref, decodeError(what as Uint8Array));
-    else if (kind === ENTRY.value) this.#fetcher.resolve(ref, what, sender);
+    if (kind === FETCHED.failure) this.#fetcher.fail(ref, decodeError(what as Uint8Array));
+    else if (kind === FETCHED.value) this.#fetcher.resolve(ref, what, sender);
     else this.#fetcher.resolve(ref, segmentAt(segments, firstSegment + (what as number)), sender);
   }
 
@@ -252,27 +252,27 @@ export class FetchAnswers {
     } else if (content instanceof StoredValue) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
       const record = this.#options.describe(content);
-      this.#add([index, ENTRY.value, record], record[2]?.byteLength ?? 0);
+      this.#add([index, FETCHED.value, record], record[2]?.byteLength ?? 0);
     } else if (content instanceof Payload) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
       this.#addPayload(index, content);
     } else {
-      this.#add([index, ENTRY.value, content], typeof content === 'string' ? content.length : 0);
+      this.#add([index, FETCHED.value, content], typeof content === 'string' ? content.length : 0);
     }
   }
 
   #addFailure(index: number, error: unknown): void {
     const encoded = encodeError(error);
-    this.#add([index, ENTRY.failure, encoded], encoded.byteLength);
+    this.#add([index, FETCHED.failure, encoded], encoded.byteLength);
   }
 
   #addPayload(index: number, payload: Payload): void {
     const { byteLength } = payload.bytes;
     if (byteLength < SEGMENT_THRESHOLD_BYTES) {
-      this.#add([index, ENTRY.value, recordForm(payload)], byteLength);
+      this.#add([index, FETCHED.value, recordForm(payload)], byteLength);
     } else {
       this.#segments.push(payload.bytes);
-      this.#add([index, ENTRY.segment, this.#segments.length - 1], byteLength);
+      this.#add([index, FETCHED.segment, this.#segments.length - 1], byteLength);
     }
   }
 

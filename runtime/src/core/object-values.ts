@@ -241,6 +241,13 @@ export class ObjectValues {
     return payload;
   }
 
+  /** Nobody waits for this value any more: the refs in it, and its place in the store, are given back. */
+  giveBack(received: unknown, sender: ProcessId): void {
+    if (typeof received !== 'object' || received === null) return;
+    const content = this.receive(received as Uint8Array | unknown[], sender);
+    if (content instanceof StoredValue) this.drop(content);
+  }
+
   #receiveStored(list: unknown[], sender: ProcessId): StoredValue {
     const { blob, owner, encodedTransferables } = storedFrom(list);
     const found =

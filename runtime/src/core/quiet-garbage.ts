@@ -12,7 +12,10 @@ const PAUSE_MS_MAX = 120_000;
 interface QuietGarbageOptions {
   readonly clock: Clock;
   readonly collectGarbage: () => Promise<void>;
-  /** Grows with what is held here that is not in this heap: refs and handles of others, bytes of the store. */
+  /**
+   * Grows with what is held here that is not in this heap: refs and handles of others, calls that give streams, bytes of
+   * the store.
+   */
   readonly held: () => number;
   /** The share of the time since it was last asked in which this thread worked, 0 to 1. */
   readonly activeShare: () => number;

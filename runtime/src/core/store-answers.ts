@@ -1,7 +1,7 @@
 import type { ChannelRecord } from '../channel/channel.ts';
 import { ProtocolError } from '../errors/errors.ts';
-import { parseId, type BlobId } from '../ids.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
+import { idsFrom } from '../rpc/record-fields.ts';
 import { RECORD } from '../rpc/records.ts';
 import { encodeError } from '../serialization/error-codec.ts';
 import type { ProcessStore } from './process-store.ts';
@@ -17,7 +17,7 @@ export interface StoreAnswerer {
 /** What the agent asks of a process that is attached to its store. @throws ProtocolError */
 export async function answerAgent(answerer: StoreAnswerer, record: ChannelRecord): Promise<void> {
   if (record[0] === RECORD.storeRelease) {
-    answerer.produced.release(blobIdsOf(record[1]));
+    answerer.produced.release(idsFrom('blob', record[1]));
     return;
   }
   const { channel } = answerer.connection;
@@ -41,7 +41,7 @@ async function answerTo(answerer: StoreAnswerer, record: ChannelRecord): Promise
     case RECORD.storeCandidates:
       return produced.candidates(bytesOf(record[2]));
     case RECORD.storeEvict:
-      return produced.release(blobIdsOf(record[2]));
+      return produced.release(idsFrom('blob', record[2]));
     default:
       throw new ProtocolError(
         `The agent asked for something of unknown kind ${String(record[0])}.`,
@@ -52,13 +52,4 @@ async function answerTo(answerer: StoreAnswerer, record: ChannelRecord): Promise
 function bytesOf(value: unknown): number {
   if (typeof value === 'number' && value >= 0) return value;
   throw new ProtocolError('A question of the store without a number of bytes.');
-}
-
-function blobIdsOf(value: unknown): BlobId[] {
-  if (!Array.isArray(value)) throw new ProtocolError('A record about blobs without a list of ids.');
-  return value.map((item: unknown) => {
-    const id = parseId('blob', item);
-    if (id === undefined) throw new ProtocolError('A record about blobs with a malformed id.');
-    return id;
-  });
 }

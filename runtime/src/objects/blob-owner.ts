@@ -1,11 +1,12 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { ObjectLostError, ProtocolError, type MantaError } from '../errors/errors.ts';
-import { parseId, type BlobId, type NodeId, type ProcessId } from '../ids.ts';
+import type { BlobId, ProcessId } from '../ids.ts';
 import { addressFrom, addressRecord } from '../rpc/address-record.ts';
+import { callFrom, idFrom, idsFrom } from '../rpc/record-fields.ts';
 import { RECORD } from '../rpc/records.ts';
 import { encodeError } from '../serialization/error-codec.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import { BlobSources } from './blob-sources.ts';
+import { BlobSources, type FailedSource } from './blob-sources.ts';
 
 export interface BlobOwnerOptions {
   /** How this process reaches an agent; a rejection means that the agent's process is gone or unreachable. */
@@ -16,6 +17,8 @@ export interface BlobOwnerOptions {
 
 /** Copies that one record may name. */
 const GIVEN_UP_MAX = 100_000;
+/** Characters of what a node says about a copy that are passed on. */
+const REASON_MAX = 1_000;
 
 /** The owner's answers to those who want its blobs (records blobSource, blobCopied, blobMissing, blobGiveUp). */
 export class BlobOwner {
@@ -55,13 +58,9 @@ export class BlobOwner {
   }
 
   /** `asker` could not pull from the source it had got. Also for pulls of this process itself. */
-  failed(
-    blobId: BlobId,
-    asker: ProcessId,
-    nodeId: NodeId,
-    failure: 'missing' | 'unreachable',
-  ): void {
-    const suspect = this.sources.failed(blobId, asker, nodeId, failure);
+  failed(blobId: BlobId, asker: ProcessId, source: FailedSource): void {
+    const { nodeId } = source;
+    const suspect = this.sources.failed(blobId, asker, source);
     if (suspect === undefined) return;
     this.#options.connect(suspect).then(
       () => this.sources.probed(blobId, asker, nodeId),
@@ -71,10 +70,12 @@ export class BlobOwner {
   }
 
   #answerSource(channel: Channel, record: ChannelRecord): void {
-    const call = callOf(record);
-    const blobId = blobIdOf(record[2]);
-    const nodeId = record[3] === null ? undefined : nodeIdOf(record[3]);
-    this.sources.source(blobId, channel.peer.processId, nodeId, {
+    const call = callFrom(record[1]);
+    const blobId = idFrom('blob', record[2]);
+    const [, , , nodeId, reason] = record;
+    const node =
+      nodeId === null ? undefined : { nodeId: idFrom('node', nodeId), reason: reasonOf(reason) };
+    this.sources.source(blobId, channel.peer.processId, node, {
       onSource: (agent) => channel.send([RECORD.result, call, addressRecord(agent)]),
       onLost: (reason) =>
         channel.send([RECORD.failure, call, encodeError(blobLost(blobId, reason))]),
@@ -82,7 +83,7 @@ export class BlobOwner {
   }
 
   #noteCopied(asker: ProcessId, record: ChannelRecord): void {
-    const blobId = blobIdOf(record[1]);
+    const blobId = idFrom('blob', record[1]);
     if (record[2] === null) {
       this.sources.ended(blobId, asker);
       return;
@@ -99,28 +100,25 @@ export class BlobOwner {
   }
 
   #answerGiveUp(channel: Channel, record: ChannelRecord): void {
-    const call = callOf(record);
-    const blobIds = record[2];
-    if (!Array.isArray(blobIds) || blobIds.length > GIVEN_UP_MAX)
-      throw new ProtocolError(
-        'A record about copies without a list, or with one that is too long.',
-      );
+    const call = callFrom(record[1]);
+    const blobIds = idsFrom('blob', record[2], GIVEN_UP_MAX);
     const { processId } = channel.peer;
-    const givenUp = blobIds.map(blobIdOf).filter((id) => this.sources.giveUp(id, processId));
+    const givenUp = blobIds.filter((id) => this.sources.giveUp(id, processId));
     channel.send([RECORD.result, call, givenUp]);
   }
 
   #noteMissing(sender: ProcessId, record: ChannelRecord): void {
-    const blobId = blobIdOf(record[1]);
-    const nodeId = nodeIdOf(record[2]);
-    const failure = record[3];
+    const blobId = idFrom('blob', record[1]);
+    const nodeId = idFrom('node', record[2]);
+    const [, , , failure, said] = record;
     if (failure !== 'missing' && failure !== 'unreachable')
       throw new ProtocolError('A blob is missing or unreachable, nothing else.');
     const isOwnCopy = this.sources
       .copies(blobId)
       .some((agent) => agent.nodeId === nodeId && agent.processId === sender);
-    if (isOwnCopy) this.sources.missing(blobId, nodeId);
-    else this.failed(blobId, sender, nodeId, failure);
+    const reason = reasonOf(said);
+    if (isOwnCopy) this.sources.missing(blobId, nodeId, reason);
+    else this.failed(blobId, sender, { nodeId, failure, reason });
   }
 }
 
@@ -129,21 +127,5 @@ export function blobLost(blobId: BlobId, reason: string, cause?: MantaError): Ob
   return new ObjectLostError(text, cause === undefined ? undefined : { cause });
 }
 
-function callOf(record: ChannelRecord): number {
-  const call = record[1];
-  if (typeof call !== 'number' || !Number.isSafeInteger(call))
-    throw new ProtocolError('A request without its number.');
-  return call;
-}
-
-function blobIdOf(value: unknown): BlobId {
-  const id = parseId('blob', value);
-  if (id === undefined) throw new ProtocolError('A record about a blob without a blob id.');
-  return id;
-}
-
-function nodeIdOf(value: unknown): NodeId {
-  const id = parseId('node', value);
-  if (id === undefined) throw new ProtocolError('A record about a copy without a node id.');
-  return id;
-}
+const reasonOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value.slice(0, REASON_MAX) : undefined;

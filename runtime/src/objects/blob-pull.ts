@@ -1,12 +1,11 @@
 import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
-import type { NodeId } from '../ids.ts';
 import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
+import { decodeError } from '../serialization/error-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import { LIMITS } from '../wire/limits.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
 import { blobLost } from './blob-owner.ts';
-import type { SourceFailure } from './blob-sources.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { ChunkChecksum } from './chunk-checksum.ts';
 import type { Connect, PullOwner } from './pull-owner.ts';
@@ -66,6 +65,7 @@ const OWNER_FAILURES_MAX = 3;
 const REQUESTS_MAX = LIMITS.blobRequests / 2;
 
 type RequestEffect = Extract<PullEffect, { type: 'request' }>;
+type GiveUpEffect = Extract<PullEffect, { type: 'give-up-source' }>;
 
 /** A request that waits for room in the budget, or for its bytes. */
 interface Request {
@@ -120,7 +120,7 @@ class BlobPull {
         return;
       case 'give-up-source':
         this.#dropSource();
-        this.#sourceFailed(effect.agent.nodeId, effect.failure);
+        this.#sourceFailed(effect);
         return;
       case 'finished':
         this.#dropSource();
@@ -134,16 +134,17 @@ class BlobPull {
   }
 
   /** The owner strikes off a node that fails us; from its own heap it can but send the bytes. */
-  #sourceFailed(nodeId: NodeId | undefined, failure: SourceFailure): void {
+  #sourceFailed({ agent, failure, reason }: GiveUpEffect): void {
     const { owner, blob } = this.#options;
-    if (nodeId !== undefined) {
-      owner.failed(nodeId, failure);
+    if (agent.nodeId !== undefined) {
+      owner.failed(agent.nodeId, failure, reason);
       return;
     }
     this.#ownerFailures += 1;
     if (this.#ownerFailures < OWNER_FAILURES_MAX) return;
-    const reason = `its owner, which has it, failed to send it ${OWNER_FAILURES_MAX} times`;
-    this.#apply({ type: 'refused', error: blobLost(blob.blobId, reason) });
+    const said = reason === undefined ? '' : ` (${reason})`;
+    const loss = `its owner, which has it, failed to send it ${OWNER_FAILURES_MAX} times${said}`;
+    this.#apply({ type: 'refused', error: blobLost(blob.blobId, loss) });
   }
 
   #request(effect: RequestEffect): void {
@@ -199,8 +200,6 @@ class BlobPull {
   }
 
   #replyTo(attempt: number, request: Request): PendingReply {
-    const fail = (failure: 'missing' | 'unreachable') => () =>
-      this.#apply({ type: 'source-failed', attempt, failure });
     return {
       onChunk: (bytes, checksum) => {
         const sink = this.#sinkOf(attempt, request, bytes.byteLength);
@@ -208,8 +207,11 @@ class BlobPull {
         sink.end(checksum);
       },
       chunkSink: (bytes) => this.#sinkOf(attempt, request, bytes),
-      onFailure: fail('missing'),
-      onLost: fail('unreachable'),
+      onFailure: (encodedError) => {
+        const reason = decodeError(encodedError).message;
+        this.#apply({ type: 'source-failed', attempt, failure: 'missing', reason });
+      },
+      onLost: () => this.#apply({ type: 'source-failed', attempt, failure: 'unreachable' }),
       onResult: notAChunk,
       onStream: notAChunk,
       onItem: notAChunk,

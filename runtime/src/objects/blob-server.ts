@@ -75,9 +75,9 @@ export class BlobServer {
   }
 
   async #read(request: ChunkRequest, target: Uint8Array): Promise<void> {
-    const { blobId, bytes } = request;
+    const { bytes } = request;
     if (!(await this.#reader.read(request, target)))
-      throw new ObjectLostError(`Blob ${blobId} is not here (any more).`);
+      throw new ObjectLostError('it is not there (any more)');
     this.#servedBytes += bytes;
     this.#servedChunks += 1;
   }

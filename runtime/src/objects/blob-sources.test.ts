@@ -27,10 +27,15 @@ interface Answer {
 function ask(sources: BlobSources, node: number): Answer {
   const answer: Answer = {};
   const { processId, nodeId } = agentOf(node);
-  sources.source(blobId, processId, nodeId, {
-    onSource: (agent) => (answer.source = Number(agent.nodeId?.slice(2))),
-    onLost: (reason) => (answer.lost = reason),
-  });
+  sources.source(
+    blobId,
+    processId,
+    { nodeId: nodeId as NodeId },
+    {
+      onSource: (agent) => (answer.source = Number(agent.nodeId?.slice(2))),
+      onLost: (reason) => (answer.lost = reason),
+    },
+  );
   return answer;
 }
 const copied = (sources: BlobSources, node: number): boolean =>
@@ -41,7 +46,7 @@ const fail = (
   source: number,
   failure: 'missing' | 'unreachable',
 ): ProcessAddress | undefined =>
-  sources.failed(blobId, agentOf(node).processId, `n_${source}` as NodeId, failure);
+  sources.failed(blobId, agentOf(node).processId, { nodeId: `n_${source}` as NodeId, failure });
 
 function sourcesWithCopyAt(...nodes: number[]): BlobSources {
   const sources = new BlobSources();
@@ -289,10 +294,15 @@ function broadcast(count: number, durationOf: () => number): { time: number; bus
   let time = 0;
   for (let asker = 1; asker <= count; asker += 1) {
     const { processId, nodeId } = agentOf(asker);
-    sources.source(blobId, processId, nodeId, {
-      onSource: () => running.push({ node: asker, endsAt: time + durationOf() }),
-      onLost: (reason) => expect.unreachable(reason),
-    });
+    sources.source(
+      blobId,
+      processId,
+      { nodeId: nodeId as NodeId },
+      {
+        onSource: () => running.push({ node: asker, endsAt: time + durationOf() }),
+        onLost: (reason) => expect.unreachable(reason),
+      },
+    );
   }
   while (running.length > 0) {
     running.sort((a, b) => b.endsAt - a.endsAt);

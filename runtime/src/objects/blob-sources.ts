@@ -25,6 +25,20 @@ export type SourceFailure =
 /** A node, or the owner itself where the blob is in its heap. */
 type CopyId = NodeId | ProcessId;
 
+/** The node of an agent that asks: what it had of the blob it has no more. */
+export interface AskingNode {
+  readonly nodeId: NodeId;
+  /** Why not, if it ever had it. */
+  readonly reason?: string | undefined;
+}
+
+/** A source that an asker could not pull from, and what it said. */
+export interface FailedSource {
+  readonly nodeId: NodeId;
+  readonly failure: SourceFailure;
+  readonly reason?: string | undefined;
+}
+
 interface Copy {
   readonly agent: ProcessAddress;
   readonly pulls: Set<ProcessId>;
@@ -91,7 +105,7 @@ export class BlobSources {
         waiting: new Map(),
         refusals: new Map(),
         counters: new Map(),
-        lastLoss: 'no copy of it is left',
+        lastLoss: 'there was none',
       };
       this.#entries.set(blob.blobId, entry);
     }
@@ -124,10 +138,15 @@ export class BlobSources {
   }
 
   /**
-   * Transition 1. `nodeId`: the asker's node, when it is an agent; what that node had of the blob it has no more.
+   * Transition 1. `node`: undefined when the asker is no agent.
    * An earlier wish of the same asker is replaced and not answered.
    */
-  source(blobId: BlobId, asker: ProcessId, nodeId: NodeId | undefined, waiter: SourceWaiter): void {
+  source(
+    blobId: BlobId,
+    asker: ProcessId,
+    node: AskingNode | undefined,
+    waiter: SourceWaiter,
+  ): void {
     const entry = this.#entries.get(blobId);
     if (entry === undefined) {
       waiter.onLost('its owner does not hold it: it was freed or lost');
@@ -136,8 +155,8 @@ export class BlobSources {
     endPull(entry, asker);
     entry.waiting.delete(asker);
     entry.waiting.set(asker, waiter);
-    if (nodeId !== undefined && entry.copies.has(nodeId))
-      this.#strike(blobId, entry, nodeId, 'missing');
+    if (node !== undefined && entry.copies.has(node.nodeId))
+      this.#strike(blobId, entry, node.nodeId, missingAt(node.nodeId, node.reason));
     else this.#serve(blobId, entry);
   }
 
@@ -160,21 +179,20 @@ export class BlobSources {
   }
 
   /**
-   * Transition 3, before the asker asks again: the source `nodeId` failed it. With 'unreachable' the answer is the
+   * Transition 3, before the asker asks again: the source failed it. With 'unreachable' the answer is the
    * agent whose life the caller finds out about: `nodeDied` or `probed` must follow.
    */
   failed(
     blobId: BlobId,
     asker: ProcessId,
-    nodeId: NodeId,
-    failure: SourceFailure,
+    { nodeId, failure, reason }: FailedSource,
   ): ProcessAddress | undefined {
     const entry = this.#entries.get(blobId);
     if (entry?.grants.get(asker) !== nodeId) return undefined;
     endPull(entry, asker);
     const agent = entry.copies.get(nodeId)?.agent;
     if (failure === 'missing') {
-      this.#strike(blobId, entry, nodeId, 'missing');
+      this.#strike(blobId, entry, nodeId, missingAt(nodeId, reason));
       return undefined;
     }
     if (agent !== undefined) refuse(entry, asker, nodeId);
@@ -192,9 +210,9 @@ export class BlobSources {
   }
 
   /** That node has this blob no more. */
-  missing(blobId: BlobId, nodeId: NodeId): void {
+  missing(blobId: BlobId, nodeId: NodeId, reason?: string): void {
     const entry = this.#entries.get(blobId);
-    if (entry !== undefined) this.#strike(blobId, entry, nodeId, 'missing');
+    if (entry !== undefined) this.#strike(blobId, entry, nodeId, missingAt(nodeId, reason));
   }
 
   /**
@@ -206,14 +224,15 @@ export class BlobSources {
     for (const [copyId, copy] of entry?.copies ?? []) {
       if (copy.agent.processId !== agent || entry === undefined) continue;
       if (entry.copies.size === 1 || copy.pulls.size > 0) return false;
-      this.#strike(blobId, entry, copyId, 'missing');
+      this.#strike(blobId, entry, copyId, missingAt(copyId));
     }
     return true;
   }
 
   /** All that the node had is gone. */
   nodeDied(nodeId: NodeId): void {
-    for (const [blobId, entry] of this.#entries) this.#strike(blobId, entry, nodeId, 'died');
+    for (const [blobId, entry] of this.#entries)
+      this.#strike(blobId, entry, nodeId, `node ${nodeId} died`);
   }
 
   /** The process is gone, with what it pulled. */
@@ -225,14 +244,14 @@ export class BlobSources {
     }
   }
 
-  #strike(blobId: BlobId, entry: Entry, copyId: CopyId, why: 'missing' | 'died'): void {
+  #strike(blobId: BlobId, entry: Entry, copyId: CopyId, loss: string): void {
     const copy = entry.copies.get(copyId);
     if (copy === undefined) return;
     entry.copies.delete(copyId);
     entry.counters.delete(copyId);
     for (const asker of copy.pulls) entry.grants.delete(asker);
     for (const refusals of entry.refusals.values()) refusals.delete(copyId);
-    entry.lastLoss = why === 'died' ? `node ${copyId} died` : `node ${copyId} has it no more`;
+    entry.lastLoss = loss;
     this.#serve(blobId, entry);
   }
 
@@ -240,7 +259,7 @@ export class BlobSources {
   #serve(blobId: BlobId, entry: Entry): void {
     if (entry.copies.size === 0) {
       if (this.#entries.get(blobId) === entry) this.#entries.delete(blobId);
-      refuseAll(entry, 'no copy of it is left');
+      refuseAll(entry, `no copy of it is left: ${entry.lastLoss}`);
       this.#onLost(blobId, entry.lastLoss);
       return;
     }
@@ -277,6 +296,9 @@ function choose(entry: Entry, asker: ProcessId): [CopyId, Copy] | 'wait' | 'none
   }
   return best ?? (mayComeLater ? 'wait' : 'none');
 }
+
+const missingAt = (copyId: CopyId, reason?: string): string =>
+  `node ${copyId} has it no more${reason === undefined ? '' : ` (${reason})`}`;
 
 function addCopy(entry: Entry, agent: ProcessAddress): void {
   const copyId = agent.nodeId ?? agent.processId;

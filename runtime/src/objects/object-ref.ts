@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { ObjectFreedError, ObjectStoreFullError } from '../errors/errors.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
+import type { OpenStreams } from '../rpc/open-streams.ts';
 import { TRANSFERABLE, type Transferable } from '../serialization/transferable.ts';
 import type { TaskWaits } from '../tasks/task-waits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
@@ -22,6 +23,7 @@ export interface ExportedRef {
 export interface RefOwnerRuntime {
   /** Told when code here waits for a ref: a task that does gives up its CPUs meanwhile. */
   readonly waits: TaskWaits;
+  readonly streams: OpenStreams;
   mintObjectId(): ObjectId;
   decode(payload: Payload): unknown;
   /** The ref has got a value that lies in the store. */

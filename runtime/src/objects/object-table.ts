@@ -186,10 +186,14 @@ export class ObjectTable {
     entry.isHeir = true;
   }
 
+  known(id: ObjectId): AnyObjectRef | undefined {
+    return this.#exports.get(id)?.ref;
+  }
+
   /** @throws ObjectFreedError, ObjectLostError */
   find(id: ObjectId): AnyObjectRef {
-    const entry = this.#exports.get(id);
-    if (entry !== undefined) return entry.ref;
+    const ref = this.known(id);
+    if (ref !== undefined) return ref;
     if (this.#freed.has(id)) throw new ObjectFreedError(`Object ${id} was freed by its owner.`);
     throw new ObjectLostError(
       `Object ${id} is not known to its owner any more: every reference was dropped.`,

@@ -5,7 +5,7 @@ import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import type { SourceFailure } from './blob-sources.ts';
+import type { AskingNode, SourceFailure } from './blob-sources.ts';
 
 export type Connect = (address: ProcessAddress) => Promise<PeerConnection>;
 
@@ -22,7 +22,8 @@ export interface SourceAnswers {
 export interface PullOwner {
   /** Asks for a source, also again after `failed`. */
   source(answers: SourceAnswers): void;
-  failed(nodeId: NodeId, failure: SourceFailure): void;
+  /** `reason`: what the source said. */
+  failed(nodeId: NodeId, failure: SourceFailure, reason?: string): void;
   /** The pull is over; `copy`: the agent of this node, when it has the blob now. */
   ended(copy: ProcessAddress | undefined): void;
 }
@@ -35,8 +36,7 @@ export class RemotePullOwner implements PullOwner {
   readonly #connect: Connect;
   readonly #address: ProcessAddress;
   readonly #blobId: BlobId;
-  /** Of the asker, when it is an agent. */
-  readonly #nodeId: NodeId | undefined;
+  readonly #node: AskingNode | undefined;
   #connection: PeerConnection | undefined;
   #answers: SourceAnswers | undefined;
   #isWaiting = false;
@@ -48,12 +48,12 @@ export class RemotePullOwner implements PullOwner {
     connect: Connect,
     address: ProcessAddress,
     blobId: BlobId,
-    nodeId: NodeId | undefined,
+    node: AskingNode | undefined,
   ) {
     this.#connect = connect;
     this.#address = address;
     this.#blobId = blobId;
-    this.#nodeId = nodeId;
+    this.#node = node;
   }
 
   source(answers: SourceAnswers): void {
@@ -63,8 +63,9 @@ export class RemotePullOwner implements PullOwner {
     else this.#ask(this.#connection);
   }
 
-  failed(nodeId: NodeId, failure: SourceFailure): void {
-    this.#connection?.channel.send([RECORD.blobMissing, this.#blobId, nodeId, failure]);
+  failed(nodeId: NodeId, failure: SourceFailure, reason?: string): void {
+    const said = reason ?? null;
+    this.#connection?.channel.send([RECORD.blobMissing, this.#blobId, nodeId, failure, said]);
   }
 
   ended(copy: ProcessAddress | undefined): void {
@@ -113,7 +114,8 @@ export class RemotePullOwner implements PullOwner {
       onEnd: () => undefined,
       onLost: () => undefined, // The connection's own listener opens it anew.
     });
-    connection.channel.send([RECORD.blobSource, call, this.#blobId, this.#nodeId ?? null]);
+    const { nodeId = null, reason = null } = this.#node ?? {};
+    connection.channel.send([RECORD.blobSource, call, this.#blobId, nodeId, reason]);
   }
 
   #take(value: unknown): void {

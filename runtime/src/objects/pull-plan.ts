@@ -16,7 +16,7 @@ export type PullEvent =
   | { type: 'source'; agent: ProcessAddress }
   /** `attempt`: of the source that was asked; what an earlier one did does not count. */
   | { type: 'chunk'; attempt: number; index: number; isSound: boolean }
-  | { type: 'source-failed'; attempt: number; failure: SourceFailure }
+  | { type: 'source-failed'; attempt: number; failure: SourceFailure; reason?: string }
   /** The owner is gone, or has no source for us, or the sink failed. */
   | { type: 'refused'; error: MantaError };
 
@@ -24,7 +24,12 @@ export type PullEffect =
   | { type: 'ask-source' }
   | { type: 'request'; attempt: number; agent: ProcessAddress; chunk: Chunk }
   /** Nothing more is wanted from this source; the owner is told why. */
-  | { type: 'give-up-source'; agent: ProcessAddress; failure: SourceFailure }
+  | {
+      type: 'give-up-source';
+      agent: ProcessAddress;
+      failure: SourceFailure;
+      reason?: string | undefined;
+    }
   | { type: 'finished' }
   | { type: 'failed'; error: MantaError };
 
@@ -90,7 +95,9 @@ export class PullPlan {
           ? this.#take(event.index, event.isSound)
           : [];
       case 'source-failed':
-        return this.#isCurrent(event.attempt) ? this.#giveUpSource(event.failure) : [];
+        return this.#isCurrent(event.attempt)
+          ? this.#giveUpSource(event.failure, event.reason)
+          : [];
       case 'refused':
         this.#phase = 'failed';
         return [{ type: 'failed', error: event.error }];
@@ -151,13 +158,14 @@ export class PullPlan {
     return this.#next < this.chunkCount ? this.#next++ : undefined;
   }
 
-  #giveUpSource(failure: SourceFailure): PullEffect[] {
+  #giveUpSource(failure: SourceFailure, reason?: string): PullEffect[] {
     const agent = this.#agent;
     this.#again.push(...this.#inFlight);
     this.#again.sort((a, b) => a - b);
     this.#inFlight.clear();
     this.#agent = undefined;
     const effects = this.#ask();
-    return agent === undefined ? effects : [{ type: 'give-up-source', agent, failure }, ...effects];
+    if (agent === undefined) return effects;
+    return [{ type: 'give-up-source', agent, failure, reason }, ...effects];
   }
 }

@@ -5,12 +5,13 @@ import { ObjectRef, REF_STATE, type Content } from '../objects/object-ref.ts';
 import { StoredValue } from '../objects/stored-value.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { ActorCaller } from './actor-caller.ts';
-import type { MethodInfo } from './caller-core.ts';
+import type { CancelOptions, MethodInfo } from './caller-core.ts';
 import { releaseArguments } from './arguments.ts';
 import { abortCause, optionsAgain, type CallOptions } from './call-options.ts';
 import { ObjectRefStream } from './object-ref-stream.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
 import { RECORD } from './records.ts';
+import { StreamBuffer, type StreamSource } from './stream-buffer.ts';
 
 /** Where a call is: the words of `explain`. */
 export type CallPhase = 'waiting-for-dependencies' | 'queued' | 'sent' | 'lost' | 'done';
@@ -19,7 +20,7 @@ export type CallPhase = 'waiting-for-dependencies' | 'queued' | 'sent' | 'lost' 
  * One call of an actor method, and at the same time the ref of its result: a call makes one object. What only some
  * calls need (options, timers, streams, kept arguments) is set only on those.
  */
-export class ActorCall extends ObjectRef<unknown> implements PendingReply {
+export class ActorCall extends ObjectRef<unknown> implements PendingReply, StreamSource {
   readonly caller: ActorCaller;
   readonly method: MethodInfo;
   /** Kept until sent; longer when the call may be repeated. */
@@ -31,13 +32,17 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   phase: CallPhase = 'queued';
   /** The number under which it was last sent. */
   number = 0;
+  /** The call or task that has made it (CallerCore.parentNow). */
+  parent: number;
   connection: PeerConnection | undefined = undefined;
   retriesLeft: number;
-  stream: ObjectRefStream<unknown> | undefined = undefined;
+  stream: StreamBuffer | undefined = undefined;
   /** Items to drop because an earlier attempt delivered them. */
   skipItems = 0;
   /** Times that it was refused because an argument was lost. */
   argumentLosses = 0;
+  /** It is made once more because the method threw. */
+  isRetry = false;
   unlisten: (() => void) | undefined = undefined;
 
   constructor(caller: ActorCaller, method: MethodInfo, values: unknown[], retries: number) {
@@ -46,21 +51,27 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     this.method = method;
     this.values = values;
     this.retriesLeft = retries;
+    this.parent = caller.core.parentNow?.() ?? 0;
   }
 
-  /** The user asked for a stream, or the callee says that the result is one. */
+  /** For a user who asks for a stream. Not kept here: a call must not hold who reads it. */
   openStream(): ObjectRefStream<unknown> {
-    this.stream ??= new ObjectRefStream(
-      this.runtime,
-      {
-        grant: (items) => this.connection?.channel.send([RECORD.credit, this.number, items]),
-        cancelStream: () => this.caller.cancel(this, 'cancelled'),
-      },
-      this.options?.maxBufferedItems,
-    );
+    return new ObjectRefStream(this.#feed());
+  }
+
+  #feed(): StreamBuffer {
+    this.stream ??= new StreamBuffer(this.runtime, this, this.options?.maxBufferedItems);
     if (this.phase === 'done')
       this.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return this.stream;
+  }
+
+  grant(items: number): void {
+    this.connection?.channel.send([RECORD.credit, this.number, items]);
+  }
+
+  cancel(options?: CancelOptions): void {
+    this.caller.cancel(this, 'cancelled', options);
   }
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,18 +94,19 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   }
 
   onStream(): void {
-    const stream = this.openStream();
-    this.skipItems = stream.received;
+    // Its user has disposed of it before anybody knew that it stands for a stream.
+    if (this.state !== REF_STATE.pending) this.cancel();
+    else this.skipItems = this.#feed().received;
   }
 
   onItem(value: unknown): void {
     if (this.skipItems > 0) {
       this.skipItems -= 1;
       this.connection?.onUnclaimed?.(value);
-      this.connection?.channel.send([RECORD.credit, this.number, 1]);
+      this.grant(1);
       return;
     }
-    const stream = this.openStream();
+    const stream = this.#feed();
     const content = this.#contentOf(value);
     this.#remember(content, stream.received);
     stream.push(content);
@@ -114,6 +126,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       again: (values, pins, retriesLeft) => {
         const call = new ActorCall(caller, method, values, retriesLeft);
         call.options = optionsAgain(options);
+        call.parent = 0;
         if (pins.length > 0) call.pins = pins;
         caller.again(call);
         return call;
@@ -127,7 +140,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
       return;
     }
     this.finish();
-    this.openStream().finish();
+    this.stream?.finish();
     this.resolve(undefined);
   }
 
@@ -147,10 +160,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
   /** Ends the call with an error, wherever it is. */
   fail(error: unknown): void {
     if (this.phase === 'done') return;
-    // Made here if need be: a call can fail while it is submitted, before anybody could open its stream.
-    const stream = this.openStream();
     this.finish();
-    stream.finish({ error });
+    this.stream?.finish({ error });
     this.reject(error);
   }
 
@@ -191,7 +202,10 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
     if (values !== undefined && !this.plain) releaseArguments(values);
   }
 
-  /** A ref whose method is no generator can still be iterated: the callee says when its result is a stream. */
+  /**
+   * A ref whose method is no generator can still be iterated: the callee says when its result is a stream. Until somebody
+   * does so, the call holds it: its producer waits until it is iterated over, cancelled or disposed of.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     yield* this.openStream();
     const value = await this;
@@ -204,5 +218,10 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply {
 
   refs(): AsyncIterable<ObjectRef<unknown>> {
     return this.openStream().refs();
+  }
+
+  override [Symbol.dispose](): void {
+    this.stream?.close();
+    super[Symbol.dispose]();
   }
 }

@@ -11,12 +11,11 @@ import { backpressureError, deathError, unavailableError } from './caller-errors
 import { holdArguments, pendingDependencies } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
 import { CallQueue } from './call-queue.ts';
-import { awaitDependencies, prepareCall, sendCall, takeSent } from './call-steps.ts';
-import type { CallerCore, CallerSettings, MethodInfo } from './caller-core.ts';
+import { awaitDependencies, prepareCall, sendCall, sendCancel, takeSent } from './call-steps.ts';
+import type { CallerCore, CallerSettings, CancelOptions, MethodInfo } from './caller-core.ts';
 import { mayGoAgain } from './lost-arguments.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
-import { RECORD } from './records.ts';
 import { Watchers } from './watchers.ts';
 
 type CallerState = 'waiting' | 'connecting' | 'open' | 'dead';
@@ -175,9 +174,9 @@ export class ActorCaller {
     awaitDependencies(call, missing, () => this.#flush());
   }
 
-  cancel(call: ActorCall, reason: 'cancelled' | 'timeout'): void {
+  cancel(call: ActorCall, reason: 'cancelled' | 'timeout', options: CancelOptions = {}): void {
     if (call.phase === 'done') return;
-    if (call.phase === 'sent') call.connection?.channel.send([RECORD.cancel, call.number, reason]);
+    if (call.phase === 'sent') sendCancel(call.connection, call.number, reason, options);
     call.connection?.forget(call.number);
     call.failCancelled(reason);
     this.#flush();
@@ -205,6 +204,7 @@ export class ActorCaller {
     ) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.phase = 'queued';
+      call.isRetry = true;
       this.queue.push(call);
       this.#flush();
       return;

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { InvalidArgumentError, TaskError } from '../errors/errors.ts';
 import { checkTimeout } from '../time/timeout.ts';
 import type { CallRecordOptions } from './records.ts';
@@ -10,48 +11,57 @@ export interface CallOptions {
   /** The whole call, queueing included; then TaskTimeoutError and the callee's signal aborts. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Calls with the same key to the same actor run once; later ones get the first one's result. */
+  /**
+   * Calls with the same key to the same actor run once; later ones get the first one's result, or its error. The actor
+   * remembers its last 10,000 keys and 256 MiB of what they led to. A restart forgets them: what ran before, or was
+   * running, runs again when it is repeated. So does what failed, for a caller whose `retryExceptions` repeat it. Not for streams.
+   */
   idempotencyKey?: string;
   /** Streams: items that may be unread before the producer waits. Default 64. */
   maxBufferedItems?: number;
 }
 
-const KNOWN = new Set<keyof CallOptions>([
-  'maxTaskRetries',
-  'retryExceptions',
-  'concurrencyGroup',
-  'timeoutMs',
-  'signal',
-  'idempotencyKey',
-  'maxBufferedItems',
-]);
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+const isFrom =
+  (least: number) =>
+  (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) >= least;
+
+const isExceptionRule = (value: unknown): boolean =>
+  typeof value === 'boolean' || (Array.isArray(value) && value.every(isText));
+
+/** What each option must be. */
+const RULES: Record<keyof CallOptions, [isRight: (value: unknown) => boolean, what: string]> = {
+  maxTaskRetries: [isFrom(-1), '-1 (without end), 0 or more'],
+  retryExceptions: [isExceptionRule, 'true, false or a list of error names'],
+  concurrencyGroup: [isText, 'the name of a group'],
+  timeoutMs: [(value) => typeof value === 'number', 'a number of milliseconds'],
+  signal: [(value) => value instanceof AbortSignal, 'an AbortSignal'],
+  idempotencyKey: [(value) => typeof value === 'string', 'a text'],
+  maxBufferedItems: [isFrom(1), '1 or more'],
+};
 
 /** @throws InvalidArgumentError naming the option that is wrong. */
 export function checkCallOptions(options: CallOptions): CallOptions {
-  for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key as keyof CallOptions)) {
-      throw new InvalidArgumentError(
-        `Unknown call option "${key}"; known: ${[...KNOWN].join(', ')}.`,
-      );
+  for (const [name, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(RULES, name) ? RULES[name as keyof CallOptions] : undefined;
+    if (rule === undefined) {
+      const known = Object.keys(RULES).join(', ');
+      throw new InvalidArgumentError(`Unknown call option "${name}"; known: ${known}.`);
     }
+    const [isRight, what] = rule;
+    if (value !== undefined && !isRight(value))
+      throw new InvalidArgumentError(`Call option ${name} must be ${what}; got ${inspect(value)}.`);
   }
-  const { maxTaskRetries, timeoutMs, maxBufferedItems, signal } = options;
-  if (maxTaskRetries !== undefined && (!Number.isInteger(maxTaskRetries) || maxTaskRetries < -1)) {
-    throw new InvalidArgumentError(
-      `maxTaskRetries must be -1 (without end), 0 or more; got ${maxTaskRetries}.`,
-    );
-  }
-  checkTimeout(timeoutMs);
-  if (
-    maxBufferedItems !== undefined &&
-    (!Number.isInteger(maxBufferedItems) || maxBufferedItems < 1)
-  ) {
-    throw new InvalidArgumentError(`maxBufferedItems must be 1 or more; got ${maxBufferedItems}.`);
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidArgumentError('signal must be an AbortSignal.');
-  }
+  checkTimeout(options.timeoutMs);
   return options;
+}
+
+/** The items of a stream go to one caller and are not kept, so the next one with its key could not be given them. */
+export function keyedStreamError(what: string): InvalidArgumentError {
+  return new InvalidArgumentError(
+    `${what} gives a stream, which cannot be had twice: call it without idempotencyKey, or let it return its items in a list.`,
+  );
 }
 
 /** Why a call was cancelled, where its signal says so: the reason that the user gave to `abort`. */
@@ -71,6 +81,7 @@ export function optionsAgain(options: CallOptions | undefined): CallOptions | un
 export function recordOptions(
   options: CallOptions | undefined,
   segmentArguments: [number, number][] | undefined,
+  isRetry = false,
 ): CallRecordOptions | undefined {
   if (options === undefined && segmentArguments === undefined) return undefined;
   return [
@@ -79,6 +90,7 @@ export function recordOptions(
     options?.idempotencyKey ?? null,
     options?.maxBufferedItems ?? null,
     segmentArguments ?? null,
+    isRetry,
   ];
 }
 

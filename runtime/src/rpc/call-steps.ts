@@ -3,8 +3,8 @@ import type { Clock } from '../time/clock.ts';
 import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
 import { prepareArguments, refusedArguments, wireArguments } from './arguments.ts';
-import { recordOptions, type CallOptions } from './call-options.ts';
-import type { CallerCore, MethodInfo } from './caller-core.ts';
+import { keyedStreamError, recordOptions, type CallOptions } from './call-options.ts';
+import type { CallerCore, CancelOptions, MethodInfo } from './caller-core.ts';
 import { holdUntilSettled } from './dependencies.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
@@ -28,13 +28,18 @@ export function watchCall(
   return () => undo.forEach((step) => step());
 }
 
-/** The call, and the refs among its arguments that are not ready. @throws SerializationError, ObjectStoreFullError */
+/**
+ * The call, and the refs among its arguments that are not ready.
+ * @throws SerializationError, ObjectStoreFullError; InvalidArgumentError when a stream is to be had twice.
+ */
 export function prepareCall(
   caller: ActorCaller,
   method: MethodInfo,
   args: unknown[],
   options: CallOptions | undefined,
 ): { call: ActorCall; dependencies: readonly AnyObjectRef[] } {
+  if (method.stream && options?.idempotencyKey !== undefined)
+    throw keyedStreamError(`${caller.className}.${method.name}`);
   const retries = options?.maxTaskRetries ?? caller.settings.maxTaskRetries;
   const { values, pins, dependencies } = prepareArguments(args, caller.core);
   const call = new ActorCall(caller, method, values, retries);
@@ -86,11 +91,22 @@ export function sendCall(
   if (call.pins !== undefined) core.lend(call.pins, receiver);
   const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
   if (isFinal && !hasStored) call.dropValues();
-  const options = recordOptions(call.options, segmentArguments);
+  const options = recordOptions(call.options, segmentArguments, call.isRetry);
+  call.isRetry = false;
   connection.channel.send(
     [RECORD.call, port, call.number, call.method.number, args, options],
     segments,
   );
+}
+
+/** Whoever has the call, or task, is told that nobody wants its result any more. */
+export function sendCancel(
+  connection: PeerConnection | undefined,
+  number: number,
+  reason: 'cancelled' | 'timeout',
+  { force = false, recursive = true }: CancelOptions,
+): void {
+  connection?.channel.send([RECORD.cancel, number, reason, recursive, force]);
 }
 
 /** Takes back what this caller sent over that connection and got no answer to, in the order in which it was sent. */

@@ -20,6 +20,11 @@ export interface MethodInfo {
 export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   readonly runtime: RefOwnerRuntime;
   readonly clock: Clock;
+  /**
+   * In hosts: the number, as a parent, of the call or task that runs now, so that what it submits can be cancelled with
+   * it; 0 when that is not known.
+   */
+  readonly parentNow: (() => number) | undefined;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
@@ -32,6 +37,13 @@ export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   /** One more / one fewer call under way: keeps the process alive meanwhile. */
   callStarted(): void;
   callFinished(): void;
+}
+
+export interface CancelOptions {
+  /** The worker of a running task is killed; its other tasks go elsewhere. */
+  force?: boolean;
+  /** Default true: the calls and tasks that it has submitted are cancelled too, with the same `force`. */
+  recursive?: boolean;
 }
 
 export interface CallerSettings {

@@ -1,102 +1,20 @@
 import { inspect } from 'node:util';
-import { ObjectRef, type Content, type RefOwnerRuntime } from '../objects/object-ref.ts';
-import { DEFAULT_BUFFERED_ITEMS } from './records.ts';
-
-/** What a stream asks of the call that feeds it. */
-export interface StreamSource {
-  /** Sends the call if it has not been sent because nobody asked yet. */
-  grant(items: number): void;
-  cancelStream(options: StreamCancelOptions): void;
-}
-
-/** About streams of tasks alone (tasks/task-submitter.ts). */
-export interface StreamCancelOptions {
-  force?: boolean;
-  recursive?: boolean;
-}
+import type { ObjectRef } from '../objects/object-ref.ts';
+import type { CancelOptions } from './caller-core.ts';
+import type { StreamBuffer } from './stream-buffer.ts';
 
 /**
- * The caller's end of a generator. Values come in order; an error that the generator threw is thrown at its place.
- * The producer may run ahead by `maxBufferedItems`; as the consumer reads, it is granted more. Leaving the loop
- * cancels the generator and frees the rest.
+ * The caller's end of a generator, as its user has it. Values come in order; an error that the generator threw is thrown
+ * at its place. Leaving the loop cancels the generator and frees the rest, and so does letting go of the stream: nothing
+ * else here refers to it, so it is collected with the last of its iterators, which hold it.
  */
 export class ObjectRefStream<T> implements AsyncIterable<T> {
-  readonly #runtime: RefOwnerRuntime;
-  readonly #source: StreamSource;
-  readonly #grantThreshold: number;
-  readonly #buffer: ObjectRef<unknown>[] = [];
-  #read = 0;
-  #ungranted = 0;
-  #ended = false;
-  #error: { error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-  /** @internal Items ever received: a repeated generator skips so many. */
-  received = 0;
+  readonly #buffer: StreamBuffer;
 
   /** @internal */
-  constructor(
-    runtime: RefOwnerRuntime,
-    source: StreamSource,
-    maxBufferedItems = DEFAULT_BUFFERED_ITEMS,
-  ) {
-    this.#runtime = runtime;
-    this.#source = source;
-    this.#grantThreshold = Math.max(1, maxBufferedItems >> 1);
-  }
-
-  /** @internal */
-  push(content: Content): void {
-    const ref = new ObjectRef<unknown>(this.#runtime);
-    ref.resolve(content);
-    this.received += 1;
-    this.#buffer.push(ref);
-    this.#notify();
-  }
-
-  /** @internal */
-  finish(error?: { error: unknown }): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#error = error;
-    this.#notify();
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
-
-  /** Wrapped, because a ref is a thenable and would be awaited on its way out of an async function. */
-  async #next(): Promise<{ ref: ObjectRef<T> } | undefined> {
-    while (this.#read === this.#buffer.length && !this.#ended) {
-      const { waits } = this.#runtime;
-      const wait = waits.begin();
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      waits.end(wait);
-    }
-    if (this.#read < this.#buffer.length) return { ref: this.#take() };
-    const failure = this.#error;
-    this.#error = undefined;
-    if (failure !== undefined) throw failure.error;
-    return undefined;
-  }
-
-  #take(): ObjectRef<T> {
-    const ref = this.#buffer[this.#read];
-    this.#read += 1;
-    if (this.#read === this.#buffer.length || this.#read > 1024) {
-      this.#buffer.splice(0, this.#read);
-      this.#read = 0;
-    }
-    this.#ungranted += 1;
-    if (!this.#ended && this.#ungranted >= this.#grantThreshold) {
-      this.#source.grant(this.#ungranted);
-      this.#ungranted = 0;
-    }
-    return ref as ObjectRef<T>;
+  constructor(buffer: StreamBuffer) {
+    this.#buffer = buffer;
+    buffer.opened(this);
   }
 
   #iterate<V>(
@@ -104,11 +22,13 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
   ): AsyncIterableIterator<V> {
     return {
       next: async () => {
-        const entry = await this.#next();
-        return entry === undefined ? { done: true, value: undefined } : resultOf(entry.ref);
+        const item = await this.#buffer.next();
+        return item === undefined
+          ? { done: true, value: undefined }
+          : resultOf(item.ref as ObjectRef<T>);
       },
       return: () => {
-        this.cancel();
+        this.#buffer.close();
         return Promise.resolve({ done: true, value: undefined });
       },
       [Symbol.asyncIterator]() {
@@ -139,12 +59,12 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     return this.toJSON();
   }
 
-  cancel(options: StreamCancelOptions = {}): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#buffer.length = 0;
-    this.#read = 0;
-    this.#source.cancelStream(options);
-    this.#notify();
+  cancel(options: CancelOptions = {}): void {
+    this.#buffer.cancel(options);
+  }
+
+  /** As when its loop is left. */
+  [Symbol.dispose](): void {
+    this.#buffer.close();
   }
 }

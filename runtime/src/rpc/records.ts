@@ -14,7 +14,10 @@ export const RECORD = {
   open: 0,
   /** [call, port, call, method, args, options?, firstSegment?] */
   call: 1,
-  /** [cancel, call, reason, recursive?]: reason is 'cancelled' or 'timeout'; `recursive`, to a task worker: what it submitted too. */
+  /**
+   * [cancel, call, reason, recursive?, force?]: reason is 'cancelled' or 'timeout'; `recursive`: what it has submitted too,
+   * with that `force`.
+   */
   cancel: 2,
   /** [credit, call, items]: the stream may have so many more items unread. */
   credit: 3,
@@ -47,6 +50,8 @@ export const RECORD = {
    * the owner and by others.
    */
   release: 15,
+  /** [cancelRef, objectId, force, recursive]: borrower → owner: cancel the call that makes this object. */
+  cancelRef: 37,
   /** [holds, call, objectIds]: owner → borrower; answered by a result: the list of those that it holds. */
   holds: 35,
   /** [inspect, call, targetCall]: answered by a result: what the callee knows of the call. */
@@ -85,11 +90,11 @@ export const RECORD = {
    * more. `slot` is that of the descriptor: what a process put for itself is known to its agent by nothing else.
    */
   blobPull: 27,
-  /** [blobSource, call, blobId, nodeId | null]: which copy to pull from; answered by its agent's address when one has room. */
+  /** [blobSource, call, blobId, nodeId | null, reason | null]: which copy to pull from, and why that node has none any more; answered by its agent's address when one has room. */
   blobSource: 28,
   /** [blobCopied, blobId, agentAddress | null]: the sender's pull has ended; with an address, its node has a copy now. */
   blobCopied: 29,
-  /** [blobMissing, blobId, nodeId, failure]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
+  /** [blobMissing, blobId, nodeId, failure, reason | null]: the sender could not pull from there ('missing' | 'unreachable'), or says that itself has it no more. */
   blobMissing: 30,
   /**
    * [blobGiveUp, call, blobIds]: agent → owner: would rather not keep its copies; answered by those that may go, which
@@ -134,7 +139,7 @@ export const RETURNED = {
   cancelled: 3,
 } as const;
 
-/** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs]. */
+/** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs, isRetry]. */
 export type CallRecordOptions = [
   timeoutMs: number | null,
   concurrencyGroup: string | null,
@@ -142,6 +147,8 @@ export type CallRecordOptions = [
   maxBufferedItems: number | null,
   /** Pairs [index of the argument, number of its segment]. */
   segmentArguments: [number, number][] | null,
+  /** The method threw, and the caller tries again: an error that was kept for the idempotency key is no answer. */
+  isRetry: boolean,
 ];
 
 /** From this size on encoded bytes are attached to the frame rather than copied into it. */

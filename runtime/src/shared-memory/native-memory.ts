@@ -26,6 +26,8 @@ export interface NativeMemory {
    */
   readonly renewal: 'advice' | 'remap';
   renew(mapping: PrivateMapping, offset: number, lengthBytes: number): void;
+  /** False: `reserve` is never supported here. */
+  readonly canReserve: boolean;
   /** Gives the file its pages now; 'unsupported': write zeros instead. */
   reserve(fd: number, offset: number, lengthBytes: number): 'reserved' | 'noSpace' | 'unsupported';
   /**
@@ -106,6 +108,7 @@ function load(): NativeMemory | undefined {
 }
 
 class KoffiMemory implements NativeMemory {
+  readonly canReserve: boolean;
   readonly renewal: 'advice' | 'remap';
   private readonly koffi: Koffi;
   private readonly platform: keyof typeof CONSTANTS;
@@ -120,6 +123,7 @@ class KoffiMemory implements NativeMemory {
   constructor(koffi: Koffi, platform: keyof typeof CONSTANTS) {
     this.koffi = koffi;
     this.platform = platform;
+    this.canReserve = platform === 'linux';
     this.renewal = platform === 'linux' ? 'advice' : 'remap';
     const library = koffi.load(null);
     this.mmap = library.func('mmap', 'intptr_t', [

@@ -70,8 +70,13 @@ export class OwnSegment {
     const tables = openPrivateFile(this.path, 'write');
     if (tables === undefined) throw new MantaError(`${this.path} is gone.`);
     this.file = new WordFile(tables, SEGMENT.headerWords + 2 * pages, place.memory, 'write');
-    const offset = segmentDataOffset(pages);
-    this.address = place.memory?.map(fd, offset, pages * SLOT_PAGE_BYTES, 'shared');
+    try {
+      const offset = segmentDataOffset(pages);
+      this.address = place.memory?.map(fd, offset, pages * SLOT_PAGE_BYTES, 'shared');
+    } catch (error) {
+      this.file.close();
+      throw error;
+    }
     this.fd = fd;
     this.warmed = new Uint8Array(place.memory === undefined ? 0 : pages);
     this.allocator = new PageAllocator(pages, false);
@@ -88,19 +93,20 @@ export class OwnSegment {
     firstGeneration: number,
   ): OwnSegment | undefined {
     const { directory, owner, segmentId, memory } = place;
-    const making = makingPath(directory, owner, segmentId);
-    const fd = createPrivateFile(making);
-    let isDone = false;
+    let path = makingPath(directory, owner, segmentId);
+    const fd = createPrivateFile(path);
+    let segment: OwnSegment | undefined;
     try {
       if (!lengthenFile(fd, 0, segmentFileBytes(pages), memory)) return undefined;
       writeHeader(fd, pages, owner);
-      renameSync(making, segmentPath(directory, segmentId));
-      isDone = true;
-      return new OwnSegment(place, fd, pages, firstGeneration);
+      renameSync(path, segmentPath(directory, segmentId));
+      path = segmentPath(directory, segmentId);
+      segment = new OwnSegment(place, fd, pages, firstGeneration);
+      return segment;
     } finally {
-      if (!isDone) {
+      if (segment === undefined) {
         closeSync(fd);
-        unlinkSync(making);
+        unlinkSync(path);
       }
     }
   }
@@ -110,13 +116,16 @@ export class OwnSegment {
     const path = segmentPath(place.directory, place.segmentId);
     const fd = openPrivateFile(path, 'write');
     if (fd === undefined) return undefined;
-    const header = readSegmentHeader(fd);
-    if (header === undefined || header.owner !== from) {
-      closeSync(fd);
-      return undefined;
+    let segment: OwnSegment | undefined;
+    try {
+      const header = readSegmentHeader(fd);
+      if (header === undefined || header.owner !== from) return undefined;
+      segment = new OwnSegment(place, fd, header.pages, generation);
+      writeHeader(fd, header.pages, place.owner);
+      return segment;
+    } finally {
+      if (segment === undefined) closeSync(fd);
     }
-    writeHeader(fd, header.pages, place.owner);
-    return new OwnSegment(place, fd, header.pages, generation);
   }
 
   get filePages(): number {

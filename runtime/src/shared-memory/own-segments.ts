@@ -17,6 +17,8 @@ import {
 
 const GROWTH_PAGES_MIN = (4 * 1024 * 1024) / SLOT_PAGE_BYTES;
 const GROWTH_PAGES_MAX = (256 * 1024 * 1024) / SLOT_PAGE_BYTES;
+/** Where pages cannot be reserved zeros are written, and nothing else is done meanwhile. */
+const ZEROED_PAGES_MAX = (32 * 1024 * 1024) / SLOT_PAGE_BYTES;
 /** Less is written before another thread has begun. */
 const WARMED_PAGES_MIN = (4 * 1024 * 1024) / SLOT_PAGE_BYTES;
 /** A segment made to grow takes at most this part of the quota; a single slot may take all of it. */
@@ -132,11 +134,10 @@ export class OwnSegments {
   }
 
   private growthPages(): number {
-    const share = Math.floor(this.options.limitBytes / SLOT_PAGE_BYTES / GROWTH_PARTS_MIN);
-    return Math.max(
-      1,
-      Math.min(Math.max(this.filePages, GROWTH_PAGES_MIN), GROWTH_PAGES_MAX, share),
-    );
+    const { limitBytes, memory } = this.options;
+    const share = Math.floor(limitBytes / SLOT_PAGE_BYTES / GROWTH_PARTS_MIN);
+    const most = memory?.canReserve === true ? GROWTH_PAGES_MAX : ZEROED_PAGES_MAX;
+    return Math.max(1, Math.min(Math.max(this.filePages, GROWTH_PAGES_MIN), most, share));
   }
 
   private add(pages: number): OwnSegment | undefined {

@@ -82,8 +82,9 @@ describe('dead stores', () => {
     SharedStore.attach({ directory: alive, processId: mint('process') }).close();
   });
 
-  it('are not: those of other containers, other names, links, and what is only being made', () => {
-    const [container, making] = [newStore(), newStore()];
+  it('are not: those of other containers, other names, links, what is only being made, and what may be alive', () => {
+    const [container, making, timeless] = [newStore(), newStore(), newStore()];
+    changeOwner(timeless, { startTime: undefined });
     const { boot } = {
       boot: readFileSync(join(container, 'owner.json'), 'utf8').match(/\/([^/"]+)"/)?.[1],
     };

@@ -51,7 +51,7 @@ export function checkPrivateDirectory(directory: string): void {
 
 /**
  * Lengthens the file by pages that exist: writing to a mapping of a file with holes would kill the process when the
- * file system is full. False: no space; the file is then as long as before.
+ * file system is full. That holds for files of processes without mappings too, since others may adopt and map them. False: no space; the file is then as long as before.
  */
 export function lengthenFile(
   fd: number,

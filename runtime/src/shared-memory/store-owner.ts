@@ -1,10 +1,11 @@
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { machineId } from '../channel/machine-id.ts';
+import { processStart } from './process-start.ts';
 
 /** Which process made a store, so that a later start can tell that it is dead. */
 export interface StoreOwner {
   pid: number;
-  /** In clock ticks since boot; process ids are used again. Undefined where the system does not tell. */
+  /** See `processStart`: process ids are used again. Undefined where the system does not tell. */
   startTime: string | undefined;
   /** Host name and boot. */
   machine: string;
@@ -18,7 +19,7 @@ export function writeStoreOwner(directory: string): void {
   const owner: StoreOwner = {
     ...hereAndNow(),
     pid: process.pid,
-    startTime: startTimeOf(process.pid),
+    startTime: processStart(process.pid),
   };
   writeFileSync(ownerPath(directory), JSON.stringify(owner), { mode: 0o600, flag: 'wx' });
 }
@@ -45,19 +46,18 @@ export function ownerState(owner: StoreOwner): 'alive' | 'dead' | 'unknown' {
     return bootOf(owner.machine) === bootOf(here.machine) ? 'unknown' : 'dead';
   if (owner.pidNamespace !== here.pidNamespace) return 'unknown';
   if (!isAlive(owner.pid)) return 'dead';
-  return startTimeOf(owner.pid) === owner.startTime ? 'alive' : 'dead';
+  const startTime = processStart(owner.pid);
+  // Unless both are known, a living process counts as the owner.
+  if (startTime === undefined || owner.startTime === undefined) return 'alive';
+  return startTime === owner.startTime ? 'alive' : 'dead';
 }
 
 const hereAndNow = (): Pick<StoreOwner, 'machine' | 'pidNamespace'> => ({
   machine: machineId(),
-  pidNamespace: textOf(() => readlinkSync('/proc/self/ns/pid')),
+  pidNamespace: ownPidNamespace(),
 });
 
 const bootOf = (machine: string): string => machine.slice(machine.lastIndexOf('/') + 1);
-
-/** Field 22; the name of the program, in brackets before it, may hold anything. */
-const startTimeOf = (pid: number): string | undefined =>
-  textOf(() => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ')[19]);
 
 function isAlive(pid: number): boolean {
   try {
@@ -68,11 +68,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function textOf(read: () => string | undefined): string | undefined {
+function ownPidNamespace(): string | undefined {
   try {
-    return read();
+    return readlinkSync('/proc/self/ns/pid');
   } catch {
-    // Not Linux, or the process is gone.
+    // Not Linux.
     return undefined;
   }
 }

@@ -11,12 +11,14 @@ import { ProcessInquiry, type ProcessReport } from '../wire/object-messages.ts';
 import { explainRef, HOPS_MAX, type ExplainingCore } from './explain-ref.ts';
 import type { ReportedCore } from './known-refs.ts';
 import { findRef, rowsOf } from './process-report.ts';
+import { taskRowsOf, type ListedCore } from './task-rows.ts';
 
-type InquiredCore = ReportedCore & ExplainingCore;
+type InquiredCore = ReportedCore & ExplainingCore & ListedCore;
 
 /** Questions under way; each looks at all that the process knows. */
 const OPEN_MAX = 64;
 const PROGRAM_LENGTH_MAX = 300;
+const TASKS_DEFAULT = 1_000;
 
 /** A process's answers to what others want to know of its objects and tasks. */
 export class Inquiries {
@@ -58,15 +60,20 @@ export class Inquiries {
   }
 
   async report(inquiry: ProcessInquiry): Promise<ProcessReport> {
-    const { taskId } = inquiry;
+    const { taskId, tasks, limit = TASKS_DEFAULT } = inquiry;
+    const self = {
+      pid: process.pid,
+      program: (process.argv[1] ?? 'node').slice(-PROGRAM_LENGTH_MAX),
+    };
+    if (tasks !== undefined)
+      return { ...self, rows: [], total: 0, tasks: taskRowsOf(this.#core, tasks, limit) };
     if (inquiry.collectGarbage === true) await collectGarbage();
     const task = taskId === undefined ? undefined : this.#task(taskId);
     const asked =
       taskId === undefined ? inquiry : { ...inquiry, objectIds: task ? [task.id as never] : [] };
     const explanation = inquiry.explain === true ? await this.#explain(inquiry, task) : undefined;
     return {
-      pid: process.pid,
-      program: (process.argv[1] ?? 'node').slice(-PROGRAM_LENGTH_MAX),
+      ...self,
       ...rowsOf(this.#core, asked),
       ...(explanation === undefined ? {} : { explanation }),
     };
@@ -91,13 +98,23 @@ export class Inquiries {
   }
 }
 
-/** The smallest rows are left out when the answer is too long for a message. */
+/** The last rows are left out when the answer is too long for a message. */
 function encodeFitting(report: ProcessReport): Uint8Array {
-  for (let { rows } = report; ; rows = rows.slice(0, rows.length / 2)) {
+  for (let fitting = report; ; fitting = half(fitting)) {
     try {
-      return encodeControl({ ...report, rows });
+      return encodeControl(fitting);
     } catch (error) {
-      if (rows.length === 0 || !MantaError.is(error, 'ProtocolError')) throw error;
+      const { rows, tasks = [] } = fitting;
+      const isEmpty = rows.length + tasks.length === 0;
+      if (isEmpty || !MantaError.is(error, 'ProtocolError')) throw error;
     }
   }
+}
+
+function half({ rows, tasks, ...report }: ProcessReport): ProcessReport {
+  return {
+    ...report,
+    rows: rows.slice(0, rows.length / 2),
+    ...(tasks && { tasks: tasks.slice(0, tasks.length / 2) }),
+  };
 }

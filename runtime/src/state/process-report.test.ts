@@ -70,7 +70,7 @@ function exports(ref: AnyObjectRef, pins: number, borrowers: ProcessId[] = []): 
 }
 
 function task(values: unknown[]): TaskCall {
-  const submitter = { runtime };
+  const submitter = { runtime, core: {} };
   const definition = { name: 'resize', definition: { maxRetries: 0 }, submitter };
   const call = new TaskCall(definition as unknown as TaskFunction, values, tasks.length + 1);
   tasks.push(call);

@@ -8,6 +8,8 @@ import { optionsAgain, type CallOptions } from '../rpc/call-options.ts';
 import { ObjectRefStream } from '../rpc/object-ref-stream.ts';
 import type { PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
+import type { CancelOptions } from '../rpc/caller-core.ts';
+import { StreamBuffer, type StreamSource } from '../rpc/stream-buffer.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { TaskFunction } from './task-function.ts';
 import type { TaskLease } from './task-lease.ts';
@@ -25,7 +27,7 @@ export const TASK_PHASE = {
   done: 4,
 } as const;
 type TaskPhase = (typeof TASK_PHASE)[keyof typeof TASK_PHASE];
-/** The words of `explain` and `listTasks`, by phase. */
+/** The words of `explain`, by phase. */
 export const TASK_PHASE_NAMES = ['waiting-for-dependencies', 'queued', 'sent', 'lost', 'done'];
 
 /** What only some tasks have. */
@@ -33,7 +35,7 @@ export interface TaskExtras {
   options: CallOptions | undefined;
   /** Refs and handles inside the arguments: held until the task is over. */
   pins: readonly Transferable[] | undefined;
-  stream: ObjectRefStream<unknown> | undefined;
+  stream: StreamBuffer | undefined;
   /** Items to drop because an earlier attempt delivered them. */
   skipItems: number;
   /** Times that it was refused because an argument was lost. */
@@ -52,13 +54,15 @@ export interface TaskExtras {
  * One task, and at the same time the ref of its result: a task makes one object. What only some tasks need is in
  * `extras`. What it takes to run the task again (`task`, `values`, the pins) is reachable from here.
  */
-export class TaskCall extends ObjectRef<unknown> implements PendingReply {
+export class TaskCall extends ObjectRef<unknown> implements PendingReply, StreamSource {
   readonly task: TaskFunction;
   /** Prepared arguments. */
   values: unknown[] | undefined;
   phase: TaskPhase = TASK_PHASE.waiting;
   /** Its number among the tasks of this process, the same in every attempt. */
   readonly number: number;
+  /** The call or task that has submitted it (CallerCore.parentNow). */
+  parent: number;
   retriesLeft: number;
   lease: TaskLease | undefined = undefined;
   extras: TaskExtras | undefined = undefined;
@@ -69,6 +73,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     this.values = values;
     this.number = number;
     this.retriesLeft = task.definition.maxRetries;
+    this.parent = task.submitter.core.parentNow?.() ?? 0;
   }
 
   /** Made when something is to be kept in it. */
@@ -86,24 +91,25 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     });
   }
 
-  /** The user asked for a stream, or the worker says that the result is one. */
+  /** For a user who asks for a stream. Not kept here: a call must not hold who reads it. */
   openStream(): ObjectRefStream<unknown> {
+    return new ObjectRefStream(this.#feed());
+  }
+
+  #feed(): StreamBuffer {
     const extras = this.extra();
-    extras.stream ??= new ObjectRefStream(
-      this.runtime,
-      {
-        grant: (items) => this.#grant(items),
-        cancelStream: (options) => this.task.submitter.cancel(this, options),
-      },
-      extras.options?.maxBufferedItems,
-    );
+    extras.stream ??= new StreamBuffer(this.runtime, this, extras.options?.maxBufferedItems);
     if (this.phase === TASK_PHASE.done)
       extras.stream.finish(this.state === REF_STATE.failed ? { error: this.content } : undefined);
     return extras.stream;
   }
 
-  #grant(items: number): void {
+  grant(items: number): void {
     this.lease?.connection?.channel.send([RECORD.credit, this.number, items]);
+  }
+
+  cancel(options: CancelOptions = {}): void {
+    this.task.submitter.cancel(this, options);
   }
 
   // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +128,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       return;
     }
     this.#remember(content);
-    this.finish();
+    this.finish(lease.nodeId);
     this.extras?.stream?.finish();
     this.resolve(content);
   }
@@ -130,7 +136,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   onFailure(encodedError: Uint8Array, ran: boolean): void {
     const lease = this.lease as TaskLease;
     lease.answered(this);
-    this.task.submitter.onFailure(this, encodedError, ran ? undefined : lease);
+    this.task.submitter.onFailure(this, encodedError, lease, ran);
   }
 
   onReturned(reason: number): void {
@@ -139,7 +145,9 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
 
   onStream(): void {
     if (this.phase === TASK_PHASE.done) return;
-    this.extra().skipItems = this.openStream().received;
+    // Its user has disposed of it before anybody knew that it stands for a stream.
+    if (this.state !== REF_STATE.pending) this.cancel();
+    else this.extra().skipItems = this.#feed().received;
   }
 
   onItem(value: unknown): void {
@@ -151,10 +159,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
     if (extras.skipItems > 0) {
       extras.skipItems -= 1;
       this.lease?.connection?.onUnclaimed?.(value);
-      this.#grant(1);
+      this.grant(1);
       return;
     }
-    const stream = this.openStream();
+    const stream = this.#feed();
     const content = this.#contentOf(value, this.lease as TaskLease);
     this.#remember(content, stream.received);
     stream.push(content);
@@ -175,6 +183,7 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       again: (values, pins, retriesLeft) => {
         const call = new TaskCall(task, values, number);
         call.retriesLeft = retriesLeft;
+        call.parent = 0;
         if (pins.length > 0) call.extra().pins = pins;
         if (options !== undefined) call.extra().options = options;
         task.submitter.again(call);
@@ -188,10 +197,11 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
       this.onFailure(encodedError, true);
       return;
     }
+    const nodeId = this.lease?.nodeId;
     this.lease?.answered(this);
     if (this.phase === TASK_PHASE.done) return;
-    this.finish();
-    this.openStream().finish();
+    this.finish(nodeId);
+    this.extras?.stream?.finish();
     this.resolve(undefined);
   }
 
@@ -208,17 +218,16 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Ends the task with an error, wherever it is. */
-  fail(error: unknown): void {
+  /** Ends the task with an error, wherever it is; `nodeId`: where it has run. */
+  fail(error: unknown, nodeId = this.lease?.nodeId): void {
     if (this.phase === TASK_PHASE.done) return;
-    const stream = this.task.definition.stream ? this.openStream() : this.extras?.stream;
-    this.finish(true);
-    stream?.finish({ error });
+    this.finish(nodeId, error);
+    this.extras?.stream?.finish({ error });
     this.reject(error);
   }
 
   /** Releases what the task held. */
-  finish(failed = false): void {
+  finish(nodeId?: string, error?: unknown): void {
     if (this.phase === TASK_PHASE.done) return;
     const { extras, values } = this;
     const phase = this.phase;
@@ -233,10 +242,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
         extras.pins = undefined;
       }
     }
-    this.task.submitter.onFinished(this, phase, failed);
+    this.task.submitter.onFinished(this, phase, nodeId, error);
   }
 
-  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream. */
+  /** A ref whose function is no generator can still be iterated: the worker says when its result is a stream (see ActorCall). */
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
     yield* this.openStream();
     const value = await this;
@@ -245,5 +254,10 @@ export class TaskCall extends ObjectRef<unknown> implements PendingReply {
 
   refs(): AsyncIterable<ObjectRef<unknown>> {
     return this.openStream().refs();
+  }
+
+  override [Symbol.dispose](): void {
+    this.extras?.stream?.close();
+    super[Symbol.dispose]();
   }
 }

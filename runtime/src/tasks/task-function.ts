@@ -1,4 +1,6 @@
+import type { JobId } from '../ids.ts';
 import type { ActorSpec, ClassReference } from '../wire/messages.ts';
+import type { TaskTally } from './task-catalogue.ts';
 import type { TaskShape } from './task-shape.ts';
 import type { TaskSubmitter } from './task-submitter.ts';
 
@@ -28,6 +30,11 @@ export const TASK_WORKER: ClassReference = {
 const FALL_FACTOR = 1 / 8;
 const RISE_WEIGHT = 0.3;
 
+export interface TaskLabel {
+  readonly name: string;
+  readonly jobId: JobId;
+}
+
 /** A task function as one process submits it: sent once per lease, then known by its number. */
 export class TaskFunction {
   readonly submitter: TaskSubmitter;
@@ -36,21 +43,23 @@ export class TaskFunction {
   readonly shape: TaskShape;
   /** How long a worker needs for one call, as seen from here; undefined before the first answer. */
   runMs: number | undefined = undefined;
-  /** Calls of it since the process started. */
-  submitted = 0;
-  finished = 0;
-  failed = 0;
+  readonly tally: TaskTally;
+  /** What lists show of its calls; it may outlive the function. */
+  readonly label: TaskLabel;
 
-  constructor(
-    submitter: TaskSubmitter,
-    number: number,
-    definition: TaskDefinition,
-    shape: TaskShape,
-  ) {
+  constructor({
+    submitter,
+    number,
+    definition,
+    shape,
+    tally,
+  }: Pick<TaskFunction, 'submitter' | 'number' | 'definition' | 'shape' | 'tally'>) {
     this.submitter = submitter;
     this.number = number;
     this.definition = definition;
     this.shape = shape;
+    this.tally = tally;
+    this.label = { name: definition.name, jobId: shape.template.jobId };
   }
 
   get name(): string {

@@ -45,7 +45,10 @@ export class TaskLease {
   readonly #now: () => number;
   state: 'requested' | 'open' | 'lost' | 'over' = 'requested';
   connection: PeerConnection | undefined;
+  /** Where its worker runs. */
+  nodeId: string | undefined = undefined;
   #port = 0;
+  #stopListening: (() => void) | undefined;
   /** Functions that the worker knows, by number. */
   readonly #told: boolean[] = [];
   /** Tasks that are not answered. */
@@ -54,14 +57,12 @@ export class TaskLease {
   #backlogMs = 0;
   /** The running task waits for others: nothing is sent until it has ended. */
   isBlocked = false;
-  /** It takes no more tasks: its process ends when the last one has ended (maxCalls), or others wait for its place. */
+  /** It takes no more tasks: its process has run as many as it may (maxCalls), or others wait for its place. */
   isEnding = false;
-  /** Its process is not to be used again. */
-  isSpent = false;
   /** It was killed on purpose: no task pays for it with a retry. */
   isKilled = false;
-  /** The task that is to be killed with the worker when it is the one that runs. */
-  forced: TaskCall | undefined;
+  /** The tasks that are to be killed with the worker when they are the one that runs. */
+  readonly forced = new Set<TaskCall>();
   idleSince: number;
   #ticksWithoutAnswer = 0;
   #hasBecomeIdle = false;
@@ -122,13 +123,14 @@ export class TaskLease {
 
   #open(connection: PeerConnection): void {
     this.connection = connection;
+    this.nodeId = this.caller.lastUpdate?.address?.nodeId;
     this.state = 'open';
     this.idleSince = this.#now();
     this.#port = connection.openPort(
       this.caller.actorId,
       this.caller.lastUpdate?.incarnation as number,
     );
-    connection.onLost(() => {
+    this.#stopListening = connection.onLost(() => {
       if (this.state === 'open') this.#lose();
     });
     this.#owner.changed();
@@ -175,6 +177,8 @@ export class TaskLease {
 
   /** Gives up the way to the worker; what becomes of the worker is the owner's business. */
   close(): void {
+    // The connection may outlive it, for the next lease of that process.
+    this.#stopListening?.();
     if (this.state === 'open' && this.connection?.closed === false)
       this.connection.closePort(this.#port);
     this.state = 'over';
@@ -254,10 +258,7 @@ export class TaskLease {
     this.#sentByFunction ??= new Map();
     const sent = (this.#sentByFunction.get(task) ?? 0) + 1;
     this.#sentByFunction.set(task, sent);
-    if (sent >= maxCalls) {
-      this.isEnding = true;
-      this.isSpent = true;
-    }
+    if (sent >= maxCalls) this.isEnding = true;
   }
 
   /** The worker has answered the task: it is free of it. */
@@ -276,10 +277,7 @@ export class TaskLease {
     const sent = this.#sentByFunction?.get(call.task);
     if (sent !== undefined) this.#sentByFunction?.set(call.task, sent - 1);
     if (reason === RETURNED.blocked && this.unanswered > 0) this.isBlocked = true;
-    if (reason === RETURNED.ending) {
-      this.isEnding = true;
-      this.isSpent = true;
-    }
+    if (reason === RETURNED.ending) this.isEnding = true;
     this.#owner.givenBack(call);
   }
 
@@ -292,7 +290,7 @@ export class TaskLease {
       this.isBlocked = false;
       this.#hasBecomeIdle = true;
     }
-    if (this.forced === call) this.forced = undefined;
+    if (this.forced.size > 0) this.forced.delete(call);
     this.#owner.changed();
   }
 
@@ -326,18 +324,20 @@ export class TaskLease {
     return calls;
   }
 
+  /** The task that runs was cancelled with force. */
+  get mustBeKilled(): boolean {
+    const first = this.forced.size === 0 ? undefined : this.first();
+    return first !== undefined && this.forced.has(first);
+  }
+
   first(): TaskCall | undefined {
     for (const reply of this.connection?.pending() ?? []) if (this.#isOurs(reply)) return reply;
     return undefined;
   }
 
-  cancel(call: TaskCall, reason: 'cancelled' | 'timeout', recursive: boolean): void {
-    this.connection?.channel.send([RECORD.cancel, call.number, reason, recursive]);
-  }
-
   unreachable(): MantaError {
     return new ActorUnavailableError(
-      `The connection to the worker on node ${this.caller.lastUpdate?.address?.nodeId} broke, and what became of ` +
+      `The connection to the worker on node ${this.nodeId} broke, and what became of ` +
         `it is not known (lease ${this.caller.actorId}).`,
     );
   }

@@ -1,40 +1,33 @@
 import type { JobId } from '../ids.ts';
 import type { Clock } from '../time/clock.ts';
 import type { TaskCounts } from '../wire/job-messages.ts';
-import { LIMITS } from '../wire/limits.ts';
-import type { TaskFunction } from './task-function.ts';
+import type { TaskCall } from './task-call.ts';
+import type { TaskTally } from './task-catalogue.ts';
 
-/** The functions beyond the limit of names go together under this one. */
-const OTHERS = '…';
 const INTERVAL_MS = 1_000;
 
-/** What a report is made of: the functions that were submitted, and which of them run now. */
+/** What a report is made of: what was counted, and which tasks run now. */
 export interface ProgressSource {
-  functions(): Iterable<TaskFunction>;
-  running(): TaskFunction[];
+  tallies(): Iterable<TaskTally>;
+  running(): TaskCall[];
 }
 
 /** The tasks of one process, by job and name. */
 export function progressByJob(source: ProgressSource): Map<JobId, TaskCounts[]> {
-  const running = new Map<TaskFunction, number>();
-  for (const task of source.running()) running.set(task, (running.get(task) ?? 0) + 1);
-  const jobs = new Map<JobId, Map<string, TaskCounts>>();
-  for (const task of source.functions()) {
-    const { jobId } = task.shape.template;
-    let names = jobs.get(jobId);
-    if (names === undefined) jobs.set(jobId, (names = new Map()));
-    const isKnown = names.has(task.name) || names.size < LIMITS.taskNames - 1;
-    const name = isKnown ? task.name : OTHERS;
-    let counts = names.get(name);
-    if (counts === undefined)
-      names.set(name, (counts = { name, queued: 0, running: 0, finished: 0, failed: 0 }));
-    const runs = Math.min(running.get(task) ?? 0, task.submitted - task.finished - task.failed);
-    counts.queued += task.submitted - task.finished - task.failed - runs;
-    counts.running += runs;
-    counts.finished += task.finished;
-    counts.failed += task.failed;
+  const running = new Map<TaskTally, number>();
+  for (const { task } of source.running())
+    running.set(task.tally, (running.get(task.tally) ?? 0) + 1);
+  const jobs = new Map<JobId, TaskCounts[]>();
+  for (const tally of source.tallies()) {
+    const { jobId, name, submitted, finished, failed } = tally;
+    const unfinished = submitted - finished - failed;
+    const runs = Math.min(running.get(tally) ?? 0, unfinished);
+    const counts = { name, queued: unfinished - runs, running: runs, finished, failed };
+    const known = jobs.get(jobId);
+    if (known === undefined) jobs.set(jobId, [counts]);
+    else known.push(counts);
   }
-  return new Map([...jobs].map(([jobId, names]) => [jobId, [...names.values()]]));
+  return jobs;
 }
 
 /**

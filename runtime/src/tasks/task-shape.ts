@@ -49,6 +49,11 @@ export class TaskShape implements LeaseOwner {
     this.#owner = owner;
   }
 
+  /** Nothing is to be done for it. */
+  get isIdle(): boolean {
+    return this.leases.length === 0 && this.queue.size === 0;
+  }
+
   add(call: TaskCall): void {
     this.queue.push(call);
     this.changed();
@@ -176,7 +181,7 @@ export class TaskShape implements LeaseOwner {
       } else if (lease.state === 'open' && lease.unanswered === 0) {
         const isIdle = this.queue.size === 0 && now - lease.idleSince > IDLE_MS;
         if (lease.isEnding || isIdle) this.#end(lease);
-      } else if (!lease.isKilled && lease.forced !== undefined && lease.first() === lease.forced) {
+      } else if (!lease.isKilled && lease.mustBeKilled) {
         lease.isKilled = true;
         lease.isEnding = true;
         this.#owner.end(lease, 'kill');
@@ -186,7 +191,7 @@ export class TaskShape implements LeaseOwner {
 
   #end(lease: TaskLease): void {
     this.#remove(lease);
-    this.#owner.end(lease, lease.isSpent ? 'kill' : 'return');
+    this.#owner.end(lease, 'return');
   }
 
   /** A worker without tasks gets those that wait, not started, behind a task that takes long. */

@@ -143,6 +143,23 @@ describe('workers', () => {
     expect([...cluster.starts.values()].every((count) => count === 1)).toBe(true);
   });
 
+  it('are killed for the task that runs, also when it is not the last one cancelled with force', async () => {
+    const cluster = new FakeTaskCluster(1);
+    const task = define(cluster);
+    task.runMs = 0.01;
+    const calls = submit(cluster, task, 3);
+    await cluster.turn();
+    cluster.grant();
+    await cluster.turn();
+    const [worker] = cluster.workers;
+    worker?.step();
+    for (const call of calls) cluster.submitter.cancel(call, { force: true });
+    await cluster.turn();
+    expect(worker?.isOpen).toBe(false);
+    await cluster.settle();
+    expect([...cluster.starts.values()]).toEqual([1]);
+  });
+
   it('killed for want of memory cost no retry, and are waited for longer and longer', async () => {
     const cluster = new FakeTaskCluster(1);
     const [call] = submit(cluster, define(cluster, { maxRetries: 1 }), 1);

@@ -10,26 +10,22 @@ import {
 } from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
-import { watchCall } from '../rpc/call-steps.ts';
+import { sendCancel, watchCall } from '../rpc/call-steps.ts';
+import type { CancelOptions } from '../rpc/caller-core.ts';
 import { holdUntilSettled } from '../rpc/dependencies.ts';
 import { mayGoAgain } from '../rpc/lost-arguments.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorSpec } from '../wire/messages.ts';
 import type { SubmitterCore } from './submitter-core.ts';
+import { EndedTasks } from './ended-tasks.ts';
 import { TASK_PHASE, TaskCall } from './task-call.ts';
+import { TaskCatalogue, type TaskTally } from './task-catalogue.ts';
 import { cancelledError, crashError, deathOf, timeoutError } from './task-errors.ts';
-import { TaskFunction, type LeaseTemplate, type TaskDefinition } from './task-function.ts';
+import type { LeaseTemplate, TaskDefinition, TaskFunction } from './task-function.ts';
 import { TaskLease } from './task-lease.ts';
 import { TaskProgress } from './task-progress.ts';
-import { TaskShape, type ShapeOwner } from './task-shape.ts';
+import type { ShapeOwner, TaskShape } from './task-shape.ts';
 import { unfinishedTasks } from './unfinished-tasks.ts';
-
-export interface CancelOptions {
-  /** The worker of a running task is killed; its other tasks go elsewhere. */
-  force?: boolean;
-  /** Default true: the tasks that it has submitted are cancelled too. */
-  recursive?: boolean;
-}
 
 /** Calls are numbered from 1 by the connection; tasks have the upper half of what a small integer holds. */
 const FIRST_NUMBER = 2 ** 30;
@@ -48,8 +44,10 @@ const MEMORY_DELAY_MAX_MS = 60_000;
 export class TaskSubmitter implements ShapeOwner {
   readonly core: SubmitterCore;
   readonly now: () => number;
-  readonly #shapes = new Map<string, TaskShape>();
-  readonly #functions = new Map<string, TaskFunction>();
+  readonly #catalogue = new TaskCatalogue(this);
+  /** Shapes with tasks in their queue, or leases. */
+  readonly #active = new Set<TaskShape>();
+  readonly ended = new EndedTasks();
   readonly #waiting = new Set<TaskCall>();
   #nextNumber = 0;
   #unfinished = 0;
@@ -70,48 +68,28 @@ export class TaskSubmitter implements ShapeOwner {
     return this.core.runtime;
   }
 
-  /** The number that the next task will have. */
-  get nextNumber(): number {
-    return FIRST_NUMBER + this.#nextNumber;
-  }
-
   get unfinishedCount(): number {
     return this.#unfinished;
   }
 
-  functions(): Iterable<TaskFunction> {
-    return this.#functions.values();
+  tallies(): Iterable<TaskTally> {
+    return this.#catalogue.tallies();
   }
 
   /** What runs now, one entry per worker that has a task. */
-  running(): TaskFunction[] {
-    const leases = [...this.#shapes.values()].flatMap((shape) => shape.leases);
-    return leases.flatMap((lease) => lease.first()?.task ?? []);
+  running(): TaskCall[] {
+    const leases = [...this.#active].flatMap((shape) => shape.leases);
+    return leases.flatMap((lease) => lease.first() ?? []);
   }
 
   /** A head has started: it knows nothing of what was reported. */
   reportAgain(): void {
-    if (this.#functions.size > 0) this.#progress.changed();
+    if (this.#catalogue.hasTallies) this.#progress.changed();
   }
 
   /** Equal definitions of one shape are one function. */
   functionFor(definition: TaskDefinition, template: LeaseTemplate): TaskFunction {
-    const shapeKey = JSON.stringify([
-      template.jobId,
-      template.namespace,
-      template.env,
-      template.demand,
-      template.schedulingTimeoutMs,
-    ]);
-    const key = `${JSON.stringify(definition)}${shapeKey}`;
-    let task = this.#functions.get(key);
-    if (task === undefined) {
-      let shape = this.#shapes.get(shapeKey);
-      if (shape === undefined) this.#shapes.set(shapeKey, (shape = new TaskShape(template, this)));
-      task = new TaskFunction(this, this.#functions.size, definition, shape);
-      this.#functions.set(key, task);
-    }
-    return task;
+    return this.#catalogue.functionFor(definition, template);
   }
 
   // ── submission ───────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +131,7 @@ export class TaskSubmitter implements ShapeOwner {
   #accept(call: TaskCall, dependencies: readonly AnyObjectRef[] = []): void {
     this.#unfinished += 1;
     if (this.#unfinished === 1) this.core.callStarted();
-    call.task.submitted += 1;
+    call.task.tally.submitted += 1;
     this.#progress.changed();
     if (this.#closed !== undefined) {
       call.fail(this.#closed);
@@ -198,6 +176,7 @@ export class TaskSubmitter implements ShapeOwner {
   // ── leases ───────────────────────────────────────────────────────────────────────────────────────────────
   schedule(shape: TaskShape): void {
     shape.isScheduled = true;
+    this.#active.add(shape);
     this.#scheduled.push(shape);
     if (this.#scheduled.length === 1) process.nextTick(this.#pumpAll);
   }
@@ -208,13 +187,14 @@ export class TaskSubmitter implements ShapeOwner {
     for (const shape of shapes) {
       shape.isScheduled = false;
       if (this.#closed === undefined) shape.pump();
+      if (shape.isIdle) this.#active.delete(shape);
     }
   };
 
   /** While leases are held: idle ones go back, stalled ones are helped. */
   #sweep(): void {
     let isHolding = false;
-    for (const shape of this.#shapes.values()) {
+    for (const shape of this.#active) {
       if (shape.leases.length === 0) continue;
       isHolding = true;
       shape.tick();
@@ -282,8 +262,9 @@ export class TaskSubmitter implements ShapeOwner {
   }
 
   // ── failures ─────────────────────────────────────────────────────────────────────────────────────────────
-  /** With `refusedBy` the task did not run. */
-  onFailure(call: TaskCall, encodedError: Uint8Array, refusedBy?: TaskLease): void {
+  /** Without `ran` the worker has refused it. */
+  onFailure(call: TaskCall, encodedError: Uint8Array, lease: TaskLease, ran: boolean): void {
+    const refusedBy = ran ? undefined : lease;
     const error = decodeError(encodedError);
     const isLeaseOver = refusedBy !== undefined && MantaError.is(error, 'ActorUnavailableError');
     if (isLeaseOver) refusedBy.isEnding = true;
@@ -297,13 +278,12 @@ export class TaskSubmitter implements ShapeOwner {
       return;
     }
     const rule = call.extras?.options?.retryExceptions ?? call.task.definition.retryExceptions;
-    const ran = refusedBy === undefined;
     if (ran && call.retriesLeft !== 0 && mayRetryException(rule, error)) {
       call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
       call.task.shape.addFirst([call]);
       return;
     }
-    call.fail(error);
+    call.fail(error, lease.nodeId);
   }
 
   judge(call: TaskCall, lease: TaskLease): void {
@@ -356,27 +336,28 @@ export class TaskSubmitter implements ShapeOwner {
     if (call.phase === TASK_PHASE.done) return;
     const { lease } = call;
     if (call.phase === TASK_PHASE.sent && lease !== undefined) {
-      lease.cancel(call, reason, options.recursive !== false);
-      if (options.force === true) lease.forced = call;
+      sendCancel(lease.connection, call.number, reason, options);
+      if (options.force === true) lease.forced.add(call);
       call.task.shape.changed();
     }
     call.fail(reason === 'cancelled' ? cancelledError(call) : timeoutError(call));
   }
 
-  /** The tasks that were submitted since the number was the next one: those of the task that runs now. */
-  cancelSince(number: number): void {
-    for (const call of this.unfinished()) if (call.number >= number) this.cancel(call, {});
-  }
-
   /** Tasks that have not ended, at most so many: those at workers first. */
   unfinished(limit = Infinity): TaskCall[] {
-    return unfinishedTasks([...this.#shapes.values()], this.#waiting, limit);
+    return unfinishedTasks([...this.#active], this.#waiting, limit);
   }
 
-  onFinished(call: TaskCall, phase: number, failed: boolean): void {
+  /** With `error` it has failed. */
+  onFinished(call: TaskCall, phase: number, nodeId?: string, error?: unknown): void {
     const { task } = call;
-    if (failed) task.failed += 1;
-    else task.finished += 1;
+    if (error === undefined) {
+      task.tally.finished += 1;
+      this.ended.addFinished(call, nodeId);
+    } else {
+      task.tally.failed += 1;
+      this.ended.addFailed(call, nodeId, error);
+    }
     if (phase === TASK_PHASE.queued) task.shape.queue.ended();
     else if (phase === TASK_PHASE.waiting) this.#waiting.delete(call);
     this.#progress.changed();

@@ -138,7 +138,7 @@ export class FakeTaskCluster {
         leases: new Map(),
         create: (spec: ActorSpec) => this.#create(core as unknown as CallerCore, spec),
         submitCreation: noop,
-        drop: noop,
+        drop: (caller: ActorCaller) => caller.close(),
       },
     };
     return core as unknown as SubmitterCore;

@@ -11,6 +11,7 @@ import {
   type RefOwnerRuntime,
 } from '../objects/object-ref.ts';
 import { Payload } from '../objects/payload.ts';
+import { OpenStreams } from '../rpc/open-streams.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -36,6 +37,7 @@ interface Surroundings {
 /** A process as far as refs are concerned: what its code holds is counted, as the garbage collector would find out. */
 export class RefProcess implements RefOwnerRuntime {
   readonly waits = new TaskWaits();
+  readonly streams = new OpenStreams(() => undefined);
   readonly runtime: RefOwnerRuntime = this;
   readonly address: ProcessAddress;
   readonly exchange: ObjectExchange;

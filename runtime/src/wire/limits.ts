@@ -23,6 +23,7 @@ export const LIMITS = {
   valueElements: 24 * 1024 * 1024,
   /** Calls that one process may have unanswered on one channel before the callee stops reading from it. */
   mailboxCalls: 100_000,
+  /** The same for what the arguments of those take in its heap that have not started. */
   mailboxBytes: 256 * 1024 * 1024,
   /** A value kept in shared memory: what one segment holds. */
   storedValueBytes: 64 * 1024 ** 3,

@@ -3,8 +3,9 @@ import { LIMITS } from './limits.ts';
 import { Explanation } from './messages.ts';
 import { ObjectStoreState } from './object-store-state.ts';
 import { count, id, name } from './schema-parts.ts';
+import { TaskFilter, TaskRow } from './task-messages.ts';
 
-/** Questions about objects: who holds what, where it lies, and why it is not there. */
+/** Questions about objects: who holds what, where it lies, and why it is not there; and about tasks. */
 
 /** 'lost': its last copy is gone, or its owner. 'freed': by `free()`. */
 export const ObjectState = v.picklist(['pending', 'ready', 'failed', 'lost', 'freed']);
@@ -22,6 +23,8 @@ export const ProcessInquiry = v.object({
   objectIds: v.optional(ids('object')),
   /** Of its own tasks: what became of it. */
   taskId: v.optional(taskId),
+  /** Not objects: the tasks that it has submitted, and its calls of actors. */
+  tasks: v.optional(TaskFilter),
   /** Say also why what was named is in its state. */
   explain: v.optional(v.boolean()),
   /** An explanation leads to another process at most so often. */
@@ -29,7 +32,7 @@ export const ProcessInquiry = v.object({
   /** Garbage is collected first: what is shown then is really held. */
   collectGarbage: v.optional(v.boolean()),
   /** Rows, the largest objects first. */
-  limit: v.optional(v.pipe(count, v.maxValue(LIMITS.objectRows))),
+  limit: v.optional(v.pipe(count, v.maxValue(LIMITS.objectRows + 1))),
 });
 export type ProcessInquiry = v.InferOutput<typeof ProcessInquiry>;
 
@@ -86,6 +89,8 @@ export const ProcessReport = v.object({
   rows: v.array(ObjectRow),
   /** All that match, also those for which there was no place among the rows. */
   total: count,
+  /** Asked for by `tasks`, in the order of their states. */
+  tasks: v.exactOptional(v.array(TaskRow)),
   /** With `explain`, when it knows what was asked for. */
   explanation: v.exactOptional(Explanation),
 });

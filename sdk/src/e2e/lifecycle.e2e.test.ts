@@ -236,7 +236,7 @@ describe('addresses and tokens', () => {
 });
 
 describe('starting', () => {
-  it('takes the time that is printed here', async () => {
+  it('and shutting down go five times in a row in one program; how long init() took is printed', async () => {
     directory.write({
       'timed.mjs': `import { init, shutdown } from '@manta/sdk';
         const times = [];

@@ -85,12 +85,13 @@ describe('the result of a task', () => {
   it('is given up at once when the task may not run again', async () => {
     const journal = journals.create();
     const victim = await victims.add();
-    const ref = make.options({ ...at(victim), maxRetries: 0 })(journal.file, 'once', 1);
+    const { nodeId } = victim;
+    const ref = make.options({ scheduling: { nodeId }, maxRetries: 0 })(journal.file, 'once', 1);
     await ready([ref]);
     await victim.kill();
     const failure = await failureOf(get(ref));
     expect(failure).toMatchObject({ name: 'ObjectLostError' });
-    expect(failure.message).toContain(`node ${victim.nodeId} died`);
+    expect(failure.message).toContain(`node ${nodeId} died`);
     expect(journal.count('once')).toBe(1);
   });
 

@@ -1,11 +1,11 @@
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { defineActor, explain, init, shutdown } from '@manta/sdk';
+import { defineActor, defineTask, explain, init, kill, ready, shutdown } from '@manta/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProgramDirectory } from './fixtures/program-directory.ts';
 
 const directory = new ProgramDirectory();
 beforeAll(async () => {
-  await init({ cpus: 16, logToDriver: false });
+  await init({ cpus: 16, resources: { seat: 1 }, logToDriver: false });
 });
 afterAll(async () => {
   await shutdown();
@@ -59,6 +59,40 @@ describe('modules of actors', () => {
     const failure = { deathCause: { kind: 'runtime-env-failed' } };
     await expect(actor.value()).rejects.toMatchObject(failure);
     await expect(actor.value()).rejects.toThrow(/endless\.ts .* has not ended after 1000 ms/s);
+  });
+
+  it('that still load are left when their actors are killed, and nobody else is', async () => {
+    directory.write({
+      'neighbour.ts': moduleWith('process.pid'),
+      'unending.ts': `${moduleWith('1')}await new Promise(() => {});\n`,
+    });
+    const Neighbour = actorOf('neighbour.ts');
+    const neighbour = Neighbour.options({ isolation: 'shared' }).create();
+    const pid = await neighbour.value();
+    const seat = { resources: { seat: 1 } };
+    const loading = actorOf('unending.ts')
+      .options({ isolation: 'shared', ...seat })
+      .create();
+    await waitFor(async () => (await explain(loading)).reason.includes('unending.ts loads'), {
+      describe: 'the module loads',
+    });
+    await kill(loading);
+    await ready(Neighbour.options(seat).create(), { timeoutMs: 10_000 });
+    expect(await neighbour.value()).toBe(pid);
+  });
+
+  it('fail their tasks when they take longer than the tasks allow', async () => {
+    directory.write({
+      'endless-task.ts': `import { defineTask } from '@manta/sdk';
+        defineTask(import.meta, function subject() {});
+        await new Promise(() => {});`,
+    });
+    const subject = defineTask(directory.meta('endless-task.ts'), function subject() {});
+    const runtimeEnv = { setupTimeoutMs: 1_000 };
+    await expect(subject.options({ runtimeEnv })()).rejects.toMatchObject({
+      name: 'RuntimeEnvSetupError',
+      message: expect.stringMatching(/endless-task\.ts .* has not ended after 1000 ms/s),
+    });
   });
 
   it('tell the TypeScript file and line in the stack of what they throw', async () => {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cancel, get, init, kill, shutdown, type ActorOptions } from '@manta/sdk';
+import { cancel, explain, get, init, kill, shutdown, type ActorOptions } from '@manta/sdk';
+import { collectGarbage } from '@manta/runtime/core/garbage';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { LifeActor } from './fixtures/lives.ts';
+import { coreOf } from './testing/core.ts';
 import { Journals, type Journal } from './testing/journal.ts';
 
 const journals = new Journals();
@@ -256,6 +258,62 @@ describe('idempotency keys', () => {
     const outcomes = await Promise.allSettled([fail('x', 1, 'Error'), fail('y', 1, 'Error')]);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(journal.lines()).toEqual(['constructed', 'first', 'third', 'x']);
+  });
+
+  it('runs again what failed where retryExceptions says so, and nobody else does', async () => {
+    const { actor, journal } = createLife({});
+    const key = { idempotencyKey: 'r' };
+    const patient = actor.throwTimes.options({ ...key, retryExceptions: true, maxTaskRetries: 3 });
+    expect(await patient('patient', 2, 'Error')).toBe('patient');
+    expect(await actor.throwTimes.options(key)('other', 2, 'Error')).toBe('patient');
+    expect(journal.lines()).toEqual(['constructed', 'patient', 'patient', 'patient']);
+  });
+
+  it('keeps the refs inside a result for later calls when the first ones have given them back', async () => {
+    const { actor, journal } = createLife({});
+    const putInside = actor.putInside.options({ idempotencyKey: 'k' });
+    // Nothing of the first value is reachable from here.
+    const readFirst = async (): Promise<string> => {
+      const call = putInside('first');
+      const { ref } = await call;
+      expect(await ref).toBe('put by first');
+      return ref.id;
+    };
+    const id = await readFirst();
+    const { borrowed } = coreOf(actor.add(1)).objects;
+    await waitFor(
+      async () => {
+        await collectGarbage();
+        return !borrowed.holds(id as never);
+      },
+      { describe: 'the ref is given back' },
+    );
+    const { ref } = await putInside('second');
+    expect(ref.id).toBe(id);
+    expect(await ref).toBe('put by first');
+    expect(journal.lines()).toEqual(['constructed', 'first']);
+  });
+
+  it('puts large results into the store, one for each caller', async () => {
+    const { actor, journal } = createLife({});
+    const bytes = actor.bytes.options({ idempotencyKey: 'k' });
+    const length = 1024 * 1024;
+    const refs = [bytes('first', length), bytes('second', length)];
+    for (const ref of refs) {
+      const value = await ref;
+      expect([value.length, value.at(-1)]).toEqual([length, 7]);
+      expect((await explain(ref)).reason).toContain('in the shared memory of node');
+    }
+    expect(journal.lines()).toEqual(['constructed', 'first']);
+  });
+
+  it('forgets its keys with a life of the actor', async () => {
+    const { actor, journal } = createLife({ maxRestarts: 1, maxTaskRetries: 1 });
+    const note = actor.note.options({ idempotencyKey: 'k' });
+    expect(await note('first')).toBe('first');
+    await actor.crashTimes('crash', 1);
+    expect(await note('second')).toBe('second');
+    expect(journal.count('first')).toBe(1);
   });
 
   it('lets the next call run when the first was cancelled before it ran', async () => {

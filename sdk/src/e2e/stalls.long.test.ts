@@ -5,7 +5,6 @@ import { ChildDriver } from './testing/child-driver.ts';
 import { blockEventLoop } from './testing/event-loop.ts';
 import { LifeActor } from './fixtures/lives.ts';
 import { Journals } from './testing/journal.ts';
-import { descendantsOf } from './testing/processes.ts';
 
 const STALL_MS = 20_000;
 const ISOLATIONS = ['process', 'thread', 'shared'] as const;
@@ -71,7 +70,7 @@ it('lets the event loop of a node agent be busy', async () => {
 it('lets the event loop of the head be busy', async () => {
   const actors = ISOLATIONS.map((isolation) => createLife({ isolation }));
   const before = await get(actors.map((actor) => actor.where()));
-  await blockEventLoop(headPid(), STALL_MS);
+  await blockEventLoop(cluster.headPid as number, STALL_MS);
   const late = createLife().where();
   expect(await get(actors.map((actor) => actor.add(1)))).toEqual([1, 1, 1]);
   expect((await late).restarts).toBe(0);
@@ -90,11 +89,3 @@ it('lets a node agent stand still for a second and a half', async () => {
   expect(await actor.where()).toEqual(before);
   await expectNodesAlive();
 });
-
-/** The one child of ours that starts no actors and is no node. */
-function headPid(): number {
-  const nodes = new Set(cluster.nodes.flatMap(({ pid }) => [pid, ...descendantsOf(pid)]));
-  const [pid] = descendantsOf(process.pid).filter((candidate) => !nodes.has(candidate));
-  if (pid === undefined) throw new Error('There is no process of a head.');
-  return pid;
-}

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { availableResources, get, init, listJobs, listNodes, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { add, context, nest, note, noteSlowly, pid } from './fixtures/tasks.ts';
+import { add, context, giveOwned, nest, note, noteSlowly, pid } from './fixtures/tasks.ts';
 import { failureOf, Journals, type Journal } from './testing/journal.ts';
+import { isAlive } from './testing/processes.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;
@@ -41,6 +42,30 @@ describe('a cluster', () => {
     for (let call = 0; call < 3; call += 1) pids.push(await pid.options({ gpus: 1 })());
     expect(new Set(pids).size).toBe(3);
     await allFree();
+  });
+
+  it('keeps a worker that has run as often as it may while what it owns is in use', async () => {
+    const once = giveOwned.options({ maxCalls: 1 });
+    const [first, second] = await get([once('first'), once('second')]);
+    expect(second.pid).not.toBe(first.pid);
+    await allFree();
+    expect([isAlive(first.pid), isAlive(second.pid)]).toEqual([true, true]);
+    expect(await get([first.ref, second.ref])).toEqual(['first', 'second']);
+  });
+
+  it('keeps the device of such a worker with it, and lends its CPUs', async () => {
+    const result = giveOwned.options({ gpus: 1 })('on the device');
+    const { ref, pid: used } = await result;
+    const next = pid.options({ gpus: 1 })();
+    await allFree();
+    expect((await availableResources())['gpus']).toBe(0);
+    expect(await ref).toBe('on the device');
+    expect(isAlive(used)).toBe(true);
+    ref[Symbol.dispose]();
+    result[Symbol.dispose]();
+    expect(await next).not.toBe(used);
+    expect(isAlive(used)).toBe(false);
+    await expect.poll(async () => (await availableResources())['gpus']).toBe(1);
   });
 
   it('runs the tasks of a lost node elsewhere, and says so when it may not', async () => {

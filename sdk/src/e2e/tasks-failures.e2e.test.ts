@@ -13,6 +13,7 @@ import {
   parentOfAborted,
   pid,
   spin,
+  spinWhen,
 } from './fixtures/tasks.ts';
 import { failureOf, Journals, type Journal } from './testing/journal.ts';
 
@@ -152,6 +153,19 @@ describe('cancel', () => {
     for (let index = 0; index < 20; index += 1) expect(journal.count(`other ${index}`)).toBe(1);
     expect(journal.lines().filter((line) => line.startsWith('spinning'))).toHaveLength(1);
     await waitFor(async () => (await get([pid(), pid()])).length === 2, { describe: 'room again' });
+  });
+
+  it('with force kills the worker whichever of its tasks are cancelled with the one that runs', async () => {
+    const journal = journals.create();
+    // Quick so far: several are sent to one worker.
+    await get(Array.from({ length: 100 }, () => spinWhen(journal.file, false)));
+    const spinning = Array.from({ length: 8 }, () => spinWhen(journal.file, true));
+    await waitFor(() => journal.lines().length > 0, { describe: 'it spins' });
+    for (const ref of spinning) await cancel(ref, { force: true });
+    for (const ref of spinning)
+      expect(await failureOf(ref)).toMatchObject({ name: 'TaskCancelledError' });
+    // No worker that spins has kept a CPU.
+    expect(await add.options({ cpus: 2 })(1, 2)).toBe(3);
   });
 
   it('reaches what the task has submitted, unless told otherwise', async () => {

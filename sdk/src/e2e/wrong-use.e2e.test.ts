@@ -1,12 +1,31 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { cancel, defineTask, free, get, init, put, shutdown, wait } from '@manta/sdk';
+import {
+  cancel,
+  defineTask,
+  free,
+  get,
+  getActor,
+  init,
+  kill,
+  listActors,
+  listObjects,
+  put,
+  ready,
+  shutdown,
+  wait,
+} from '@manta/sdk';
+import { startTestCluster } from '@manta/sdk/testing';
+import { CounterActor } from './fixtures/actors.ts';
 
 const count = defineTask(import.meta, function* count() {
   yield 1;
 });
 
+let counter: ReturnType<(typeof CounterActor)['create']>;
+
 beforeAll(async () => {
   await init({ cpus: 1, logToDriver: false });
+  counter = CounterActor.create();
 });
 afterAll(() => shutdown());
 
@@ -22,6 +41,23 @@ const wrong: readonly [string, () => unknown, RegExp][] = [
   ['wait with a timeout in the past', () => wait([put(1)], { timeoutMs: -1 }), /0 or more; got -1/],
   ['free of one ref', () => free(put(1) as never), /free\(\) takes a list of refs; got one ref/],
   ['cancel of a list', () => cancel([put(1)] as never), /cancel\(\) takes .* got a list/],
+  ['get with a number for its options', () => get(put(1), 500 as never), /an object.*got 500/],
+  [
+    'get with a word of Ray',
+    () => get(put(1), { timeout: 1 } as object),
+    /get\(\) option "timeout"/,
+  ],
+  ['wait', () => wait([put(1)], { num_returns: 1 } as object), /known: numReturns, timeoutMs/],
+  ['put', () => put(1, { owner: 1 } as object), /Unknown put\(\) option "owner"; known: durable/],
+  ['cancel', () => cancel(put(1), { now: true } as object), /"now"; known: force, recursive/],
+  ['getActor', () => getActor('a', { job: 1 } as object), /"job"; known: namespace/],
+  ['ready', () => ready(counter, { timeout: 1 } as object), /"timeout"; known: timeoutMs/],
+  ['ready with a timeout in the past', () => ready(counter, { timeoutMs: -1 }), /0 or more/],
+  ['kill', () => kill(counter, { noRestart: true } as object), /"noRestart"; known: restart/],
+  ['listActors', () => listActors({ class: 'A' } as object), /"class"; known: className/],
+  ['listObjects', () => listObjects({ max: 1 } as object), /"max"; known: collectGarbage, limit/],
+  ['a test cluster', () => startTestCluster({ heads: 3 } as object), /"heads"; known: nodes, nats/],
+  ['a test node', () => startTestCluster({ nodes: [{ gpus: 0.5 }] }), /gpus must be a whole/],
   ['a class as a task', () => defineTask(import.meta, class Job {} as never), /with defineActor/],
 ];
 

@@ -1,21 +1,13 @@
 import { hostContext } from '@manta/runtime/actor/host-context';
 import { createSessionDirectory, removeDeadSessions } from '../session-directory.ts';
-import type { ResourceAmounts } from '../types.ts';
 import { LocalTestCluster } from './local-test-cluster.ts';
+import {
+  checkClusterOptions,
+  type TestClusterOptions,
+  type TestNodeOptions,
+} from './test-options.ts';
 
-export interface TestNodeOptions extends ResourceAmounts {
-  labels?: Record<string, string>;
-  objectStoreBytes?: number;
-}
-
-export interface TestClusterOptions {
-  /** Default: one node with 4 CPUs. */
-  nodes?: TestNodeOptions[];
-  /** 'embedded' (default): the broker in the head. 'server': a nats-server of its own (MANTA_NATS_SERVER, else PATH). */
-  nats?: 'embedded' | 'server';
-  /** How long until a silent node is dead; default as in production. */
-  failureDetectionMs?: number;
-}
+export type { TestClusterOptions, TestNodeOptions };
 
 export interface TestNode {
   readonly nodeId: string;
@@ -34,6 +26,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly address: string;
   addNode(node?: TestNodeOptions): Promise<TestNode>;
   readonly nodes: TestNode[];
+  /** Of the head's process; undefined while there is none. */
+  readonly headPid: number | undefined;
   killHead(signal?: NodeJS.Signals): Promise<void>;
   restartHead(): Promise<void>;
   stopBroker(): Promise<void>;
@@ -45,6 +39,7 @@ const DEFAULT_NODE: TestNodeOptions = { cpus: 4, memoryBytes: 8 * 2 ** 30 };
 /**
  * Starts a cluster of real processes on this machine: a head, and nodes with the given capacities (GPUs are
  * simulated). Everything ends with the disposal, or with this process.
+ * @throws InvalidArgumentError naming the option that is wrong, with those that there are.
  */
 export async function startTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const context = hostContext();
@@ -52,6 +47,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     context.reachedDriverPart();
     return new Promise<never>(() => undefined);
   }
+  checkClusterOptions(options);
   void removeDeadSessions();
   const cluster = new LocalTestCluster(await createSessionDirectory(), options);
   try {

@@ -4,8 +4,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { addressWithToken } from '@manta/runtime/session/address';
 import { ClusterProcess, type ClusterProcessConfiguration } from '../cluster-process.ts';
-import type { TestCluster, TestClusterOptions, TestNode, TestNodeOptions } from './index.ts';
+import type { TestCluster, TestNode } from './index.ts';
 import { startNatsProgram, type NatsProgram } from './nats-program.ts';
+import { checkNodeOptions, type TestClusterOptions, type TestNodeOptions } from './test-options.ts';
 
 /** A simulated device: 16 GiB, so that requests for GPU memory can be tested. */
 const GPU_MEMORY_BYTES = 16 * 2 ** 30;
@@ -41,6 +42,10 @@ export class LocalTestCluster implements TestCluster {
 
   get address(): string {
     return addressWithToken(this.#url, this.#token);
+  }
+
+  get headPid(): number | undefined {
+    return this.#head?.pid;
   }
 
   #startNats(): Promise<NatsProgram> {
@@ -87,8 +92,9 @@ export class LocalTestCluster implements TestCluster {
   }
 
   async addNode(options: TestNodeOptions = {}): Promise<LocalTestNode> {
-    const { gpus, ...capacity } = options;
-    const process = await ClusterProcess.start({
+    checkNodeOptions(options);
+    const { gpus, machine, ...capacity } = options;
+    const configuration: ClusterProcessConfiguration = {
       directory: this.#newDirectory(),
       token: this.#token,
       node: {
@@ -96,9 +102,12 @@ export class LocalTestCluster implements TestCluster {
         poolSize: 1,
         cpus: 4,
         ...capacity,
+        ...(machine === undefined ? {} : { tcpHost: '127.0.0.1' }),
         simulatedGpus: { count: gpus ?? 0, memoryBytes: GPU_MEMORY_BYTES, model: 'Simulated' },
       },
-    });
+    };
+    const variables = machine === undefined ? {} : { MANTA_MACHINE_ID: machine };
+    const process = await ClusterProcess.start(configuration, variables);
     const node = new LocalTestNode(process);
     this.nodes.push(node);
     return node;

@@ -33,7 +33,7 @@ import type { LocalProcess } from './object-inquiries.ts';
 
 /** Beyond the actor's own time to stop, before its process is killed. */
 const STOP_MARGIN_MS = 1_000;
-/** A 'shared' or 'thread' host that has not ended one of its actors by then is stuck, and killed with all of them. */
+/** A 'shared' or 'thread' host that has not given up one of its actors by then is stuck, and killed with all of them. */
 const SHARED_END_TIMEOUT_MS = 30_000;
 
 export interface ActorSupervisorOptions {
@@ -177,6 +177,9 @@ export class ActorSupervisor {
       case 'keep-host':
         this.pool.returned(effect.actorKey);
         break;
+      case 'retire-host':
+        this.pool.spent(effect.actorKey, effect.isHeld);
+        break;
       case 'end-job':
         this.pool.endJob(effect.jobId);
         break;
@@ -186,36 +189,37 @@ export class ActorSupervisor {
     }
   }
 
-  private end(actor: ActorRecord, wanted: EndHow, cause: DeathCause): void {
+  private end(actor: ActorRecord, how: EndHow, cause: DeathCause): void {
     const host = actor.hostId === undefined ? undefined : this.pool.host(actor.hostId);
     if (host === undefined) return;
-    const { actorId, incarnation, isolation, gracefulShutdownMs, lease } = actor;
-    // A device is free only when the process that had it is gone.
-    const mayReturn = lease !== undefined && lease.gpuIndexes.length === 0;
-    const how = wanted === 'return' && !mayReturn ? 'stop' : wanted;
+    const { actorId, incarnation, isolation, gracefulShutdownMs } = actor;
     if (isolation === 'process' && how === 'kill') {
       host.kill();
       return;
     }
     host.send({ type: 'end', actorId, incarnation, how, cause });
     if (how === 'return') {
-      this.killIfNotOver(actor, host, STOP_MARGIN_MS);
+      this.unlessOver(actor, STOP_MARGIN_MS, () => host.kill());
       return;
     }
-    const stopMs = how === 'stop' ? gracefulShutdownMs : 0;
     if (isolation === 'process') {
-      host.killAfter(stopMs + STOP_MARGIN_MS);
+      host.killAfter(gracefulShutdownMs + STOP_MARGIN_MS);
       return;
     }
-    this.killIfNotOver(actor, host, stopMs + SHARED_END_TIMEOUT_MS);
+    // Others live in that process: what overruns its time is given up alone.
+    if (how === 'stop')
+      this.unlessOver(actor, gracefulShutdownMs + STOP_MARGIN_MS, () =>
+        this.end(actor, 'kill', cause),
+      );
+    else this.unlessOver(actor, SHARED_END_TIMEOUT_MS, () => host.kill());
   }
 
-  private killIfNotOver(actor: ActorRecord, host: HostProcess, afterMs: number): void {
+  private unlessOver(actor: ActorRecord, afterMs: number, then: () => void): void {
     const key = actorKeyOf(actor.actorId, actor.incarnation);
-    const killIfStuck = (): void => {
-      if (this.state.actors.get(key) === actor) host.kill();
+    const check = (): void => {
+      if (this.state.actors.get(key) === actor && actor.phase !== 'retiring') then();
     };
-    this.options.clock.after(afterMs, killIfStuck, { unref: true });
+    this.options.clock.after(afterMs, check, { unref: true });
   }
 
   private handed(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[] {
@@ -247,7 +251,7 @@ export class ActorSupervisor {
         break;
       }
       case 'returned':
-        this.step({ type: 'returned', actorId, incarnation });
+        this.step({ type: 'returned', actorId, incarnation, isSpent: message.isSpent });
         break;
       case 'blocked':
       case 'unblocked': {
@@ -282,7 +286,7 @@ function assignmentOf(actor: ActorRecord): Assignment {
   return {
     actorKey: actorKeyOf(actor.actorId, actor.incarnation),
     isolation: actor.isolation,
-    isLease: actor.lease !== undefined && gpuIndexes.length === 0,
+    isLease: actor.lease !== undefined,
     // The visible devices and the variables are set for a whole process.
     group: `${actor.jobId}/${gpuIndexes.join(',')}/${environment}`,
     startVariables: startVariablesOf(spec?.env),

@@ -14,14 +14,15 @@ const address = { processId: hostId, machineId: 'm' };
 const RETURNED = { kind: 'returned', message: 'It was given back.' };
 const typesOf = (effects: AgentEffect[]): string[] =>
   effects.map((effect) => (effect.type === 'report' ? effect.event.type : effect.type));
+const returned = { type: 'returned' as const, incarnation: 0, isSpent: false };
 const commands = (...list: NodeCommand[]) => ({ type: 'commands' as const, commands: list });
 
-function runningLease() {
+function runningLease(gpuIndexes: number[] = []) {
   const state = createAgentState();
   const spec = { ...testSpec('task'), kind: 'task-worker' as const };
   const { actorId } = spec;
   const key = actorKeyOf(actorId, 0);
-  stepAgent(state, commands(startCommand(spec)));
+  stepAgent(state, commands({ type: 'start-actor', spec, incarnation: 0, gpuIndexes }));
   stepAgent(state, { type: 'handed', actorKeys: [key], hostId });
   stepAgent(state, { type: 'started', actorId, incarnation: 0, address, pid: 7 });
   const end: NodeCommand = {
@@ -39,10 +40,31 @@ describe('leases in the agent', () => {
     const { state, actorId, end } = runningLease();
     expect(typesOf(stepAgent(state, commands(end)))).toEqual(['end']);
     expect(state.actors.size).toBe(1);
-    const effects = stepAgent(state, { type: 'returned', actorId, incarnation: 0 });
+    const effects = stepAgent(state, { ...returned, actorId });
     expect(typesOf(effects)).toEqual(['keep-host', 'release', 'actor-ended']);
     expect(effects.at(-1)).toMatchObject({ event: { cause: RETURNED } });
-    expect(stepAgent(state, { type: 'returned', actorId, incarnation: 0 })).toEqual([]);
+    expect(stepAgent(state, { ...returned, actorId })).toEqual([]);
+  });
+
+  it('are over as well when their host is spent, which is to go when it may', () => {
+    const { state, actorId, key, end } = runningLease();
+    stepAgent(state, commands(end));
+    const effects = stepAgent(state, { ...returned, actorId, isSpent: true });
+    expect(effects[0]).toEqual({ type: 'retire-host', actorKey: key, isHeld: false });
+    expect(typesOf(effects)).toEqual(['retire-host', 'release', 'actor-ended']);
+  });
+
+  it('with a device are over only when their process is gone', () => {
+    const { state, actorId, key, end } = runningLease([1]);
+    stepAgent(state, commands(end));
+    const effects = stepAgent(state, { ...returned, actorId });
+    expect(effects).toEqual([{ type: 'retire-host', actorKey: key, isHeld: true }]);
+    expect(leases(state)).toMatchObject([{ gpuIndexes: [1] }]);
+    expect(stepAgent(state, commands(end))).toEqual([]);
+    const cause = { kind: 'process-died', message: 'exit code 0' };
+    const ended = stepAgent(state, { type: 'lost', actorKeys: [key], cause });
+    expect(typesOf(ended)).toEqual(['release', 'actor-ended']);
+    expect(ended.at(-1)).toMatchObject({ event: { cause: RETURNED } });
   });
 
   it('are over when their host is gone instead', () => {
@@ -68,7 +90,7 @@ describe('leases in the agent', () => {
     const { state, spec, actorId, end } = runningLease();
     expect(leases(state)).toEqual([{ spec, incarnation: 0, gpuIndexes: [], isBlocked: false }]);
     stepAgent(state, commands(end));
-    stepAgent(state, { type: 'returned', actorId, incarnation: 0 });
+    stepAgent(state, { ...returned, actorId });
     expect(leases(state)).toEqual([]);
   });
 
@@ -76,7 +98,7 @@ describe('leases in the agent', () => {
     const { state, spec, actorId, end } = runningLease();
     expect(stepAgent(state, commands(startCommand(spec)))).toEqual([]);
     stepAgent(state, commands(end));
-    stepAgent(state, { type: 'returned', actorId, incarnation: 0 });
+    stepAgent(state, { ...returned, actorId });
     const effects = stepAgent(state, commands(startCommand(spec)));
     expect(typesOf(effects)).toEqual(['actor-ended']);
     expect(state.actors.size).toBe(0);

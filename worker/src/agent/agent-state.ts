@@ -28,8 +28,9 @@ import type { ActorKey } from '../pool/pool-records.ts';
  *                          ▼
  *                          ∅  and `actor-ended` is reported, once
  * ```
- * A lease that is returned ends as in (3) and (4), but its host says `returned` and goes on: it is over at once. While
- * it is alive its host says when its task begins and ends to wait, which is reported.
+ * A lease that is returned ends as in (3) and (4), but its host says `returned` and goes on: it is over at once, unless
+ * it has a device, which is free when the process is gone: `retiring` until then. While it is alive its host says when
+ * its task begins and ends to wait, which is reported.
  *
  * (4) also from starting and alive. The end of a 'process' actor is reported when its process is gone, so that what
  * it held (devices, memory) is free when the head hears of it. A command is recognised by actor and incarnation: one
@@ -43,7 +44,7 @@ export interface ActorRecord {
   readonly className: string;
   readonly isolation: Isolation;
   readonly gracefulShutdownMs: number;
-  phase: 'starting' | 'alive' | 'ending';
+  phase: 'starting' | 'alive' | 'ending' | 'retiring';
   /** Until it has been handed to a host; specs are large and there may be 100 000 actors. */
   start: StartActor | undefined;
   hostId: ProcessId | undefined;
@@ -86,8 +87,8 @@ export type AgentEvent =
       cause: DeathCause;
       encodedError?: Uint8Array | undefined;
     }
-  /** The host has ended the lease and is ready for another one. */
-  | { type: 'returned'; actorId: ActorId; incarnation: number }
+  /** The host has ended the lease and is ready for another one, unless it is spent. */
+  | { type: 'returned'; actorId: ActorId; incarnation: number; isSpent: boolean }
   | { type: 'blocked'; actorId: ActorId; incarnation: number; isBlocked: boolean }
   | { type: 'lost'; actorKeys: readonly ActorKey[]; cause: DeathCause };
 
@@ -98,6 +99,8 @@ export type AgentEffect =
   | { type: 'release'; actorKey: ActorKey }
   /** Its host may have the next lease. */
   | { type: 'keep-host'; actorKey: ActorKey }
+  /** Its host ends as soon as nobody needs what it owns. `isHeld`: what the lease had is free only then. */
+  | { type: 'retire-host'; actorKey: ActorKey; isHeld: boolean }
   | { type: 'end-job'; jobId: JobId }
   | { type: 'report'; event: NodeEvent };
 
@@ -225,6 +228,7 @@ function endActor(
     rememberEnded(state, actorId, incarnation);
     return [{ type: 'report', event: { type: 'actor-ended', actorId, incarnation, cause } }];
   }
+  if (record.phase === 'retiring' && how === 'return') return [];
   // A kill may follow a stop, and the host's own word on the end comes before either.
   record.cause ??= cause;
   record.phase = 'ending';
@@ -274,13 +278,18 @@ function ended(
 
 function returned(
   state: AgentState,
-  { actorId, incarnation }: { actorId: ActorId; incarnation: number },
+  { actorId, incarnation, isSpent }: { actorId: ActorId; incarnation: number; isSpent: boolean },
 ): AgentEffect[] {
   const actorKey = actorKeyOf(actorId, incarnation);
   const record = state.actors.get(actorKey);
   if (record?.cause === undefined) return [];
-  const effects: AgentEffect[] = [{ type: 'keep-host', actorKey }];
-  return [...effects, ...finish(state, record, record.cause)];
+  const isHeld = record.lease !== undefined && record.lease.gpuIndexes.length > 0;
+  const effects: AgentEffect[] = [
+    isSpent || isHeld ? { type: 'retire-host', actorKey, isHeld } : { type: 'keep-host', actorKey },
+  ];
+  if (!isHeld) return [...effects, ...finish(state, record, record.cause)];
+  record.phase = 'retiring';
+  return effects;
 }
 
 function blocked(

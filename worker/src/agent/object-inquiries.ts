@@ -4,6 +4,7 @@ import { ask } from '@manta/runtime/rpc/ask';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
+import { rankOf } from '@manta/runtime/state/task-rows';
 import type { Clock } from '@manta/runtime/time/clock';
 import { within } from '@manta/runtime/time/within';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
@@ -84,10 +85,13 @@ export class ObjectInquiries {
     const asked = processes().filter(({ processId }) => wanted?.has(processId) !== false);
     const answers = await Promise.all(asked.map((process) => this.#ask(process, query)));
     keepLargest(answers, limit);
+    keepForemost(answers, limit);
     const named = new Set(blobIds);
     for (const { report } of answers)
       for (const { blobId } of report?.rows ?? []) if (blobId !== undefined) named.add(blobId);
-    const isPartial = [query.objectIds, query.taskId, wanted].some((part) => part !== undefined);
+    const isPartial = [query.objectIds, query.taskId, query.tasks, wanted].some(
+      (part) => part !== undefined,
+    );
     const found = store({
       blobIds: named,
       objectIds: new Set(query.objectIds),
@@ -132,8 +136,9 @@ export class ObjectInquiries {
 
   async #inquire(address: ProcessAddress, query: NodeObjects): Promise<ProcessReport> {
     const { processId } = address;
-    const { objectIds, taskId, explain, hops, collectGarbage, limit } = query;
-    const inquiry: ProcessInquiry = { objectIds, taskId, explain, hops, collectGarbage, limit };
+    const { objectIds, taskId, tasks, explain, hops, collectGarbage, limit } = query;
+    const what = { objectIds, taskId, tasks };
+    const inquiry: ProcessInquiry = { ...what, explain, hops, collectGarbage, limit };
     const isFirst = !this.#silentSince.has(processId);
     if (isFirst) this.#silentSince.set(processId, this.#options.clock.now());
     try {
@@ -145,19 +150,23 @@ export class ObjectInquiries {
     }
   }
 
-  /** The smallest objects are left out when the answer is too long for a message. */
+  /** The smallest objects and the last tasks are left out when the answer is too long for a message. */
   #fitting(reply: NodeObjectsReply): NodeObjectsReply {
     const max = this.#options.replyBytesMax() - ENVELOPE_BYTES;
     for (let rows = countRows(reply); ; rows = Math.floor(rows / 2)) {
       if (rows === 0 || sizeOf(reply) <= max) return reply;
       keepLargest(reply.processes, Math.floor(rows / 2));
+      keepForemost(reply.processes, Math.floor(rows / 2));
       reply.blobs = reply.blobs.slice(0, Math.floor(reply.blobs.length / 2));
     }
   }
 }
 
 function countRows({ processes, blobs }: NodeObjectsReply): number {
-  return processes.reduce((sum, { report }) => sum + (report?.rows.length ?? 0), blobs.length);
+  return processes.reduce(
+    (sum, { report }) => sum + (report?.rows.length ?? 0) + (report?.tasks?.length ?? 0),
+    blobs.length,
+  );
 }
 
 function sizeOf(reply: NodeObjectsReply): number {
@@ -179,5 +188,17 @@ function keepLargest(processes: NodeProcess[], limit: number): void {
     const { report } = process;
     if (report !== undefined)
       process.report = { ...report, rows: report.rows.filter((row) => kept.has(row)) };
+  }
+}
+
+/** Of the tasks of all processes together. */
+function keepForemost(processes: NodeProcess[], limit: number): void {
+  const all = processes.flatMap(({ report }) => report?.tasks ?? []);
+  if (all.length <= limit) return;
+  const kept = new Set(all.sort((a, b) => rankOf(a) - rankOf(b)).slice(0, limit));
+  for (const process of processes) {
+    const { report } = process;
+    if (report?.tasks !== undefined)
+      process.report = { ...report, tasks: report.tasks.filter((row) => kept.has(row)) };
   }
 }

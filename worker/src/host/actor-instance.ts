@@ -6,6 +6,7 @@ import {
   InvalidArgumentError,
 } from '@manta/runtime/errors/errors';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
+import { keyedStreamError } from '@manta/runtime/rpc/call-options';
 import { taskErrorFrom, type FailedCall } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
@@ -33,6 +34,9 @@ export interface InstanceOptions {
   onEnded(cause: DeathCause): void;
 }
 
+/** The time for a graceful end is over. */
+const LATE = Symbol('late');
+
 type Method = (...args: unknown[]) => unknown;
 
 /** One life of one actor: its object, its mailbox, and the running of its methods. */
@@ -42,7 +46,7 @@ export class ActorInstance implements CallHost {
   readonly gpuIds: string[];
   readonly #options: InstanceOptions;
   readonly #mailbox: Mailbox<IncomingCall>;
-  readonly #idempotency = new IdempotencyTable();
+  readonly #idempotency: IdempotencyTable;
   readonly #unfinished: UnfinishedCalls;
   /** Only one call at a time runs in this process: the context needs no tracking over awaits. */
   readonly #exclusive: boolean;
@@ -58,6 +62,7 @@ export class ActorInstance implements CallHost {
     this.gpuIds = options.gpuIds;
     const { isolation, maxConcurrency, concurrencyGroups } = options.spec;
     this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
+    this.#idempotency = new IdempotencyTable(options.core);
     this.#exclusive =
       isolation !== 'shared' && maxConcurrency === 1 && concurrencyGroups === undefined;
     this.#unfinished = new UnfinishedCalls({
@@ -144,7 +149,7 @@ export class ActorInstance implements CallHost {
       this.#unfinished.wait(call, this.#sendStream(call, value));
       return;
     }
-    this.#reply(call, value);
+    call.replyOrFail(value, this.#options.core);
     this.#runNext(call);
   }
 
@@ -185,20 +190,16 @@ export class ActorInstance implements CallHost {
       return sending;
     }
     context.leave();
-    this.#reply(call, result);
+    call.replyOrFail(result, core);
     return undefined;
-  }
-
-  #reply(call: IncomingCall, value: unknown): void {
-    try {
-      call.reply(value, this.#options.core);
-    } catch (error) {
-      call.fail(error);
-    }
   }
 
   async #sendStream(call: IncomingCall, iterable: Stream): Promise<void> {
     const { core, context } = this.#options;
+    if (call.idempotencyKey !== undefined) {
+      call.fail(keyedStreamError(call.label));
+      return;
+    }
     try {
       await context.apply(call, this.#exclusive, runStream, undefined, [call, iterable, core]);
       call.endStream();
@@ -239,18 +240,28 @@ export class ActorInstance implements CallHost {
     );
   }
 
-  /** Takes no more calls, lets queued and running ones finish for at most `graceMs`, disposes, and reports the end. */
-  end(cause: DeathCause, graceMs = this.spec.gracefulShutdownMs): void {
+  /**
+   * Takes no more calls, lets queued and running ones finish for at most `drainMs`, disposes, and reports the end. All of
+   * it has gracefulShutdownMs: what the calls have used the disposal does not get.
+   */
+  end(cause: DeathCause, drainMs = this.spec.gracefulShutdownMs): void {
     if (this.#ending !== undefined) return;
     this.#ending = cause;
     if (cause.kind === 'exited') this.#refuseQueued();
-    const cancelTimer = this.#options.clock.after(graceMs, () => void this.#dispose(), {
-      unref: true,
+    const { clock } = this.#options;
+    let cancelGrace: (() => void) | undefined;
+    const graceIsOver = new Promise<typeof LATE>((resolve) => {
+      const end = (): void => resolve(LATE);
+      cancelGrace = clock.after(this.spec.gracefulShutdownMs, end, { unref: true });
     });
-    this.#onDrained = () => {
-      cancelTimer();
-      void this.#dispose();
+    const dispose = async (): Promise<void> => {
+      this.#onDrained = undefined;
+      cancelDrain();
+      await this.#dispose(graceIsOver);
+      cancelGrace?.();
     };
+    const cancelDrain = clock.after(drainMs, () => void dispose(), { unref: true });
+    this.#onDrained = () => void dispose();
     // Not now: the call that asked for the end is still on the stack.
     setImmediate(() => this.#checkDrained());
   }
@@ -262,12 +273,10 @@ export class ActorInstance implements CallHost {
   #checkDrained(): void {
     if (this.#ending === undefined || this.#onDrained === undefined) return;
     if (!this.#mailbox.idle && this.#ending.kind !== 'exited') return;
-    const drained = this.#onDrained;
-    this.#onDrained = undefined;
-    drained();
+    this.#onDrained();
   }
 
-  async #dispose(): Promise<void> {
+  async #dispose(graceIsOver: Promise<typeof LATE>): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     this.abandon(this.#exitError());
@@ -276,24 +285,20 @@ export class ActorInstance implements CallHost {
       [Symbol.dispose]?: () => unknown;
     };
     const dispose = object?.[Symbol.asyncDispose] ?? object?.[Symbol.dispose];
+    const { actorId, className, gracefulShutdownMs } = this.spec;
+    const label = `Disposing of actor ${actorId} (${className})`;
     try {
-      if (dispose !== undefined) await this.#withinGrace(Promise.resolve(dispose.call(object)));
+      if (dispose !== undefined) {
+        const outcome = await Promise.race([dispose.call(object), graceIsOver]);
+        if (outcome === LATE)
+          console.error(
+            `${label} was given up: its gracefulShutdownMs (${gracefulShutdownMs}) are over.`,
+          );
+      }
     } catch (error) {
-      console.error(
-        `Disposing of actor ${this.spec.actorId} (${this.spec.className}) failed:`,
-        error,
-      );
+      console.error(`${label} failed:`, error);
     }
     this.#options.onEnded(this.#ending as DeathCause);
-  }
-
-  #withinGrace(work: Promise<unknown>): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const cancelTimer = this.#options.clock.after(this.spec.gracefulShutdownMs, () =>
-        resolve(undefined),
-      );
-      work.then(resolve, reject).finally(cancelTimer);
-    });
   }
 
   /** Ends at once whatever is running or queued, with this error. */

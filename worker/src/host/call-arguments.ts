@@ -12,7 +12,12 @@ export interface ReceivedArguments {
   options: CallRecordOptions | null | undefined;
   firstSegment: unknown;
   segments: readonly Uint8Array[];
+  /** What they take in this process's heap, as far as it is worth counting: set by `decodeArguments`. */
+  heapBytes: number;
 }
+
+/** Shorter texts are not counted: so many calls as may wait take little with them. */
+const COUNTED_LENGTH_MIN = 1_024;
 
 /**
  * Decodes the arguments of a call in place. A promise: large ones must be brought to this node first.
@@ -25,11 +30,16 @@ export function decodeArguments(
 ): Promise<void> | undefined {
   const { args, options } = received;
   for (const arg of args) {
+    if (typeof arg === 'string') countText(arg, received);
     if (typeof arg !== 'object' || (arg === null && options == null)) continue;
     const hasStored = core.objects.receivingFrom(sender, () => decode(core, sender, received));
     return hasStored ? openStored(core, args) : undefined;
   }
   return undefined;
+}
+
+function countText(text: string, received: ReceivedArguments): void {
+  if (text.length >= COUNTED_LENGTH_MIN) received.heapBytes += text.length;
 }
 
 /** Brings the refs in the arguments to life and no more: who lent them learns when they are collected. */
@@ -50,10 +60,13 @@ function decode(core: CoreProcess, sender: ProcessId, received: ReceivedArgument
       throw new ProtocolError('A call names a segment its frame does not have.');
   }
   let hasStored = false;
+  received.heapBytes = 0;
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index];
+    if (typeof arg === 'string') countText(arg, received);
     if (typeof arg !== 'object' || arg === null) continue;
     if (arg instanceof Uint8Array) {
+      received.heapBytes += arg.byteLength;
       args[index] = core.codec.decode(arg);
     } else if (Array.isArray(arg) && isStoredRecord(arg)) {
       args[index] = core.values.receive(arg, sender);

@@ -9,6 +9,8 @@ import type { IncomingCall } from './incoming-call.ts';
 export class CallContext {
   #current: IncomingCall | undefined;
   #storage: AsyncLocalStorage<IncomingCall> | undefined;
+  /** Calls that have submitted something. */
+  #parents = 0;
   /** What the one actor of this process was constructed with: for calls that began before they were followed. */
   #ofActor: IncomingCall | undefined;
 
@@ -35,6 +37,16 @@ export class CallContext {
 
   leave(): void {
     this.#current = undefined;
+  }
+
+  /**
+   * The number of the running call as a parent; 0: unknown. Where several calls interleave and are not followed, a call
+   * is known until its first await.
+   */
+  parentNow(): number {
+    const call = this.#storage?.getStore() ?? this.#current;
+    if (call === undefined) return 0;
+    return (call.parentNumber ||= this.#parents += 1);
   }
 
   /** Undefined while a module loads before its actor is made. */

@@ -16,6 +16,4 @@ export interface CallHost {
   defineFunction?(record: ChannelRecord): void;
   /** Task workers: the call was cancelled before it started. */
   skipped?(call: IncomingCall): void;
-  /** Task workers: what the call has submitted is cancelled with it. */
-  cancelChildren?(call: IncomingCall): void;
 }

@@ -15,7 +15,7 @@ import { LIMITS } from '@manta/runtime/wire/limits';
 import { Arrivals } from './arrivals.ts';
 import { decodeArguments, takeLent, type ReceivedArguments } from './call-arguments.ts';
 import type { CallHost } from './call-host.ts';
-import { IncomingCall } from './incoming-call.ts';
+import { IncomingCall, type CallListener } from './incoming-call.ts';
 
 /** A port leads to one life of one actor, or to the reason why it does not. */
 type Port =
@@ -26,7 +26,7 @@ export interface ActorDirectory {
 }
 
 /** The callee's half of a channel: turns records into calls on the actors of this process, and pushes back when full. */
-export class CallServer {
+export class CallServer implements CallListener {
   readonly #channel: Channel;
   readonly #core: CoreProcess;
   readonly #directory: ActorDirectory;
@@ -35,7 +35,11 @@ export class CallServer {
   readonly #open = new NumberTable<IncomingCall>();
   /** Came in this turn and not answered yet. */
   #fresh: IncomingCall[] = [];
-  #paused = false;
+  /** Of those that have not started: what their arguments take. */
+  #waitingBytes = 0;
+  /** Open calls that are streams. */
+  #streams = 0;
+  #isPaused = false;
 
   constructor(channel: Channel, core: CoreProcess, directory: ActorDirectory) {
     this.#channel = channel;
@@ -78,10 +82,12 @@ export class CallServer {
     }
   }
 
-  #cancel([, number, reason, recursive]: ChannelRecord): void {
+  #cancel([, number, reason, recursive, force]: ChannelRecord): void {
     const call = this.#openCall(number);
-    call?.cancel(abortReason(call.label, reason));
-    if (recursive === true) call?.instance.cancelChildren?.(call);
+    if (call === undefined) return;
+    call.cancel(abortReason(call.label, reason));
+    if (recursive === true && call.parentNumber !== 0)
+      this.#core.cancellation.cancelChildren(call.parentNumber, { force: force === true });
   }
 
   /** Tasks that have not started go back, the last first: while they leave, those before them may start. */
@@ -128,7 +134,8 @@ export class CallServer {
     const port = this.#ports.get(record[1] as number);
     if (port === undefined) throw new ProtocolError('A call on a port that was not opened.');
     const options = record[5] as CallRecordOptions | null | undefined;
-    const received: ReceivedArguments = { args, options, firstSegment: record[6], segments };
+    const firstSegment = record[6];
+    const received: ReceivedArguments = { args, options, firstSegment, segments, heapBytes: 0 };
     if ('refusal' in port) {
       this.#refuse(number, port.refusal, received);
       return;
@@ -150,9 +157,11 @@ export class CallServer {
     const call = new IncomingCall(instance, this.#channel, number, method, args);
     call.methodNumber = record[3] as number;
     call.caller = port.caller;
+    call.waitingBytes = received.heapBytes;
     call.group = instance.groupOf(method, options?.[1]);
     if (options != null) {
       call.idempotencyKey = options[2] ?? undefined;
+      call.isRetry = options[5] === true;
       call.maxBufferedItems = options[3] ?? undefined;
     }
     if (missing === undefined && arrivals.isEmpty) instance.receive(call);
@@ -178,12 +187,30 @@ export class CallServer {
     for (const call of fresh) {
       if (call.answered) continue;
       this.#open.set(call.number, call);
-      call.answerListener = this;
+      call.listener = this;
+      if (call.running) call.waitingBytes = 0;
+      else this.#waitingBytes += call.waitingBytes;
+      if (call.onCredit !== undefined) this.#streams += 1;
     }
-    if (!this.#paused && this.#open.size > LIMITS.mailboxCalls) {
-      this.#paused = true;
-      this.#channel.pause();
-    }
+    this.#pauseWhenFull();
+  }
+
+  /** While the caller reads a stream it is read from: what it grants that stream comes over the same channel. */
+  #pauseWhenFull(): void {
+    if (this.#isPaused || this.#streams > 0) return;
+    const isFull =
+      this.#open.size > LIMITS.mailboxCalls || this.#waitingBytes > LIMITS.mailboxBytes;
+    if (!isFull) return;
+    this.#isPaused = true;
+    this.#channel.pause();
+  }
+
+  #resumeWithRoom(): void {
+    const hasRoom =
+      this.#open.size < LIMITS.mailboxCalls / 2 && this.#waitingBytes < LIMITS.mailboxBytes / 2;
+    if (!hasRoom && this.#streams === 0) return;
+    this.#isPaused = false;
+    this.#channel.resume();
   }
 
   #openCall(number: unknown): IncomingCall | undefined {
@@ -191,12 +218,22 @@ export class CallServer {
     return this.#open.get(number as number);
   }
 
+  started(call: IncomingCall): void {
+    this.#waitingBytes -= call.waitingBytes;
+    call.waitingBytes = 0;
+    if (this.#isPaused) this.#resumeWithRoom();
+  }
+
+  streams(): void {
+    this.#streams += 1;
+    if (this.#isPaused) this.#resumeWithRoom();
+  }
+
   answered(call: IncomingCall): void {
     this.#open.delete(call.number);
-    if (this.#paused && this.#open.size < LIMITS.mailboxCalls / 2) {
-      this.#paused = false;
-      this.#channel.resume();
-    }
+    this.#waitingBytes -= call.waitingBytes;
+    if (call.onCredit !== undefined) this.#streams -= 1;
+    if (this.#isPaused) this.#resumeWithRoom();
   }
 
   #inspect([, number, target]: ChannelRecord): void {
@@ -206,6 +243,7 @@ export class CallServer {
   }
 
   #callerGone(): void {
+    this.#settleFresh();
     this.#ports.clear();
     for (const call of this.#open.values())
       call.cancel(new ActorUnavailableError('The caller is gone.'));

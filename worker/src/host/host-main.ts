@@ -8,7 +8,7 @@ interface Host {
   end(message: Extract<AgentToHost, { type: 'end' }>): void;
   partition(on: boolean): void;
   /** False: it is still needed. */
-  mayRetire(): boolean;
+  mayRetire(): Promise<boolean>;
 }
 
 let host: Host | undefined;
@@ -37,7 +37,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     },
     end: ({ actorId, incarnation, how, cause }) => runtime.end(actorId, incarnation, how, cause),
     partition: (on) => runtime.partition(on),
-    mayRetire: () => runtime.mayRetire,
+    mayRetire: () => runtime.mayRetire(),
   };
   runtime.announce();
 }
@@ -81,7 +81,7 @@ async function receive(message: AgentToHost): Promise<void> {
       host?.partition(message.on);
       return;
     case 'retire':
-      if (host?.mayRetire() === true) process.exit(0);
+      if (await host?.mayRetire()) process.exit(0);
       send({ type: 'retained' });
       return;
   }

@@ -55,7 +55,7 @@ export type AgentToHost =
       cause: DeathCause;
     }
   /**
-   * To a task host between two leases: exit, or answer `retained` when it owns objects or actors that others still
+   * To a task host without a lease: exit, or answer `retained` when it owns objects or actors that others still
    * need; it is asked again later. It gets no `start` before it has answered.
    */
   | { type: 'retire' }
@@ -73,8 +73,11 @@ export type HostToAgent =
       cause: DeathCause;
       encodedError?: Uint8Array;
     }
-  /** Answer to `end` with `return`: the process is ready for another lease. */
-  | { type: 'returned'; actorId: ActorId; incarnation: number }
+  /**
+   * Answer to `end` with `return`: the process is ready for another lease, or has run as many tasks as it may
+   * (`isSpent`) and is asked to retire.
+   */
+  | { type: 'returned'; actorId: ActorId; incarnation: number; isSpent: boolean }
   /** Answer to `retire` of a host that stays. */
   | { type: 'retained' }
   /**

@@ -9,6 +9,7 @@ import type { ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels } from '@manta/runtime/channel/channel-server';
 import { CoreProcess } from '@manta/runtime/core/core-process';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
+import { collectGarbage } from '@manta/runtime/core/garbage';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { ActorUnavailableError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
@@ -42,12 +43,16 @@ export class HostRuntime {
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
   readonly #actors = new Map<string, ActorInstance>();
+  /** Incarnations whose class is being loaded. */
+  readonly #starting = new Map<string, number>();
   readonly #taskFunctions: TaskFunctions;
   /** The lease that this process serves; one at a time. */
   #executor: TaskExecutor | undefined;
   #server: ChannelServer | undefined;
   #partitioned = false;
   #isUsed = false;
+  /** Devices that nobody else gets while this process is there. */
+  #heldGpuIds: readonly string[] = [];
 
   constructor(configuration: HostConfiguration, send: (message: HostToAgent) => void) {
     this.#configuration = configuration;
@@ -55,6 +60,7 @@ export class HostRuntime {
     this.#loader = new ModuleLoader(configuration.moduleCacheDirectory);
     this.#taskFunctions = new TaskFunctions(this.#loader);
     this.#core = this.#createCore();
+    this.#core.parentNow = () => this.#context.parentNow();
     provideHostContext({
       core: this.#core,
       nodeId: configuration.nodeId,
@@ -185,22 +191,40 @@ export class HostRuntime {
   }
 
   #endLease(executor: TaskExecutor, how: EndHow, cause: DeathCause): void {
-    const { spec, incarnation, isIdle } = executor;
+    const { spec, incarnation, isIdle, isSpent, gpuIds } = executor;
     const { actorId } = spec;
     this.#executor = undefined;
     executor.close(`Lease ${actorId} is over: ${cause.message}`);
-    if (how === 'return' && isIdle) this.#send({ type: 'returned', actorId, incarnation });
+    this.#heldGpuIds = gpuIds;
+    if (how === 'return' && isIdle) this.#send({ type: 'returned', actorId, incarnation, isSpent });
     else this.#send({ type: 'ended', actorId, incarnation, cause });
   }
 
   /** False: somebody still needs what this process owns. */
-  get mayRetire(): boolean {
+  async mayRetire(): Promise<boolean> {
+    // What only garbage keeps nobody needs.
+    if (this.#isNeeded) await collectGarbage();
+    if (this.#isNeeded && this.#heldGpuIds.length > 0) this.#warnOfHeldGpus();
+    return !this.#isNeeded;
+  }
+
+  get #isNeeded(): boolean {
     return (
-      this.#executor === undefined &&
-      this.#core.objects.table.size === 0 &&
-      this.#core.tasks.unfinishedCount === 0 &&
-      this.#core.actors.callers().length === 0
+      this.#executor !== undefined ||
+      this.#core.objects.table.size > 0 ||
+      this.#core.tasks.unfinishedCount > 0 ||
+      this.#core.actors.callers().length > 0
     );
+  }
+
+  /** Once: whoever waits for the device should know for what. */
+  #warnOfHeldGpus(): void {
+    console.error(
+      `Process ${this.#configuration.processId} keeps its GPU ${this.#heldGpuIds.join(', ')} though its tasks have ` +
+        'ended: refs that they made (put(), nested tasks, actors) are in use. Return values rather than such refs, or ' +
+        'drop them, to free the device.',
+    );
+    this.#heldGpuIds = [];
   }
 
   async start(actor: StartActor): Promise<void> {
@@ -211,8 +235,12 @@ export class HostRuntime {
       this.#startLease(actor);
       return;
     }
+    this.#starting.set(actorId, incarnation);
+    // Killed while its class was loading; that has been said.
+    const isGivenUp = (): boolean => this.#starting.get(actorId) !== incarnation;
     try {
       const actorClass = await this.#loader.load(spec.classReference, spec.setupTimeoutMs);
+      if (isGivenUp()) return;
       const instance: ActorInstance = new ActorInstance({
         spec,
         incarnation,
@@ -231,6 +259,7 @@ export class HostRuntime {
         address: (this.#server as ChannelServer).address,
       });
     } catch (error) {
+      if (isGivenUp()) return;
       this.#send({
         type: 'ended',
         actorId,
@@ -238,6 +267,8 @@ export class HostRuntime {
         cause: constructionFailure(spec.className, error),
         encodedError: encodeError(error),
       });
+    } finally {
+      if (!isGivenUp()) this.#starting.delete(actorId);
     }
   }
 
@@ -255,7 +286,11 @@ export class HostRuntime {
       return;
     }
     const instance = this.#find(actorId, incarnation);
-    if (instance === undefined) return;
+    if (instance === undefined) {
+      // A stop comes again when it has started: until then calls may be on their way to it.
+      if (how === 'kill') this.#endStarting(actorId, incarnation, cause);
+      return;
+    }
     if (how === 'stop') {
       afterReading(() => instance.end(cause));
       return;
@@ -263,6 +298,12 @@ export class HostRuntime {
     // Failed, not refused: to callers it is as if the actor's process had died under the call.
     instance.abandon(new ActorUnavailableError(`Actor ${actorId} was killed: ${cause.message}`));
     this.#ended(instance, cause);
+  }
+
+  #endStarting(actorId: ActorId, incarnation: number, cause: DeathCause): void {
+    if (this.#starting.get(actorId) !== incarnation) return;
+    this.#starting.delete(actorId);
+    this.#send({ type: 'ended', actorId, incarnation, cause });
   }
 
   partition(on: boolean): void {

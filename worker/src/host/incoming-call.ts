@@ -12,6 +12,24 @@ import type { ActorSpec } from '@manta/runtime/wire/messages';
 import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP, type MailboxEntry } from './mailbox.ts';
 
+/** Of a call with an idempotency key: keeps its outcome for others with that key. */
+export interface OutcomeKeeper {
+  /** @throws SerializationError, ObjectStoreFullError */
+  returned(value: unknown): void;
+  failed(encodedError: Uint8Array): void;
+  /** It has no outcome for others: it did not run, or was a stream. */
+  skipped(): void;
+}
+
+/** Told of calls that were not answered within the turn in which they came. */
+export interface CallListener {
+  /** Its method has got its arguments. */
+  started(call: IncomingCall): void;
+  /** It waits for its caller's credit now and then. */
+  streams(): void;
+  answered(call: IncomingCall): void;
+}
+
 const NO_ARGUMENTS: readonly unknown[] = [];
 
 /** A call as the actor's process sees it, from its arrival to its answer. */
@@ -20,6 +38,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   readonly number: number;
   readonly methodName: string;
   #args: readonly unknown[];
+  /** Of arguments that are large and wait with the call. */
+  waitingBytes = 0;
   group = DEFAULT_GROUP;
   readonly instance: CallHost;
   /** Task workers: the number of the function. */
@@ -27,23 +47,23 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   /** Who will own the result, where it said so. */
   caller: Caller | undefined = undefined;
   idempotencyKey: string | undefined = undefined;
+  /** Its caller has got an error and tries again: an error that was kept is no answer. */
+  isRetry = false;
   maxBufferedItems: number | undefined = undefined;
   cancelled = false;
   running = false;
   answered = false;
   arrivedAt = 0;
+  /** As the parent of what it submits; 0: it has submitted nothing. */
+  parentNumber = 0;
   #controller: AbortController | undefined = undefined;
   #cancelReason: unknown = undefined;
   /** What the value threw that could not be sent: not the user's error. */
   unsendable: SerializationError | undefined = undefined;
   /** Streams: how the consumer's credit reaches the producer. */
   onCredit: ((items: number) => void) | undefined = undefined;
-  answerListener: { answered(call: IncomingCall): void } | undefined = undefined;
-  /** It was cancelled before it ran (idempotency keys: another call has to run in its place). */
-  onSkipped: (() => void) | undefined = undefined;
-  /** Sees the answer before it is sent (idempotency keys). */
-  onRecord: ((record: unknown[], segments: Uint8Array[] | undefined) => void) | undefined =
-    undefined;
+  listener: CallListener | undefined = undefined;
+  keeper: OutcomeKeeper | undefined = undefined;
 
   constructor(
     instance: CallHost,
@@ -94,6 +114,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   takeArguments(): readonly unknown[] {
     const args = this.#args;
     this.#args = NO_ARGUMENTS;
+    if (this.waitingBytes > 0) this.listener?.started(this);
     return args;
   }
 
@@ -109,8 +130,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.onCredit?.(0);
     if (this.running || this.answered) return;
     this.answered = true;
-    this.answerListener?.answered(this);
-    this.onSkipped?.();
+    this.listener?.answered(this);
+    this.keeper?.skipped();
     this.instance.skipped?.(this);
   }
 
@@ -120,7 +141,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     this.cancelled = true;
     this.answered = true;
     this.sendReturned(reason);
-    this.answerListener?.answered(this);
+    this.listener?.answered(this);
   }
 
   sendReturned(reason: number): void {
@@ -129,14 +150,15 @@ export class IncomingCall implements MailboxEntry, RunningCall {
 
   reply(value: unknown, core: CoreProcess): void {
     if (this.answered) return;
+    if (this.keeper !== undefined) this.#keep(value, this.keeper);
     // Nobody takes the value of a call that was cancelled: it must not be stored for anybody.
-    if (isPrimitive(value) || (this.cancelled && this.idempotencyKey === undefined)) {
-      this.#answer([RECORD.result, this.number, value]);
+    if (isPrimitive(value) || this.cancelled) {
+      this.sendAnswer([RECORD.result, this.number, value]);
       return;
     }
     const raw = rawFormOf(value);
     if (raw !== undefined) {
-      this.#answer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
+      this.sendAnswer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
       return;
     }
     const outgoing = this.#handOver(value, core, 'result');
@@ -153,50 +175,69 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   #sendResult(value: OutgoingValue): void {
     if (this.answered) return;
     if (Array.isArray(value) || value.byteLength < SEGMENT_THRESHOLD_BYTES)
-      this.#answer([RECORD.result, this.number, value]);
-    else this.#answer([RECORD.resultSegment, this.number], [value]);
+      this.sendAnswer([RECORD.result, this.number, value]);
+    else this.sendAnswer([RECORD.resultSegment, this.number], [value]);
+  }
+
+  replyOrFail(value: unknown, core: CoreProcess): void {
+    try {
+      this.reply(value, core);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #keep(value: unknown, keeper: OutcomeKeeper): void {
+    try {
+      keeper.returned(value);
+    } catch (error) {
+      throw this.#sayOfWhat(error, 'result');
+    }
   }
 
   fail(error: unknown): void {
-    if (!this.answered) this.#answer([RECORD.failure, this.number, encodeError(error)]);
+    if (this.answered) return;
+    const encodedError = encodeError(error);
+    this.keeper?.failed(encodedError);
+    this.sendAnswer([RECORD.failure, this.number, encodedError]);
   }
 
   /** The call did not run. */
   refuse(error: unknown): void {
-    if (!this.answered) this.#answer([RECORD.refused, this.number, encodeError(error)]);
-  }
-
-  #answer(record: unknown[], segments?: Uint8Array[]): void {
-    this.answered = true;
-    if (this.onRecord !== undefined) this.onRecord([...record], segments);
-    this.sendAnswer(record, segments);
+    if (this.answered) return;
+    this.sendAnswer([RECORD.refused, this.number, encodeError(error)]);
+    this.keeper?.skipped();
   }
 
   sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
     this.answered = true;
     if (!this.cancelled) this.channel.send(record, segments);
-    this.answerListener?.answered(this);
+    this.listener?.answered(this);
   }
 
   startStream(): void {
     this.channel.send([RECORD.stream, this.number]);
+    this.listener?.streams();
   }
 
-  /** An answer that is kept for repeated calls cannot be one caller's own blob. */
   #handOver(
     value: unknown,
     core: CoreProcess,
     path: 'result' | 'item',
   ): OutgoingValue | Promise<OutgoingValue> {
-    const owner = this.idempotencyKey === undefined ? this.caller : undefined;
     try {
-      return core.values.handOver(value, path, this.channel.peer.processId, owner);
+      return core.values.handOver(value, path, this.channel.peer.processId, this.caller);
     } catch (error) {
-      if (!(error instanceof SerializationError)) throw error;
-      const message = `The ${path} of ${this.label}: ${error.message}`;
-      this.unsendable = new SerializationError(message, error.path, { cause: error.cause });
-      throw this.unsendable;
+      throw this.#sayOfWhat(error, path);
     }
+  }
+
+  /** What cannot be sent is named together with the call that made it. */
+  #sayOfWhat(error: unknown, path: 'result' | 'item'): unknown {
+    if (!(error instanceof SerializationError)) return error;
+    const message = `The ${path} of ${this.label}: ${error.message}`;
+    this.unsendable = new SerializationError(message, error.path, { cause: error.cause });
+    return this.unsendable;
   }
 
   /** A promise: the item is sent once the store has room for it. */
@@ -219,7 +260,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
 
   endStream(error?: unknown): void {
     if (this.answered) return;
-    this.#answer(
+    this.keeper?.skipped();
+    this.sendAnswer(
       error === undefined
         ? [RECORD.end, this.number]
         : [RECORD.end, this.number, encodeError(error)],

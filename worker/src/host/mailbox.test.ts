@@ -102,6 +102,13 @@ describe('mailbox', () => {
     expect(mailbox.idle).toBe(true);
   });
 
+  it('has one default group, whatever else is called so', () => {
+    const mailbox = new Mailbox<Entry>(1, { [DEFAULT_GROUP]: 5 });
+    const entries = [0, 1].map((id) => ({ id, group: DEFAULT_GROUP, cancelled: false }));
+    expect(entries.map((entry) => mailbox.accept(entry))).toEqual([true, false]);
+    expect(mailbox.clear()).toEqual([entries[1]]);
+  });
+
   it('knows its groups', () => {
     const mailbox = new Mailbox<Entry>(1, { io: 1 });
     expect(['io', DEFAULT_GROUP, 'other', 'constructor'].map((name) => mailbox.has(name))).toEqual([

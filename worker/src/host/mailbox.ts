@@ -24,8 +24,9 @@ export class Mailbox<E extends MailboxEntry> {
   #running = 0;
 
   constructor(maxConcurrency: number, concurrencyGroups: Record<string, number> = {}) {
-    this.#default = this.#add(DEFAULT_GROUP, maxConcurrency);
     for (const [name, limit] of Object.entries(concurrencyGroups)) this.#add(name, limit);
+    // Last: nothing but maxConcurrency is the limit of the default group.
+    this.#default = this.#add(DEFAULT_GROUP, maxConcurrency);
   }
 
   #add(name: string, limit: number): Group<E> {

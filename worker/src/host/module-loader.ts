@@ -46,8 +46,11 @@ export class ModuleLoader {
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the function. */
-  async loadTask(reference: ClassReference): Promise<TaskBody> {
-    await this.#loadUnlessKnown(reference, SETUP_TIMEOUT_MS);
+  async loadTask(
+    reference: ClassReference,
+    timeoutMs: number = SETUP_TIMEOUT_MS,
+  ): Promise<TaskBody> {
+    await this.#loadUnlessKnown(reference, timeoutMs);
     return this.#find(reference, reference.exportKey, 'defineTask') as TaskBody;
   }
 

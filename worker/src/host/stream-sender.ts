@@ -13,8 +13,9 @@ export function isStream(value: unknown): value is Stream {
 }
 
 /**
- * Sends the items as they come, at most as many ahead of the consumer as it granted. When the caller cancels, the
- * generator's `return` runs, so its `finally` blocks do.
+ * Sends the items as they come, at most as many ahead of the consumer as it granted. A task that waits for its consumer
+ * waits as for a ref: its CPUs are lent, perhaps to what the consumer does first. When the caller cancels, the generator's
+ * `return` runs, so its `finally` blocks do.
  */
 export async function runStream(
   call: IncomingCall,
@@ -34,9 +35,11 @@ export async function runStream(
     if (sent !== undefined) await sent;
     credit -= 1;
     while (credit <= 0 && !call.cancelled) {
+      const wait = core.waits.begin();
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
+      core.waits.end(wait);
     }
   }
   if (call.cancelled) throw new TaskCancelledError('The caller left the stream.');

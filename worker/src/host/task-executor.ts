@@ -63,7 +63,6 @@ export class TaskExecutor implements CallHost {
   #isScheduled = false;
   #turnStart = 0;
   #answersInTurn = 0;
-  #firstChild = 0;
   #startedAt = 0;
   #cancelTimer: (() => void) | undefined;
   #isBlocked = false;
@@ -88,6 +87,14 @@ export class TaskExecutor implements CallHost {
 
   get isIdle(): boolean {
     return this.#current === undefined && this.#head === this.#queue.length;
+  }
+
+  /** One of its functions has run in this process as often as it may: the process takes no more leases. */
+  get isSpent(): boolean {
+    // Holders number many functions; only those that came here are looked at.
+    return Object.values(this.#entries).some(
+      (entry) => entry?.loaded !== undefined && isUsedUp(entry, entry.loaded),
+    );
   }
 
   // ── what the holder says ─────────────────────────────────────────────────────────────────────────────────
@@ -131,10 +138,6 @@ export class TaskExecutor implements CallHost {
     call.sendReturned(RETURNED.cancelled);
   }
 
-  cancelChildren(call: IncomingCall): void {
-    if (call === this.#current) this.#options.core.tasks.cancelSince(this.#firstChild);
-  }
-
   exitActor(): never {
     throw new InvalidArgumentError('exitActor() is for actors; this is a task.');
   }
@@ -150,7 +153,8 @@ export class TaskExecutor implements CallHost {
         this.#load(call, entry);
         return;
       }
-      if (this.#isUsedUp(entry, entry.loaded)) {
+      if (isUsedUp(entry, entry.loaded)) this.#isEnding = true;
+      if (this.#isEnding) {
         this.#giveBackQueued(RETURNED.ending);
         return;
       }
@@ -194,7 +198,7 @@ export class TaskExecutor implements CallHost {
 
   #load(call: IncomingCall, entry: TaskEntry): void {
     this.#current = call;
-    this.#options.functions.load(entry.reference).then(
+    this.#options.functions.load(entry.reference, this.spec.setupTimeoutMs).then(
       (loaded) => {
         entry.loaded = loaded;
         this.#current = undefined;
@@ -210,18 +214,11 @@ export class TaskExecutor implements CallHost {
     );
   }
 
-  /** `maxCalls` counts what ran in this process, whoever held it. */
-  #isUsedUp({ maxCalls }: TaskEntry, { calls }: LoadedFunction): boolean {
-    if (maxCalls > 0 && calls >= maxCalls) this.#isEnding = true;
-    return this.#isEnding;
-  }
-
   /** True when the task goes on beyond this turn's run. */
   #start(call: IncomingCall, loaded: LoadedFunction): boolean {
-    const { context, core } = this.#options;
+    const { context } = this.#options;
     call.running = true;
     this.#current = call;
-    this.#firstChild = core.tasks.nextNumber;
     this.#startedAt = performance.now();
     loaded.calls += 1;
     let result: unknown;
@@ -243,7 +240,7 @@ export class TaskExecutor implements CallHost {
         return true;
       }
     }
-    this.#reply(call, result);
+    call.replyOrFail(result, this.#options.core);
     this.#measure(loaded);
     this.#ended(call);
     return false;
@@ -260,19 +257,11 @@ export class TaskExecutor implements CallHost {
       this.#unfinished.wait(call, this.#sendStream(call, value));
       return;
     }
-    if (!call.answered) this.#reply(call, value);
+    if (!call.answered) call.replyOrFail(value, this.#options.core);
     const loaded = this.#entries[call.methodNumber]?.loaded;
     if (loaded !== undefined) this.#measure(loaded);
     this.#ended(call);
     this.#run();
-  }
-
-  #reply(call: IncomingCall, value: unknown): void {
-    try {
-      call.reply(value, this.#options.core);
-    } catch (error) {
-      call.fail(error);
-    }
   }
 
   async #sendStream(call: IncomingCall, stream: Stream): Promise<void> {
@@ -335,6 +324,11 @@ export class TaskExecutor implements CallHost {
     this.#current?.fail(error);
     this.#current?.cancel(error);
   }
+}
+
+/** `maxCalls` counts what ran in this process, whoever held it. */
+function isUsedUp({ maxCalls }: TaskEntry, { calls }: LoadedFunction): boolean {
+  return maxCalls > 0 && calls >= maxCalls;
 }
 
 function isThenable(value: object): value is PromiseLike<unknown> {

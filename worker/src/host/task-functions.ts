@@ -25,8 +25,8 @@ export class TaskFunctions {
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded or does not define the function. */
-  async load(reference: ClassReference): Promise<LoadedFunction> {
-    const body = await this.#loader.loadTask(reference);
+  async load(reference: ClassReference, timeoutMs: number | undefined): Promise<LoadedFunction> {
+    const body = await this.#loader.loadTask(reference, timeoutMs);
     const known = this.known(reference);
     if (known !== undefined) return known;
     const loaded: LoadedFunction = { body, calls: 0, runMs: undefined };

@@ -93,8 +93,8 @@ export class ThreadSupervisor {
     void thread.worker.terminate();
   }
 
-  mayRetire(): boolean {
-    return false;
+  mayRetire(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   partition(on: boolean): void {

@@ -29,7 +29,7 @@ describe('the blobs of a node', () => {
     table.add(entry(1, owner, undefined));
     table.add(entry(2, owner, holder));
     const onDisk = table.add(entry(3, owner, holder));
-    onDisk.spilled = { path: '/a', offset: 0, sizeBytes: 100, checksum: 1 };
+    onDisk.spilled = { path: '/a', offset: 0, sizeBytes: 100, checksums: [1] };
     table.place(onDisk, undefined, undefined);
     const freed = table.release([blobId(1), blobId(2), blobId(3), blobId(4)]);
     expect(freed.slots).toEqual([slotOf(1)]);
@@ -77,7 +77,7 @@ describe('the blobs of a node', () => {
           } else if (one[0] === 'evict' || one[0] === 'restore') {
             const found = known.get(blobId(one[1]));
             if (found === undefined) continue;
-            found.spilled ??= { path: '/a', offset: one[1], sizeBytes: 100, checksum: 1 };
+            found.spilled ??= { path: '/a', offset: one[1], sizeBytes: 100, checksums: [1] };
             table.place(found, one[0] === 'evict' ? undefined : slotOf(one[1]), undefined);
           } else if (one[0] === 'release') {
             const found = known.get(blobId(one[1]));

@@ -1,10 +1,12 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
-import { ObjectFreedError, ObjectLostError, ProtocolError } from '@manta/runtime/errors/errors';
-import { parseId, type BlobId, type ObjectId } from '@manta/runtime/ids';
+import { FETCHED } from '@manta/runtime/core/object-fetches';
+import { MantaError, ObjectFreedError, ObjectLostError } from '@manta/runtime/errors/errors';
+import type { BlobId, ObjectId } from '@manta/runtime/ids';
 import { blobFrom, type BlobDescriptor } from '@manta/runtime/objects/blob';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
 import { storedRecord } from '@manta/runtime/objects/stored-value';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { callFrom, idFrom, idsFrom } from '@manta/runtime/rpc/record-fields';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import type { Clock } from '@manta/runtime/time/clock';
@@ -16,6 +18,8 @@ export interface DurableObjectsOptions {
   readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   /** Resolves when the blob is on disk. @throws ObjectLostError ObjectStoreFullError */
   readonly save: (blobId: BlobId) => Promise<void>;
+  /** Whether this node has it, in memory or on disk. */
+  readonly has: (blobId: BlobId) => boolean;
   readonly release: (blobIds: readonly BlobId[]) => void;
   /** Answers a question with what `answer` resolves to. */
   readonly answer: (channel: Channel, call: number, answer: () => Promise<unknown>) => void;
@@ -24,25 +28,25 @@ export interface DurableObjectsOptions {
 /** A ref may be passed on before its object has been written: who asks for it waits so long. */
 const WRITING_MS = 30_000;
 const WAITING_MAX = 10_000;
-/** Ids of objects that were freed, so that who asks is told so. */
-const FREED_REMEMBERED = 100_000;
-/** Entries of a `fetched` record: a value, a failure (core/object-fetches.ts). */
-const VALUE = 0;
-const FAILURE = 1;
+/** Objects that are gone, so that who asks is told why. */
+const GONE_REMEMBERED = 100_000;
+/** Ids that one record may name. */
+const IDS_MAX = 100_000;
 
 /** Objects that outlive the process that put them: the agent owns them and has them on its disk. */
 export class DurableObjects {
   readonly #options: DurableObjectsOptions;
   readonly #blobs = new Map<ObjectId, BlobDescriptor>();
   readonly #waiting = new Map<ObjectId, Set<() => void>>();
-  readonly #freed = new Set<ObjectId>();
+  /** Freed, lost, or never written. */
+  readonly #gone = new Map<ObjectId, MantaError>();
   readonly #owner: BlobOwner;
 
   constructor(options: DurableObjectsOptions) {
     this.#options = options;
     this.#owner = new BlobOwner({
       connect: (agent) => options.connect(agent),
-      onLost: () => undefined, // Who waited for it has been told.
+      onLost: (blobId, reason) => this.#lost(blobId, reason),
     });
   }
 
@@ -55,19 +59,19 @@ export class DurableObjects {
     switch (record[0]) {
       case RECORD.storeDurable: {
         const [, call, id, blob] = record;
-        const [objectId, descriptor] = [objectIdFrom(id), blobFrom(blob)];
+        const [objectId, descriptor] = [idFrom('object', id), blobFrom(blob)];
         this.#options.answer(channel, callFrom(call), () => this.#keep(objectId, descriptor));
         return true;
       }
       case RECORD.fetch:
-        this.#fetch(channel, callFrom(record[1]), objectIdsFrom(record[2]));
+        this.#fetch(channel, callFrom(record[1]), idsFrom('object', record[2], IDS_MAX));
         return true;
       case RECORD.borrow:
       case RECORD.release:
         // They stay until they are freed, whoever holds refs.
         return true;
       case RECORD.free:
-        for (const objectId of objectIdsFrom(record[1])) this.#free(objectId);
+        for (const objectId of idsFrom('object', record[1], IDS_MAX)) this.#free(objectId);
         return true;
       default:
         return this.#owner.receive(channel, record);
@@ -75,23 +79,52 @@ export class DurableObjects {
   }
 
   async #keep(objectId: ObjectId, blob: BlobDescriptor): Promise<null> {
-    await this.#options.save(blob.blobId);
-    this.#blobs.set(objectId, { ...blob, agent: this.#options.agent() });
-    this.#owner.sources.add({ ...blob, agent: this.#options.agent() });
-    for (const wake of this.#waiting.get(objectId) ?? []) wake();
+    const { save, release, agent } = this.#options;
+    try {
+      await save(blob.blobId);
+      // It may have been freed meanwhile.
+      const gone = this.#gone.get(objectId);
+      if (gone !== undefined) throw gone;
+    } catch (error) {
+      release([blob.blobId]);
+      if (MantaError.is(error)) this.#end(objectId, error as MantaError);
+      throw error;
+    }
+    this.#blobs.set(objectId, { ...blob, agent: agent() });
+    this.#owner.sources.add({ ...blob, agent: agent() });
+    this.#wake(objectId);
     return null;
+  }
+
+  /** From now on who asks for it, or waits for it, is told why it is not there. */
+  #end(objectId: ObjectId, reason: MantaError): void {
+    this.#blobs.delete(objectId);
+    this.#gone.set(objectId, reason);
+    if (this.#gone.size > GONE_REMEMBERED) {
+      const [oldest] = this.#gone.keys();
+      if (oldest !== undefined) this.#gone.delete(oldest);
+    }
+    this.#wake(objectId);
+  }
+
+  #wake(objectId: ObjectId): void {
+    for (const wake of this.#waiting.get(objectId) ?? []) wake();
+  }
+
+  #lost(blobId: BlobId, reason: string): void {
+    const objectId = this.entries().get(blobId);
+    const blob = objectId === undefined ? undefined : this.#blobs.get(objectId);
+    if (objectId === undefined || blob === undefined) return;
+    // A disk that gave an error may do better the next time.
+    if (this.#options.has(blobId)) return this.#owner.sources.add(blob);
+    const text = `Every copy of durable object ${objectId} is lost: ${reason}.`;
+    this.#end(objectId, new ObjectLostError(text));
   }
 
   #free(objectId: ObjectId): void {
     const blob = this.#blobs.get(objectId);
-    this.#freed.add(objectId);
-    if (this.#freed.size > FREED_REMEMBERED)
-      for (const oldest of this.#freed) {
-        this.#freed.delete(oldest);
-        break;
-      }
+    this.#end(objectId, new ObjectFreedError(`Durable object ${objectId} was freed.`));
     if (blob === undefined) return;
-    this.#blobs.delete(objectId);
     const { agent, connect, release } = this.#options;
     for (const copy of this.#owner.sources.copies(blob.blobId)) {
       if (copy.processId === agent().processId) continue;
@@ -108,21 +141,22 @@ export class DurableObjects {
       void this.#written(objectId).then((blob) => {
         const entry =
           blob === undefined
-            ? [index, FAILURE, encodeError(this.#missing(objectId))]
-            : [index, VALUE, storedRecord(blob, this.#options.agent(), undefined)];
+            ? [index, FETCHED.failure, encodeError(this.#missing(objectId))]
+            : [index, FETCHED.value, storedRecord(blob, this.#options.agent(), undefined)];
         channel.send([RECORD.fetched, call, [entry]]);
       });
   }
 
-  #missing(objectId: ObjectId): ObjectFreedError | ObjectLostError {
-    return this.#freed.has(objectId)
-      ? new ObjectFreedError(`Durable object ${objectId} was freed.`)
-      : new ObjectLostError(`This node has no durable object ${objectId}.`);
+  #missing(objectId: ObjectId): MantaError {
+    return (
+      this.#gone.get(objectId) ??
+      new ObjectLostError(`This node has no durable object ${objectId}.`)
+    );
   }
 
-  /** Undefined: freed, or it did not come. */
+  /** Undefined: it is gone, or it did not come. */
   async #written(objectId: ObjectId): Promise<BlobDescriptor | undefined> {
-    const isOver = (): boolean => this.#blobs.has(objectId) || this.#freed.has(objectId);
+    const isOver = (): boolean => this.#blobs.has(objectId) || this.#gone.has(objectId);
     if (!isOver() && this.#waiting.size < WAITING_MAX) {
       await new Promise<void>((resolve) => {
         const waiters = this.#waiting.get(objectId) ?? new Set();
@@ -139,21 +173,4 @@ export class DurableObjects {
     }
     return this.#blobs.get(objectId);
   }
-}
-
-function callFrom(value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-  throw new ProtocolError('A record about durable objects without its number.');
-}
-
-function objectIdFrom(value: unknown): ObjectId {
-  const id = parseId('object', value);
-  if (id === undefined) throw new ProtocolError('A record about a durable object without its id.');
-  return id;
-}
-
-function objectIdsFrom(value: unknown): ObjectId[] {
-  if (!Array.isArray(value) || value.length > FREED_REMEMBERED)
-    throw new ProtocolError('A record about durable objects without a list, or a too long one.');
-  return value.map(objectIdFrom);
 }

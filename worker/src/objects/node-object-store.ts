@@ -29,6 +29,8 @@ export interface ObjectStoreSettings {
   limitBytes: number | undefined;
   /** Where objects go that memory has no room for; used in turn. */
   spillDirectories: readonly string[];
+  /** What spilling leaves free on their disks; undefined: see `spillFreeBytesMin`. */
+  spillFreeBytesMin: number | undefined;
   spillStorage: SpillStorage;
   /** Where the store goes when shared memory is missing or too small for it. */
   fileDirectory: string;
@@ -96,8 +98,9 @@ export class NodeObjectStore {
       slots: new SlotCopier(memory.directory, { isMemory: place.kind === 'memory' }),
       spillStorage: settings.spillStorage,
       spillDirectories,
+      spillFreeBytesMin: settings.spillFreeBytesMin,
       connect,
-      pull: (blob, owner) => pulls.pull(blob, owner),
+      pull: (...wish) => pulls.pull(...wish),
     });
     this.blobServer = new BlobServer({ reader: this.store });
   }

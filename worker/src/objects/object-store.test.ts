@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
@@ -8,6 +8,7 @@ import { decodeError } from '@manta/runtime/serialization/error-codec';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FailingSpillStorage } from '../testing/failing-spill-storage.ts';
 import {
   MIB,
   randomValue,
@@ -50,6 +51,40 @@ async function knows({ blobId }: BlobDescriptor): Promise<boolean> {
 
 const spilledFiles = (): string[] =>
   existsSync(join(world.root, 'spill')) ? readdirSync(join(world.root, 'spill')) : [];
+
+/** Changes bytes of all that is on disk; gives where it is. */
+function spoilDisk(): string {
+  const directory = join(world.root, 'spill');
+  for (const name of readdirSync(directory)) {
+    const bytes = readFileSync(join(directory, name));
+    for (let at = 0; at < bytes.byteLength; at += 1_000) bytes[at] = (bytes[at] as number) ^ 1;
+    writeFileSync(join(directory, name), bytes);
+  }
+  return directory;
+}
+
+const failureOf = (record: unknown): unknown => decodeError(record as Uint8Array);
+
+/** Writes nothing before it is let go. */
+class HeldDisk extends FailingSpillStorage {
+  readonly reached: Promise<void>;
+  letGo: (failure?: Error) => void = () => undefined;
+  readonly #held: Promise<Error | undefined>;
+  #reach: () => void = () => undefined;
+
+  constructor() {
+    super();
+    this.#held = new Promise((resolve) => (this.letGo = resolve));
+    this.reached = new Promise((resolve) => (this.#reach = resolve));
+  }
+
+  override async write(path: string, offset: number, bytes: Uint8Array): Promise<void> {
+    this.#reach();
+    const failure = await this.#held;
+    if (failure !== undefined) throw failure;
+    await super.write(path, offset, bytes);
+  }
+}
 
 /** Puts until the first blobs are on disk. */
 async function fill(process: StoreProcess, owner?: StoreProcess) {
@@ -220,6 +255,50 @@ describe('a durable object', () => {
   });
 });
 
+describe('a durable object whose writing takes long', () => {
+  it('is not kept when it is freed meanwhile, and who waits for it is told at once', async () => {
+    const disk = new HeldDisk();
+    await open({ limitBytes: 24 * MIB, spillStorage: disk });
+    const [owner, reader] = [await world.addProcess('driver'), await world.addProcess()];
+    const objectId = storeMint('object');
+    const early = reader.fetchDurable(objectId);
+    const kept = owner.nodeStore.keepDurable(objectId, randomValue(3 * MIB));
+    const refusal = kept.catch((error: unknown) => error);
+    await disk.reached;
+    owner.tell([RECORD.free, [objectId]]);
+    expect(failureOf(await early)).toMatchObject({ name: 'ObjectFreedError' });
+    disk.letGo();
+    expect(await refusal).toMatchObject({ name: 'ObjectFreedError' });
+    await until(() => spilledFiles().length === 0 && owner.liveBytes === 0);
+    expect(failureOf(await reader.fetchDurable(objectId))).toMatchObject({
+      name: 'ObjectFreedError',
+    });
+    expect(
+      world.store.report({ blobIds: new Set(), objectIds: new Set(), limit: 10 }).blobs,
+    ).toEqual([]);
+  });
+
+  it('and fails is told with the cause to all who want it, and leaves nothing in memory', async () => {
+    const disk = new HeldDisk();
+    await open({ limitBytes: 24 * MIB, spillStorage: disk });
+    const [owner, reader] = [await world.addProcess('driver'), await world.addProcess()];
+    const objectId = storeMint('object');
+    const early = reader.fetchDurable(objectId);
+    const kept = owner.nodeStore.keepDurable(objectId, randomValue(3 * MIB));
+    const refusal = kept.catch((error: unknown) => error);
+    const full = {
+      name: 'ObjectStoreFullError',
+      message: expect.stringContaining('no space') as string,
+    };
+    await disk.reached;
+    disk.letGo(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    expect(await refusal).toMatchObject(full);
+    expect(failureOf(await early)).toMatchObject(full);
+    expect(failureOf(await reader.fetchDurable(objectId))).toMatchObject(full);
+    await until(() => owner.liveBytes === 0);
+  });
+});
+
 describe('another node', () => {
   it('reads from memory by the hint of the descriptor, and from disk', async () => {
     await open({ limitBytes: 16 * MIB });
@@ -233,6 +312,28 @@ describe('another node', () => {
     }
     const nowhere = { blobId: storeMint('blob'), offset: 0, bytes: 10, slot: undefined };
     expect(await world.store.read(nowhere, new Uint8Array(10))).toBe(false);
+  });
+
+  it('gets no bytes that the disk has spoiled: that copy is given up', async () => {
+    await open({ limitBytes: 16 * MIB });
+    const process = await world.addProcess();
+    const values = await fill(process);
+    const path = spoilDisk();
+    const wrong: BlobDescriptor[] = [];
+    const lost: string[] = [];
+    for (const [blob, value] of values) {
+      const { blobId, slot } = blob;
+      const bytes = new Uint8Array(1_000);
+      const request = { blobId, offset: MIB, bytes: 1_000, slot };
+      const isHere = await world.store.read(request, bytes).catch((error: unknown) => {
+        lost.push((error as Error).message);
+        return world.store.read(request, bytes);
+      });
+      if (isHere && !value.subarray(MIB, MIB + 1_000).equals(bytes)) wrong.push(blob);
+    }
+    expect(wrong).toEqual([]);
+    expect(lost.length).toBeGreaterThan(0);
+    for (const text of lost) expect(text).toContain(path);
   });
 });
 

@@ -1,11 +1,6 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { attachmentRecord } from '@manta/runtime/core/store-attachment';
-import {
-  ObjectFreedError,
-  ObjectLostError,
-  ObjectStoreFullError,
-  ProtocolError,
-} from '@manta/runtime/errors/errors';
+import { ObjectLostError, ObjectStoreFullError, ProtocolError } from '@manta/runtime/errors/errors';
 import type { BlobId, NodeId, ProcessId } from '@manta/runtime/ids';
 import {
   blobFrom,
@@ -16,11 +11,13 @@ import {
 import type { ChunkRequest } from '@manta/runtime/objects/chunks';
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
+import { callFrom, countFrom } from '@manta/runtime/rpc/record-fields';
 import { RECORD } from '@manta/runtime/rpc/records';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
-import { BlobTable, type BlobEntry, type Freed } from './blob-table.ts';
+import { BlobTable, type Freed } from './blob-table.ts';
+import { DiskCopies } from './disk-copies.ts';
 import { DurableObjects } from './durable-objects.ts';
 import { EarlyReleases } from './early-releases.ts';
 import { OwnerWatch } from './owner-watch.ts';
@@ -31,7 +28,7 @@ import type { SpillStorage } from './spill-storage.ts';
 import { StoreAnswers } from './store-answers.ts';
 import type { SlotSource, StoreMemory } from './store-memory.ts';
 import { StoreProcesses } from './store-processes.ts';
-import { blobIdsFrom, callFrom, countFrom, keptFrom } from './store-records.ts';
+import { blobIdsFrom, keptFrom } from './store-records.ts';
 import { storeReport, type StoreQuery, type StoreReport } from './store-report.ts';
 import { fullText, type StoreUsage } from './store-usage.ts';
 import { UnneededCopies } from './unneeded-copies.ts';
@@ -46,14 +43,18 @@ export interface ObjectStoreOptions {
   slots: SlotSource;
   spillStorage: SpillStorage;
   spillDirectories: readonly string[];
+  /** See SpillFilesOptions. */
+  spillFreeBytesMin?: number | undefined;
   readonly connect: (address: ProcessAddress) => Promise<PeerConnection>;
   /** See OwnerWatch. */
   ownerRetryPausesMs?: readonly number[];
-  /** Brings a blob of another node here. @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
-  readonly pull: (blob: BlobDescriptor, owner: ProcessAddress) => Promise<SlotAddress>;
+  /** Brings a blob of another node here. `reason`: why this node's own copy is none any more. @throws ObjectLostError OwnerDiedError ObjectStoreFullError */
+  readonly pull: (
+    blob: BlobDescriptor,
+    owner: ProcessAddress,
+    reason?: string,
+  ) => Promise<SlotAddress>;
 }
-
-const DISK_ATTEMPTS = 2;
 
 /**
  * The object store of a node, as its agent manages it: tells processes where it is, makes room by moving blobs to disk,
@@ -65,13 +66,12 @@ export class ObjectStore {
   readonly #processes: StoreProcesses;
   readonly #files: SpillFiles;
   readonly #room: RoomMaker;
+  readonly #disk: DiskCopies;
   readonly #owners: OwnerWatch;
   readonly #durable: DurableObjects;
   readonly #answers: StoreAnswers;
-  readonly #restoring = new Map<BlobId, Promise<SlotAddress>>();
   readonly #earlyReleases = new EarlyReleases();
   #spilledBytes = 0;
-  #restoredBytes = 0;
   #closed = false;
 
   constructor(options: ObjectStoreOptions) {
@@ -82,11 +82,14 @@ export class ObjectStore {
     this.#files = new SpillFiles({
       storage: options.spillStorage,
       directories: options.spillDirectories,
+      freeBytesMin: options.spillFreeBytesMin,
       onWritten: (bytes) => {
         this.#spilledBytes += bytes;
       },
       onFailure: ({ directory, error }) =>
         logger.warn({ directory, error: String(error) }, 'spilling objects to disk failed'),
+      onRoom: (directory) =>
+        logger.info({ directory }, 'spilling goes on: there is room on disk again'),
     });
     const unneeded = new UnneededCopies({
       table: this.#table,
@@ -105,6 +108,15 @@ export class ObjectStore {
       describe: (bytes, tooLarge, disk) =>
         fullText({ ...this.usage(), nodeId: options.nodeId() }, bytes, tooLarge, disk?.message),
     });
+    this.#disk = new DiskCopies({
+      clock,
+      logger,
+      memory,
+      table: this.#table,
+      files: this.#files,
+      room: this.#room,
+      free: (freed) => this.#free(freed),
+    });
     this.#owners = new OwnerWatch({
       clock,
       connect,
@@ -116,6 +128,7 @@ export class ObjectStore {
       agent: () => options.agent(),
       connect,
       save: (blobId) => this.#save(blobId),
+      has: (blobId) => this.#table.get(blobId) !== undefined,
       release: (blobIds) => this.#release(blobIds),
       answer: (channel, call, answer) => this.#answers.answer(channel, call, answer),
     });
@@ -213,10 +226,8 @@ export class ObjectStore {
     }
     if (slot !== undefined && (await slots.copyOut(slot, offset, target))) return true;
     // It may have been moved while it was copied.
-    const spilled = this.#table.get(blobId)?.spilled;
-    if (spilled === undefined) return false;
-    await this.#files.readPart(spilled, offset, target);
-    return true;
+    const current = this.#table.get(blobId);
+    return current !== undefined && this.#disk.read(current, offset, target);
   }
 
   usage(): StoreUsage {
@@ -226,7 +237,7 @@ export class ObjectStore {
       usedBytes: memory.usedBytes,
       diskBytes: this.#files.spilledBytes,
       spilledBytes: this.#spilledBytes,
-      restoredBytes: this.#restoredBytes,
+      restoredBytes: this.#disk.restoredBytes,
       evictions: this.#room.evictions,
       liveBytes: this.#room.liveBytes,
     };
@@ -285,59 +296,17 @@ export class ObjectStore {
     if (entry !== undefined) {
       entry.lastUsedMs = clock.now();
       if (entry.slot !== undefined && (await slots.isCurrent(entry.slot))) return entry.slot;
-      const restored = await this.#restore(entry);
-      if (restored !== undefined) return restored;
+      try {
+        const restored = await this.#disk.restore(entry);
+        if (restored !== undefined) return restored;
+      } catch (error) {
+        if (!(error instanceof ObjectLostError)) throw error;
+        return pull(blob, owner, error.message);
+      }
     } else if (blob.slot !== undefined && blob.agent.nodeId === nodeId()) {
       if (await slots.isCurrent(blob.slot)) return blob.slot;
     }
     return pull(blob, owner);
-  }
-
-  /** Undefined: there is no good copy on disk. */
-  async #restore(entry: BlobEntry): Promise<SlotAddress | undefined> {
-    const { blobId } = entry;
-    if (entry.spilled === undefined) return undefined;
-    let restoring = this.#restoring.get(blobId);
-    if (restoring === undefined) {
-      restoring = this.#readBack(entry).finally(() => this.#restoring.delete(blobId));
-      this.#restoring.set(blobId, restoring);
-    }
-    try {
-      return await restoring;
-    } catch (error) {
-      if (!(error instanceof SpillFailedError)) throw error;
-      this.#options.logger.error({ blobId, error: error.message }, 'cannot read an object back');
-      if (error.damaged && this.#table.get(blobId) === entry)
-        this.#free(this.#table.release([blobId]));
-      return undefined;
-    }
-  }
-
-  async #readBack(entry: BlobEntry): Promise<SlotAddress> {
-    const { memory, clock } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      const place = await this.#room.reserve(entry.sizeBytes);
-      try {
-        if (entry.spilled === undefined) throw new SpillFailedError([]);
-        await this.#files.read(entry.spilled, (offset, bytes) => place.write(offset, bytes));
-      } catch (error) {
-        memory.release([place.slot]);
-        this.#refuseFreed(entry);
-        if (attempt === DISK_ATTEMPTS) throw error;
-        continue;
-      }
-      if (this.#table.get(entry.blobId) !== entry) memory.release([place.slot]);
-      this.#refuseFreed(entry);
-      this.#table.place(entry, place.slot, undefined);
-      entry.lastUsedMs = clock.now();
-      this.#restoredBytes += entry.sizeBytes;
-      return place.slot;
-    }
-  }
-
-  #refuseFreed(entry: BlobEntry): void {
-    if (this.#table.get(entry.blobId) !== entry)
-      throw new ObjectFreedError(`Blob ${entry.blobId} was freed while it came back from disk.`);
   }
 
   #keep(holder: ProcessId, value: unknown): void {

@@ -1,4 +1,5 @@
 import { silentLogger } from '../agent/agent-logger.ts';
+import { ObjectStoreFullError } from '@manta/runtime/errors/errors';
 import type { BlobId, ProcessId } from '@manta/runtime/ids';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { systemClock } from '@manta/runtime/time/clock';
@@ -76,6 +77,7 @@ function openFullStore() {
       write: (path) => Promise.resolve(void onDisk.add(path)),
       read: () => Promise.reject(new Error('nothing is read here')),
       remove: (path) => Promise.resolve(void onDisk.delete(path)),
+      space: () => Promise.resolve(undefined),
     },
   });
   const processes = new AskedProcesses(systemClock);
@@ -92,6 +94,16 @@ function openFullStore() {
   });
   return { table, blobIds, onDisk, files, processes, rooms };
 }
+
+it('tells who waits for room that its process has ended', async () => {
+  const { rooms: room } = openFullStore();
+  const process = storeMint('process');
+  const others = room.make(MIB);
+  const waiting = room.make(MIB, process);
+  room.processEnded(process);
+  await expect(waiting).rejects.toBeInstanceOf(ObjectStoreFullError);
+  await others;
+});
 
 it('leaves nothing on disk of blobs that are freed while processes are asked what can go', async () => {
   const { table, blobIds, onDisk, files, processes, rooms: room } = openFullStore();

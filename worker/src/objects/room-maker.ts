@@ -75,7 +75,7 @@ export class RoomMaker {
     return this.#liveBytes;
   }
 
-  /** Resolves when there may be room for `bytes`. @throws ObjectStoreFullError */
+  /** Resolves when there may be room for `bytes`. @throws ObjectStoreFullError also when the process ends. */
   make(bytes: number, process?: ProcessId): Promise<void> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -137,6 +137,9 @@ export class RoomMaker {
         this.#take(effect.id)?.reject(new ObjectStoreFullError(text));
         break;
       }
+      case 'forget':
+        this.#take(effect.id)?.reject(new ObjectStoreFullError('Its process has ended.'));
+        break;
       case 'reclaim':
         this.#work(this.#reclaim(effect.bytes, effect.need), (freed) => ({
           type: 'reclaimed',

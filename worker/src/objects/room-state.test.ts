@@ -88,7 +88,7 @@ describe('a process without room', () => {
     const play = new Play();
     play.need(1);
     play.need(2);
-    play.step({ type: 'gone', process: P });
+    expect(kinds(play.step({ type: 'gone', process: P }))).toEqual(['forget 1', 'forget 2']);
     expect(kinds(play.reclaimed(10))).toEqual([]);
     expect(play.state.needs).toEqual([]);
   });

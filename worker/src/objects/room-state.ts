@@ -63,6 +63,8 @@ export type RoomEvent =
 export type RoomEffect =
   | { type: 'answer'; id: number }
   | { type: 'refuse'; id: number; bytes: number; tooLarge: boolean }
+  /** Who needed it is gone. */
+  | { type: 'forget'; id: number }
   /** `need`: whom it is for; undefined: in the background. */
   | { type: 'reclaim'; bytes: number; need: Need | undefined }
   | { type: 'spill'; bytes: number; need: Need | undefined };
@@ -109,9 +111,9 @@ function take(state: RoomState, event: RoomEvent, memory: MemoryUse, nowMs: numb
       return [];
     case 'gone': {
       state.chains.delete(event.process);
-      const left = state.needs.filter(({ process }) => process !== event.process);
-      state.needs.splice(0, state.needs.length, ...left);
-      return [];
+      const forgotten = state.needs.filter(({ process }) => process === event.process);
+      for (const need of forgotten) drop(state, need);
+      return forgotten.map(({ id }) => ({ type: 'forget', id }));
     }
   }
 }

@@ -1,5 +1,6 @@
-import { crc32 } from 'node:zlib';
+import { ChunkChecksum } from '@manta/runtime/objects/chunk-checksum';
 import { SpillFailedError, isFull, type SpillFailure } from './spill-errors.ts';
+import { LowSpaceError, spillFreeBytesMin } from './spill-space.ts';
 import type { SpillStorage } from './spill-storage.ts';
 
 /** Where the bytes of a blob lie on disk. */
@@ -7,7 +8,8 @@ export interface SpillLocation {
   readonly path: string;
   readonly offset: number;
   readonly sizeBytes: number;
-  readonly checksum: number;
+  /** Of its pieces, as they were written. */
+  readonly checksums: readonly number[];
 }
 
 /** Reads a part of what is to be written; false: it is gone, so this source is left out. */
@@ -20,22 +22,30 @@ export interface SpillFilesOptions {
   storage: SpillStorage;
   /** Used in turn; when one fails, the next takes its place. */
   directories: readonly string[];
+  /** What is left free on their disks. Default: `spillFreeBytesMin` of their size. */
+  freeBytesMin?: number | undefined;
   onWritten?(bytes: number): void;
-  /** Told of every attempt that failed. */
+  /** Told of every attempt that failed; of a full disk once, until something was written there again. */
   onFailure?(failure: SpillFailure): void;
+  /** Something was written to a disk that was full. */
+  onRoom?(directory: string): void;
 }
 
 /** Bytes copied out, checksummed and written at a time: what the event loop is kept from at once. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Each piece has its own checksum, so that a part can be checked alone; as long as what a pull asks for at a time. */
+const PIECE_BYTES = 1024 * 1024;
 /** A file gets no further blob once it is this large (Ray: min_spilling_size). */
 const FILE_BYTES = 100 * 1024 * 1024;
 const FILE_BLOBS = 2_000;
 /** One operation on the disk is tried so often; a full disk is not asked again. */
 const ATTEMPTS = 20;
+/** Bytes that are not what was written are asked for so often before they count as damaged. */
+const READS = 2;
 
 /**
  * Blobs on disk, many to a file. A file goes when the last of its blobs is freed. What the disk gives back is compared
- * with the checksum taken when it was written.
+ * with checksums taken when it was written.
  */
 export class SpillFiles {
   readonly #options: SpillFilesOptions;
@@ -44,6 +54,7 @@ export class SpillFiles {
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   /** One batch at a time: there is one buffer. */
   #lastWrite: Promise<unknown> = Promise.resolve();
+  readonly #full = new Set<string>();
   #nextDirectory = 0;
   #nextFile = 1;
   #bytes = 0;
@@ -99,14 +110,29 @@ export class SpillFiles {
       const directory = directories[this.#nextDirectory % directories.length] as string;
       this.#nextDirectory += 1;
       try {
-        return await this.#writeTo(directory, sources);
+        await this.#checkSpace(directory, sources);
+        const locations = await this.#writeTo(directory, sources);
+        if (this.#full.delete(directory)) this.#options.onRoom?.(directory);
+        return locations;
       } catch (error) {
         const failure = { directory, full: isFull(error), error };
         failures.push(failure);
-        this.#options.onFailure?.(failure);
+        if (!failure.full || !this.#full.has(directory)) this.#options.onFailure?.(failure);
+        if (failure.full) this.#full.add(directory);
       }
     }
     throw new SpillFailedError(failures);
+  }
+
+  /** @throws LowSpaceError when they would take what is to stay free. */
+  async #checkSpace(directory: string, sources: readonly SpillSource[]): Promise<void> {
+    const { storage, freeBytesMin } = this.#options;
+    const space = await storage.space(directory);
+    if (space === undefined) return;
+    const leastBytes = freeBytesMin ?? spillFreeBytesMin(space.totalBytes);
+    let bytes = 0;
+    for (const { sizeBytes } of sources) bytes += sizeBytes;
+    if (space.freeBytes - bytes < leastBytes) throw new LowSpaceError(space, leastBytes);
   }
 
   async #writeTo(
@@ -119,13 +145,13 @@ export class SpillFiles {
     let offset = 0;
     try {
       for (const source of sources) {
-        const checksum = await this.#writeOne(path, offset, source);
-        if (checksum === undefined) {
+        const checksums = await this.#writeOne(path, offset, source);
+        if (checksums === undefined) {
           locations.push(undefined);
           continue;
         }
         const { sizeBytes } = source;
-        locations.push({ path, offset, sizeBytes, checksum });
+        locations.push({ path, offset, sizeBytes, checksums });
         offset += sizeBytes;
         this.#bytes += sizeBytes;
         this.#users.set(path, (this.#users.get(path) ?? 0) + 1);
@@ -140,15 +166,16 @@ export class SpillFiles {
     return locations;
   }
 
-  async #writeOne(path: string, start: number, source: SpillSource): Promise<number | undefined> {
-    let checksum = 0;
+  /** Undefined: it is gone. */
+  async #writeOne(path: string, start: number, source: SpillSource): Promise<number[] | undefined> {
+    const checksums: number[] = [];
     for (let offset = 0; offset < source.sizeBytes; offset += CHUNK_BYTES) {
       const chunk = this.#buffer.subarray(0, Math.min(CHUNK_BYTES, source.sizeBytes - offset));
       if (!(await source.copyOut(offset, chunk))) return undefined;
-      checksum = crc32(chunk, checksum);
+      checksums.push(...checksumsOf(chunk));
       await this.#attempt(() => this.#options.storage.write(path, start + offset, chunk));
     }
-    return checksum;
+    return checksums;
   }
 
   /**
@@ -159,30 +186,54 @@ export class SpillFiles {
     location: SpillLocation,
     take: (offset: number, bytes: Uint8Array) => void,
   ): Promise<void> {
-    const { path, sizeBytes } = location;
+    const { sizeBytes } = location;
     const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, sizeBytes));
-    let checksum = 0;
-    try {
-      for (let offset = 0; offset < sizeBytes; offset += CHUNK_BYTES) {
-        const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offset));
-        await this.#attempt(() =>
-          this.#options.storage.read(path, location.offset + offset, chunk),
-        );
-        checksum = crc32(chunk, checksum);
-        take(offset, chunk);
-      }
-    } catch (error) {
-      throw new SpillFailedError([{ directory: path, full: false, error }]);
+    for (let offset = 0; offset < sizeBytes; offset += CHUNK_BYTES) {
+      const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offset));
+      await this.#readPieces(location, offset, chunk);
+      take(offset, chunk);
     }
-    if (checksum === location.checksum) return;
-    const error = new Error(`checksum ${checksum}, but ${location.checksum} was written`);
-    throw new SpillFailedError([{ directory: path, full: false, error }], true);
   }
 
-  /** A part, unchecked: who asks for parts (another node) compares the whole. @throws what the disk says. */
+  /**
+   * Fills `target` from there on.
+   * @throws SpillFailedError as `read` does.
+   */
   async readPart(location: SpillLocation, offset: number, target: Uint8Array): Promise<void> {
-    const { path } = location;
-    await this.#attempt(() => this.#options.storage.read(path, location.offset + offset, target));
+    const end = offset + target.byteLength;
+    const piecesStart = offset - (offset % PIECE_BYTES);
+    const piecesEnd = Math.min(Math.ceil(end / PIECE_BYTES) * PIECE_BYTES, location.sizeBytes);
+    if (offset === piecesStart && end === piecesEnd) {
+      await this.#readPieces(location, offset, target);
+      return;
+    }
+    const pieces = Buffer.allocUnsafeSlow(piecesEnd - piecesStart);
+    await this.#readPieces(location, piecesStart, pieces);
+    target.set(pieces.subarray(offset - piecesStart, end - piecesStart));
+  }
+
+  /** Whole pieces. */
+  async #readPieces(location: SpillLocation, offset: number, target: Uint8Array): Promise<void> {
+    const { path, checksums } = location;
+    const failed = (error: unknown, isDamaged: boolean): SpillFailedError =>
+      new SpillFailedError([{ directory: path, full: false, error }], isDamaged);
+    const first = offset / PIECE_BYTES;
+    let wrong = -1;
+    for (let read = 0; read < READS; read += 1) {
+      try {
+        await this.#attempt(() =>
+          this.#options.storage.read(path, location.offset + offset, target),
+        );
+      } catch (error) {
+        throw failed(error, false);
+      }
+      wrong = checksumsOf(target).findIndex(
+        (checksum, index) => checksum !== checksums[first + index],
+      );
+      if (wrong < 0) return;
+    }
+    const at = location.offset + offset + wrong * PIECE_BYTES;
+    throw failed(new Error(`the bytes from ${at} on do not fit their checksum`), true);
   }
 
   async free(location: SpillLocation): Promise<void> {
@@ -215,4 +266,11 @@ export class SpillFiles {
       }
     }
   }
+}
+
+function checksumsOf(bytes: Uint8Array): number[] {
+  const checksums: number[] = [];
+  for (let start = 0; start < bytes.byteLength; start += PIECE_BYTES)
+    checksums.push(new ChunkChecksum().update(bytes.subarray(start, start + PIECE_BYTES)).value());
+  return checksums;
 }

@@ -1,5 +1,6 @@
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { DiskSpace } from './spill-space.ts';
 
 /** The disk as spilling needs it. Every method may fail with an error that has an errno `code`. */
 export interface SpillStorage {
@@ -9,6 +10,8 @@ export interface SpillStorage {
   read(path: string, offset: number, target: Uint8Array): Promise<void>;
   /** A file that is not there is no error. */
   remove(path: string): Promise<void>;
+  /** Where the directory is; undefined: the file system does not tell, or the directory is not made yet. */
+  space(directory: string): Promise<DiskSpace | undefined>;
 }
 
 export const fileSpillStorage: SpillStorage = {
@@ -51,5 +54,16 @@ export const fileSpillStorage: SpillStorage = {
 
   async remove(path) {
     await rm(path, { force: true });
+  },
+
+  async space(directory) {
+    try {
+      const { bavail, blocks, bsize } = await statfs(directory);
+      // Some network file systems have no size.
+      return blocks === 0 ? undefined : { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
   },
 };

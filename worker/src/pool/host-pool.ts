@@ -30,6 +30,8 @@ import { SpareTime } from './spare-time.ts';
 const HOST_START_TIMEOUT_MS = 30_000;
 /** A host without actors, or between two leases, is kept for the next ones for so long. */
 const EMPTY_HOST_KEPT_MS = 10_000;
+/** A host that is to go as soon as it may is asked so often. */
+const RETIREMENT_INTERVAL_MS = 1_000;
 /** A host that was asked to retire answers in this time, or is stuck and killed. */
 const RETIRE_TIMEOUT_MS = 10_000;
 /** A host whose last actor is over ends by itself in this time, or is killed. */
@@ -112,10 +114,20 @@ export class HostPool {
 
   /** The lease is over, and its host may have another one. */
   returned(actorKey: ActorKey): void {
+    this.handBack(actorKey);
+    this.step({ type: 'returned', actorKey });
+  }
+
+  private handBack(actorKey: ActorKey): void {
     const hostId = this.state.hostOfActor.get(actorKey);
     const entry = hostId === undefined ? undefined : this.hosts.get(hostId);
     if (entry !== undefined) entry.handed = undefined;
-    this.step({ type: 'returned', actorKey });
+  }
+
+  /** The lease is over, and its host takes no other; with `isHeld` its place is free when the host is gone. */
+  spent(actorKey: ActorKey, isHeld: boolean): void {
+    if (!isHeld) this.handBack(actorKey);
+    this.step({ type: 'spent', actorKey, isHeld });
   }
 
   /** Nothing that is kept of this job is needed any more. */
@@ -126,7 +138,8 @@ export class HostPool {
   /** Hosts between two leases; others may need what they own. */
   keptHosts(): ProcessId[] {
     const kept = [...this.state.hosts.values()].filter(
-      ({ phase }) => phase === 'kept' || phase === 'retiring',
+      ({ phase, actors }) =>
+        phase === 'kept' || phase === 'retiring' || (phase === 'spent' && actors.size === 0),
     );
     return kept.map(({ hostId }) => hostId);
   }
@@ -205,7 +218,10 @@ export class HostPool {
           this.hosts.get(effect.hostId)?.process.stop(HOST_END_GRACE_MS);
           break;
         case 'arm-idle-timeout':
-          this.armIdleTimeout(effect.hostId);
+          this.armIdleTimeout(effect.hostId, EMPTY_HOST_KEPT_MS);
+          break;
+        case 'arm-retirement':
+          this.armIdleTimeout(effect.hostId, RETIREMENT_INTERVAL_MS);
           break;
         case 'lost':
           // Reported by `exited`, which knows the cause.
@@ -279,11 +295,11 @@ export class HostPool {
     else entry.process.stop(HOST_END_GRACE_MS);
   }
 
-  private armIdleTimeout(hostId: ProcessId): void {
+  private armIdleTimeout(hostId: ProcessId, afterMs: number): void {
     const entry = this.hosts.get(hostId);
     if (entry === undefined) return;
     entry.cancelTimer?.();
-    entry.cancelTimer = this.options.clock.after(EMPTY_HOST_KEPT_MS, () =>
+    entry.cancelTimer = this.options.clock.after(afterMs, () =>
       this.step({ type: 'idle-timeout', hostId }),
     );
   }

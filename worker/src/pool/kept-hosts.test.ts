@@ -105,6 +105,27 @@ describe('hosts between two leases', () => {
     expect(step({ type: 'retained', hostId: retiring })).toEqual([]);
   });
 
+  it('(11) that are spent are asked at once and again, and given to nobody', () => {
+    const { state, step, take } = pool();
+    const hostId = take('a#0');
+    step(lease('b#0'));
+    expect(of(step({ type: 'spent', actorKey: 'a#0', isHeld: false }), 'start')).toEqual([]);
+    expect(state.hostOfActor.has('a#0')).toBe(false);
+    expect(step({ type: 'retained', hostId })).toEqual([{ type: 'arm-retirement', hostId }]);
+    expect(step({ type: 'idle-timeout', hostId })).toEqual([{ type: 'retire', hostId }]);
+    expect(of(step({ type: 'exited', hostId }), 'lost')).toEqual([]);
+  });
+
+  it('(11) that are spent may keep the place of their lease, and end with their job', () => {
+    const { step, take } = pool();
+    const hostId = take('a#0');
+    step({ type: 'spent', actorKey: 'a#0', isHeld: true });
+    step({ type: 'retained', hostId });
+    expect(of(step({ type: 'job-ended', jobId: 'job-1' as JobId }), 'end')).toHaveLength(1);
+    const [lost] = of(step({ type: 'exited', hostId }), 'lost');
+    expect(lost).toMatchObject({ actorKeys: ['a#0'] });
+  });
+
   it('lose and double no lease, whatever happens', () => {
     const action = fc.tuple(fc.nat(7), fc.nat(30));
     fc.assert(
@@ -115,7 +136,8 @@ describe('hosts between two leases', () => {
           const event = eventOf(state, what, pick, `a#${made}`);
           if (event === undefined) return;
           if (event.type === 'assign') live.add(`a#${made}`);
-          if (event.type === 'returned' || event.type === 'actor-ended')
+          const isOver = event.type === 'spent' && !event.isHeld;
+          if (event.type === 'returned' || event.type === 'actor-ended' || isOver)
             live.delete(event.actorKey);
           for (const { actorKeys } of of(step(event), 'lost'))
             for (const key of actorKeys) live.delete(key);
@@ -140,6 +162,8 @@ function eventOf(
   if (what === 2 && pick === 0) return { type: 'job-ended', jobId: 'job-1' as JobId };
   if (what === 7 && pick === 0) return { type: 'discard' };
   if (what === 3 && actorKey !== undefined) return { type: 'returned', actorKey };
+  if (what === 7 && pick % 3 === 1 && actorKey !== undefined)
+    return { type: 'spent', actorKey, isHeld: pick % 2 === 0 };
   if (what === 4 && actorKey !== undefined) return { type: 'actor-ended', actorKey };
   if (host === undefined) return undefined;
   const { hostId } = host;
@@ -155,7 +179,7 @@ function checkInvariants(state: PoolState, live: Set<string>): void {
   expect(placed.length + state.waiting.size).toBe(live.size);
   expect(new Set(hosts.filter(({ phase }) => phase === 'kept'))).toEqual(state.kept);
   for (const { phase, actors } of hosts) {
-    expect(actors.size).toBeLessThanOrEqual(phase === 'busy' || phase === 'stopping' ? 1 : 0);
+    expect(actors.size).toBeLessThanOrEqual(['busy', 'spent', 'stopping'].includes(phase) ? 1 : 0);
   }
   // Whoever waits has no kept host of its group to wait for.
   for (const group of state.waiting.values())

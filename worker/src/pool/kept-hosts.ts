@@ -1,7 +1,17 @@
 import type { JobId, ProcessId } from '@manta/runtime/ids';
-import type { ActorKey, HostRecord, PoolEffect, PoolState } from './pool-records.ts';
+import type {
+  ActorKey,
+  HostPhase,
+  HostRecord,
+  PoolEffect,
+  PoolEvent,
+  PoolState,
+} from './pool-records.ts';
 
 /** Hosts between two leases: the part of `pool-state.ts` that keeps, gives and retires them. */
+
+/** Task hosts that only what they own keeps alive. */
+const WITHOUT_LEASE: ReadonlySet<HostPhase> = new Set(['kept', 'retiring', 'spent']);
 
 /** The one that has been idle for the shortest time: its caches are warm, and the others may retire. */
 export function takeKeptHost(state: PoolState, group: string | undefined): HostRecord | undefined {
@@ -51,9 +61,27 @@ export function retire(state: PoolState, host: HostRecord, effects: PoolEffect[]
   effects.push({ type: 'retire', hostId: host.hostId });
 }
 
+/** Transition 11. */
+export function spent(
+  state: PoolState,
+  { actorKey, isHeld }: Extract<PoolEvent, { type: 'spent' }>,
+  effects: PoolEffect[],
+): void {
+  const hostId = state.hostOfActor.get(actorKey);
+  const host = hostId === undefined ? undefined : state.hosts.get(hostId);
+  if (host?.phase !== 'busy') return;
+  if (!isHeld) {
+    state.hostOfActor.delete(actorKey);
+    host.actors.delete(actorKey);
+  }
+  host.phase = 'spent';
+  effects.push({ type: 'retire', hostId: host.hostId });
+}
+
 /** Transition 10. It is not asked again before it has been idle for a while, however many are kept. */
 export function retained(state: PoolState, hostId: ProcessId, effects: PoolEffect[]): void {
   const host = state.hosts.get(hostId);
+  if (host?.phase === 'spent') effects.push({ type: 'arm-retirement', hostId });
   if (host?.phase !== 'retiring') return;
   const next = firstWaiting(state, host.leaseGroup);
   host.phase = next === undefined ? 'kept' : 'busy';
@@ -71,7 +99,7 @@ export function retained(state: PoolState, hostId: ProcessId, effects: PoolEffec
 /** Transition 9. */
 export function endJob(state: PoolState, jobId: JobId, effects: PoolEffect[]): void {
   for (const host of state.hosts.values()) {
-    if (host.phase !== 'kept' && host.phase !== 'retiring') continue;
+    if (!WITHOUT_LEASE.has(host.phase)) continue;
     if (host.leaseGroup?.startsWith(`${jobId}/`) !== true) continue;
     state.kept.delete(host);
     host.phase = 'stopping';

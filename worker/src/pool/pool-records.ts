@@ -3,7 +3,7 @@ import type { Isolation } from '@manta/runtime/wire/messages';
 import type { PoolSettings } from './pool-settings.ts';
 
 /** What `pool-state.ts` works on. */
-export type HostPhase = 'starting' | 'idle' | 'busy' | 'kept' | 'retiring' | 'stopping';
+export type HostPhase = 'starting' | 'idle' | 'busy' | 'kept' | 'retiring' | 'spent' | 'stopping';
 
 /** `actorId#incarnation`. */
 export type ActorKey = string;
@@ -59,6 +59,8 @@ export type PoolEvent =
   | { type: 'actor-ended'; actorKey: ActorKey }
   /** The host has ended the lease and may have another one. */
   | { type: 'returned'; actorKey: ActorKey }
+  /** The lease is over, and its host takes no other. `isHeld`: its place is free only when the host is gone. */
+  | { type: 'spent'; actorKey: ActorKey; isHeld: boolean }
   /** The host was asked to retire and is still needed. */
   | { type: 'retained'; hostId: ProcessId }
   /** Nobody needs what is kept of this job any more. */
@@ -85,6 +87,8 @@ export type PoolEffect =
   | { type: 'stop'; hostId: ProcessId }
   /** Ask whether it is needed: it exits, or says `retained`. */
   | { type: 'retire'; hostId: ProcessId }
+  /** It is still needed, and to be asked again soon: send `idle-timeout` then. */
+  | { type: 'arm-retirement'; hostId: ProcessId }
   /** Its job is over: it is not needed, whatever it owns. */
   | { type: 'end'; hostId: ProcessId }
   /** A host has just become empty: send `idle-timeout` after a while. */

@@ -1,7 +1,7 @@
 import { assert } from '@manta/runtime/assert';
 import type { ProcessId } from '@manta/runtime/ids';
 import type { Isolation } from '@manta/runtime/wire/messages';
-import { endJob, retained, retire, returned, takeKeptHost } from './kept-hosts.ts';
+import { endJob, retained, retire, returned, spent, takeKeptHost } from './kept-hosts.ts';
 import type {
   ActorKey,
   Assignment,
@@ -31,11 +31,15 @@ import type { PoolSettings } from './pool-settings.ts';
  *   busy ◀────────────────────▶ kept ◀─────────────────────────▶ retiring ────────────▶ ∅
  *          (3) assign             │         (10) retained           │
  *                                 └───────(9) its job ended─────────┴──▶ stopping
+ *          (11) spent                                                 (7) exited
+ *   busy ─────────────▶ spent ─────────────────────────────────────────────────▶ ∅
+ *                         └───────(9)──▶ stopping
  * ```
  * (5) and (7) happen from every state; with (7) what was on the host is `lost`. A 'process' host takes one actor in its
  * life, or one lease after the other: returned, it is kept for the next lease of its group, and asked to retire when
  * it was idle for too long or too many are kept. It stays (10) while others need what it owns; while it is asked it
- * gets nothing. What needs variables from the start of its process, as NODE_OPTIONS, gets a host of its own that is
+ * gets nothing. One that has run what it may (11) is asked at once, then every second, and gets nothing any more; what
+ * it holds may keep the place of its lease until it is gone. What needs variables from the start of its process, as NODE_OPTIONS, gets a host of its own that is
  * started with them. A 'shared' or 'thread' host belongs to one group (a job, its set of devices and its variables).
  */
 export function stepPool(
@@ -59,6 +63,9 @@ export function stepPool(
       break;
     case 'returned':
       returned(state, event.actorKey, effects);
+      break;
+    case 'spent':
+      spent(state, event, effects);
       break;
     case 'retained':
       retained(state, event.hostId, effects);
@@ -268,6 +275,7 @@ function actorEnded(state: PoolState, actorKey: ActorKey, effects: PoolEffect[])
 function idleTimeout(state: PoolState, hostId: ProcessId, effects: PoolEffect[]): void {
   const host = state.hosts.get(hostId);
   if (host?.phase === 'kept') retire(state, host, effects);
+  if (host?.phase === 'spent') effects.push({ type: 'retire', hostId });
   if (host?.phase !== 'idle' || host.isolation === 'process') return;
   host.phase = 'stopping';
   leaveGroup(state, host);

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import type { NodeId } from '@manta/runtime/ids';
 import type { GpuDevice, NodeCapacity } from '@manta/runtime/wire/messages';
 import { detectCpus, detectMemoryBytes } from './cpu-and-memory.ts';
@@ -31,7 +32,10 @@ export interface NodeResources {
   problem?: string;
 }
 
-/** What this node offers: what the options say, else what is found. */
+/**
+ * What this node offers: what the options say, else what is found.
+ * @throws InvalidArgumentError for a part of a device.
+ */
 export async function detectNodeResources(
   options: ResourceOptions,
   probe: GpuProbe = systemGpuProbe(),
@@ -52,6 +56,11 @@ async function findGpus(
   options: ResourceOptions,
   probe: GpuProbe,
 ): Promise<{ gpus: GpuDevice[]; problem?: string }> {
+  if (options.gpus !== undefined && !Number.isInteger(options.gpus)) {
+    throw new InvalidArgumentError(
+      `A node offers whole GPUs; got gpus: ${options.gpus}. Actors may ask for shares of one.`,
+    );
+  }
   if (options.gpus === 0) return { gpus: [] };
   const found = options.simulatedGpus
     ? { gpus: simulateGpus(options.simulatedGpus) }

@@ -68,6 +68,7 @@ describe('GPUs', () => {
     expect(await indexes({ gpus: 0 })).toEqual([]);
     expect(await indexes({ gpus: 1 })).toEqual([0]);
     expect(await indexes({ gpus: 5 })).toEqual([0, 1, 2, 3, 4]);
+    await expect(indexes({ gpus: 1.5 })).rejects.toThrow(/whole GPUs; got gpus: 1.5/);
     expect(await indexes({ simulatedGpus: { count: 2, memoryBytes: GIB, model: 'T4' } })).toEqual([
       0, 1,
     ]);

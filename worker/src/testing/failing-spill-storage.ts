@@ -1,3 +1,4 @@
+import type { DiskSpace } from '../objects/spill-space.ts';
 import { fileSpillStorage, type SpillStorage } from '../objects/spill-storage.ts';
 
 export interface FailingSpillStorageOptions {
@@ -5,17 +6,22 @@ export interface FailingSpillStorageOptions {
   share?: number;
   /** Paths whose file system is full. Default: none. */
   full?: (path: string) => boolean;
+  /** Of the disk that a directory is on. Default: it does not tell. */
+  spaceOf?: (directory: string) => DiskSpace | undefined;
 }
 
 /** A disk with faults; what does not fail happens on the real one. */
 export class FailingSpillStorage implements SpillStorage {
   full: (path: string) => boolean;
+  spaceOf: (directory: string) => DiskSpace | undefined;
   failures = 0;
   private readonly share: number;
 
-  constructor({ share = 0, full = () => false }: FailingSpillStorageOptions) {
+  constructor(options: FailingSpillStorageOptions = {}) {
+    const { share = 0, full = () => false, spaceOf = () => undefined } = options;
     this.share = share;
     this.full = full;
+    this.spaceOf = spaceOf;
   }
 
   async write(path: string, offset: number, bytes: Uint8Array): Promise<void> {
@@ -36,6 +42,10 @@ export class FailingSpillStorage implements SpillStorage {
   async remove(path: string): Promise<void> {
     if (Math.random() < this.share) this.fail('EIO', `input/output error, unlink '${path}'`);
     await fileSpillStorage.remove(path);
+  }
+
+  space(directory: string): Promise<DiskSpace | undefined> {
+    return Promise.resolve(this.spaceOf(directory));
   }
 
   private fail(code: string, text: string): never {

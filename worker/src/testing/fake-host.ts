@@ -85,7 +85,7 @@ function finish(
 function giveBack({ spec, incarnation }: StartActor): void {
   const { actorId } = spec;
   actors.delete(actorId);
-  send({ type: 'returned', actorId, incarnation });
+  send({ type: 'returned', actorId, incarnation, isSpent: false });
 }
 
 function addressOf(from: HostConfiguration | undefined) {

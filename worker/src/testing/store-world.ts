@@ -19,7 +19,8 @@ import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { silentLogger } from '../agent/agent-logger.ts';
 import { ObjectStore } from '../objects/object-store.ts';
 import { SlotCopier } from '../objects/slot-copier.ts';
-import { fileSpillStorage, type SpillStorage } from '../objects/spill-storage.ts';
+import type { SpillStorage } from '../objects/spill-storage.ts';
+import { FailingSpillStorage } from './failing-spill-storage.ts';
 
 export const storeMint = createIdMint((bytes) => randomFillSync(bytes));
 export const MIB = 2 ** 20;
@@ -56,7 +57,8 @@ export class StoreWorld {
       nodeId: () => this.nodeId,
       memory: this.memory,
       slots: new SlotCopier(directory, { isMemory: true }),
-      spillStorage: options.spillStorage ?? fileSpillStorage,
+      // However full the machine that runs the tests is.
+      spillStorage: options.spillStorage ?? new FailingSpillStorage(),
       spillDirectories: options.spillDirectories?.(this.root) ?? [join(this.root, 'spill')],
       connect: (address) => connect(address, { processId: agentId, role: 'agent' }),
       ownerRetryPausesMs: [10, 10],

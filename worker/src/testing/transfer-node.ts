@@ -33,6 +33,7 @@ export class TransferNode {
   readonly processId = mintId('process');
   /** Owned blobs of which no copy is left. */
   readonly lost: BlobId[] = [];
+  readonly lossReasons: string[] = [];
   /** Blobs that their owners told this node to drop. */
   readonly released: BlobId[] = [];
   readonly store = new HeapStore();
@@ -68,7 +69,13 @@ export class TransferNode {
       onRefused: () => undefined,
     });
     const connect = (address: ProcessAddress) => this.connections.connect(address);
-    this.owner = new BlobOwner({ connect, onLost: (blobId) => this.lost.push(blobId) });
+    this.owner = new BlobOwner({
+      connect,
+      onLost: (blobId, reason) => {
+        this.lost.push(blobId);
+        this.lossReasons.push(reason);
+      },
+    });
     this.server = new BlobServer({
       reader: { read: (request, target) => this.#read(request, target) },
       ...(options.bytesPerPeer === undefined ? {} : { bytesPerPeer: options.bytesPerPeer }),

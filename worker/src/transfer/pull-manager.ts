@@ -78,24 +78,35 @@ export class PullManager {
   }
 
   /**
+   * `reason`: why what this node had of it is gone, for its owner.
    * @throws ObjectLostError no copy is left. OwnerDiedError the owner is gone, also during the pull.
    * ObjectStoreFullError there is no room for it.
    */
-  pull(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress> {
+  pull(blob: BlobDescriptor, owner: ProcessAddress, reason?: string): Promise<SlotAddress> {
     const running = this.#pulls.get(blob.blobId);
     if (running !== undefined) {
       this.#counters.sharedPulls += 1;
       return running;
     }
-    const pull = this.#pull(blob, owner).finally(() => this.#pulls.delete(blob.blobId));
+    const pull = this.#pull(blob, owner, reason).finally(() => this.#pulls.delete(blob.blobId));
     this.#pulls.set(blob.blobId, pull);
     return pull;
   }
 
-  async #pull(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress> {
+  async #pull(
+    blob: BlobDescriptor,
+    address: ProcessAddress,
+    reason: string | undefined,
+  ): Promise<SlotAddress> {
+    const { connect, agent, onPulled } = this.#options;
     try {
       const place = await this.#admit(blob.sizeBytes);
+      const { nodeId } = agent();
+      assert(nodeId !== undefined, 'an agent that pulls has a node');
+      const owner = new RemotePullOwner(connect, address, blob.blobId, { nodeId, reason });
       await this.#fill(blob, owner, place);
+      onPulled?.(blob, place.slot, address);
+      owner.ended(agent());
       this.#counters.pulledBlobs += 1;
       return place.slot;
     } catch (error) {
@@ -106,13 +117,10 @@ export class PullManager {
 
   async #fill(
     blob: BlobDescriptor,
-    address: ProcessAddress,
+    owner: RemotePullOwner,
     place: { slot: SlotAddress } & BlobSink,
   ): Promise<void> {
-    const { connect, clock, store, onPulled, agent, limits = {} } = this.#options;
-    const { nodeId } = agent();
-    assert(nodeId !== undefined, 'an agent that pulls has a node');
-    const owner = new RemotePullOwner(connect, address, blob.blobId, nodeId);
+    const { connect, clock, store, limits = {} } = this.#options;
     try {
       await pullBlob({
         blob,
@@ -132,8 +140,6 @@ export class PullManager {
       owner.ended(undefined);
       throw error;
     }
-    onPulled?.(blob, place.slot, address);
-    owner.ended(agent());
   }
 
   async #admit(sizeBytes: number): Promise<{ slot: SlotAddress } & BlobSink> {

@@ -53,6 +53,13 @@ function keepFirstCopyBusy(owner: TransferNode, { blobId }: BlobDescriptor): voi
   });
 }
 
+/** What the node's disk gives is not what was written. */
+function spoil(node: TransferNode): void {
+  node.onRead = () => {
+    throw new ObjectLostError('its copy on disk cannot be read: /spill/spill-1: checksum');
+  };
+}
+
 /** Resolves when the node is about to serve its nth chunk, which it does once `go` is called. */
 function holdAtChunk(node: TransferNode, nth: number): { reached: Promise<void>; go: () => void } {
   let go: () => void = () => undefined;
@@ -169,6 +176,17 @@ describe('a pull goes on', () => {
     expect(owner.owner.sources.copies(blob.blobId)).not.toContainEqual(owner.address);
   });
 
+  it('from another copy when the source has only a spoiled one', async () => {
+    const [owner, source, reader] = await three();
+    const bytes = randomBytes(MiB);
+    const blob = owner.put(bytes);
+    await source.get(blob, owner.address);
+    await copies(owner, blob, 2);
+    spoil(owner);
+    expect(bytes.equals(await reader.get(blob, owner.address))).toBe(true);
+    expect(owner.owner.sources.copies(blob.blobId)).not.toContainEqual(owner.address);
+  });
+
   it('from another copy when the node of its silent source is said to be dead', async () => {
     const [owner, source, reader] = await three();
     const bytes = randomBytes(2 * MiB);
@@ -224,6 +242,27 @@ describe('a pull ends', () => {
     expect(owner.lost).toEqual([blob.blobId]);
     expect(reader.store.usedBytes).toBe(0);
     expect(reader.pulls.statistics()).toMatchObject({ bytesInFlight: 0, failedPulls: 1 });
+  });
+
+  it('with ObjectLostError when the only copy is spoiled, and its owner knows what the source said', async () => {
+    const [owner, source, reader] = await three();
+    const blob = source.put(randomBytes(MiB), owner);
+    spoil(source);
+    await expect(reader.pulls.pull(blob, owner.address)).rejects.toBeInstanceOf(ObjectLostError);
+    expect(owner.lost).toEqual([blob.blobId]);
+    expect(owner.lossReasons[0]).toContain(`node ${source.nodeId} has it no more`);
+    expect(owner.lossReasons[0]).toContain('/spill/spill-1');
+    expect(reader.store.usedBytes).toBe(0);
+  });
+
+  it('with what its own node says of the copy that was there', async () => {
+    const [owner, reader] = await three();
+    const blob = owner.put(randomBytes(MiB));
+    await reader.get(blob, owner.address);
+    await copies(owner, blob, 2);
+    owner.owner.sources.missing(blob.blobId, owner.nodeId);
+    const again = reader.pulls.pull(blob, owner.address, 'its copy on disk is spoiled');
+    await expect(again).rejects.toThrow(/its copy on disk is spoiled/);
   });
 
   it('with OwnerDiedError when its owner is gone, though the source could go on', async () => {

@@ -36,15 +36,13 @@ export class LocalCluster implements AsyncDisposable {
     try {
       const natsUrl = head.ready.url ?? '';
       const others = Array.from({ length: nodes - 1 }, async (_, index) =>
-        processes.push(
-          await ClusterProcess.start({
-            directory: await createSessionDirectory(),
-            token,
-            node: { natsUrl, name: `node-${index + 2}`, cpus },
-          }),
-        ),
+        ClusterProcess.start({
+          directory: await createSessionDirectory(),
+          token,
+          node: { natsUrl, name: `node-${index + 2}`, cpus },
+        }),
       );
-      await Promise.all(others);
+      processes.push(...(await allOrNone(others)));
       await init({ address: natsUrl, token, namespace: 'ai-service' });
       return new LocalCluster(processes);
     } catch (error) {
@@ -57,6 +55,20 @@ export class LocalCluster implements AsyncDisposable {
     await shutdown();
     await closeAll(this.#processes);
   }
+}
+
+/** In their order. @throws the first failure, once all those that have started all the same are closed. */
+export async function allOrNone<P extends { close(): Promise<void> }>(
+  starting: readonly Promise<P>[],
+): Promise<P[]> {
+  const outcomes = await Promise.allSettled(starting);
+  const started = outcomes.flatMap((outcome) =>
+    outcome.status === 'fulfilled' ? outcome.value : [],
+  );
+  const failure = outcomes.find(({ status }) => status === 'rejected');
+  if (failure === undefined) return started;
+  await Promise.all(started.map((process) => process.close()));
+  throw (failure as PromiseRejectedResult).reason;
 }
 
 /** The head last: the nodes tell it that they leave. */

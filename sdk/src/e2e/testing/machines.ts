@@ -198,6 +198,15 @@ export class Machine {
     return rows.split('\n').filter((row) => row !== '');
   }
 
+  /** Those of them that the other machine has opened. */
+  async connectionsFrom(other: Machine, exceptPort: number): Promise<string[]> {
+    const listening = await this.run('ss', ['-Htln']);
+    const portOf = (address: string | undefined) => address?.slice(address.lastIndexOf(':') + 1);
+    const ports = new Set(listening.split('\n').map((row) => portOf(row.split(/\s+/)[3])));
+    const rows = await this.connectionsWith(other, exceptPort);
+    return rows.filter((row) => ports.has(portOf(row.split(/\s+/)[2])));
+  }
+
   /** Ends every process on it at once, without a word to anybody. */
   async turnOff(): Promise<void> {
     await this.#keeper.end();

@@ -1,5 +1,6 @@
 import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
+import { isElsewhere } from '@manta/runtime/objects/stored-value';
 import { ActorCall } from '@manta/runtime/rpc/actor-call';
 import { TaskCall } from '@manta/runtime/tasks/task-call';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
@@ -99,7 +100,10 @@ function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<
       core.waits.end(wait);
       settle();
     };
-    const fail = (error: unknown): void => end(() => reject(error as Error));
+    const fail = (error: unknown): void => {
+      for (const ref of refs) ref.removeWaiter(waiter);
+      end(() => reject(error as Error));
+    };
     const waiter = {
       settled(ref: AnyObjectRef): void {
         if (ref.state === REF_STATE.failed) {
@@ -113,12 +117,10 @@ function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<
     };
     const wait = core.waits.begin();
     core.callStarted();
-    for (const ref of refs) ref.addWaiter(waiter);
+    for (let index = 0; index < refs.length && !over; index += 1)
+      (refs[index] as AnyObjectRef).addWaiter(waiter);
     if (timeoutMs !== undefined && !over) {
-      const timer = setTimeout(() => {
-        for (const ref of refs) ref.removeWaiter(waiter);
-        fail(timeoutError(refs, missing, timeoutMs));
-      }, timeoutMs);
+      const timer = setTimeout(() => fail(timeoutError(refs, missing, timeoutMs)), timeoutMs);
       cancelTimer = () => clearTimeout(timer);
     }
   });
@@ -163,6 +165,12 @@ function timeoutError(
   missing: number,
   timeoutMs: number,
 ): GetTimeoutError {
+  if (missing === 0) {
+    const coming = refs.filter(({ content }) => isElsewhere(content)).length;
+    return new GetTimeoutError(
+      `${coming} of ${refs.length} values are made, but not on this node yet after ${timeoutMs} ms.`,
+    );
+  }
   const pending = refs.find((ref) => ref.state === REF_STATE.pending);
   const example = pending === undefined ? '' : ` (the first: ${described(pending)})`;
   return new GetTimeoutError(

@@ -16,6 +16,9 @@ export interface WaitOptions {
 
 const OPTIONS: readonly (keyof WaitOptions)[] = ['numReturns', 'timeoutMs', 'fetchLocal'];
 
+/** A value that is taken away again so often as soon as it has come counts as one that cannot be brought. */
+const BRING_ATTEMPTS = 10;
+
 /** Numbers the calls of wait(): a ref that has seen this one already was given twice. */
 let waits = 0;
 
@@ -101,13 +104,21 @@ function untilReady(
         } else if (ref.state === REF_STATE.pending) {
           ref.addWaiter(waiter);
         } else {
-          const again = (): void => waiter.settled(ref);
-          ref.runtime.bringLocal(ref).then(again, () => {
-            unreadable.add(ref);
-            count();
-          });
+          bring(ref, BRING_ATTEMPTS);
         }
       },
+    };
+    const bring = (ref: AnyObjectRef, attempts: number): void => {
+      const giveUp = (): void => {
+        unreadable.add(ref);
+        count();
+      };
+      ref.runtime.bringLocal(ref).then(() => {
+        const isThere = ref.state === REF_STATE.pending || isReady(ref, fetchLocal);
+        if (isThere || isOver) waiter.settled(ref);
+        else if (attempts === 1) giveUp();
+        else bring(ref, attempts - 1);
+      }, giveUp);
     };
     const wait = core.waits.begin();
     core.callStarted();

@@ -16,6 +16,8 @@ import { RecordWriter } from './record-writer.ts';
 
 /** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
 const RECORDS_PER_FRAME = 256;
+/** The same, of what is not attached: whatever comes last, the frame stays within what its receiver takes. */
+const BODY_BYTES_PER_FRAME = 1024 * 1024;
 /** A segment of this size has a frame of its own: only then can its receiver take it piece by piece. */
 const SEGMENT_BYTES_PER_FRAME = 256 * 1024;
 
@@ -57,7 +59,11 @@ export class FrameChannel implements Channel {
     if (this.#closed !== undefined) return;
     if (segments !== undefined) this.#attach(record, segments, whenSent);
     this.#writer.write(record);
-    if (this.#writer.count >= RECORDS_PER_FRAME || this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME) {
+    if (
+      this.#writer.count >= RECORDS_PER_FRAME ||
+      this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME ||
+      this.#writer.bytes >= BODY_BYTES_PER_FRAME
+    ) {
       this.#writeBatch();
     } else if (!this.#flushScheduled) {
       this.#flushScheduled = true;

@@ -3,7 +3,7 @@ import type { ClusterId, MintId, NodeId, ProcessId } from '../ids.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
-import type { StorePlace } from './node-store.ts';
+import type { StorePlace } from './store-attachment.ts';
 
 export interface CoreOptions {
   clusterId: ClusterId;

@@ -100,7 +100,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     this.actors = new ActorRegistry(this);
     this.objects = new ObjectExchange(this);
     this.store = this.#createStore(options);
-    this.values = new ObjectValues(this, this.store, this.objects.blobs);
+    this.values = new ObjectValues(this, this.store, this.objects);
     this.owned = new OwnedObjects(this);
     this.lineage = new Lineage(this, options.lineageBytes ?? lineageLimitBytes(process.env));
     this.objects.onLost = (ref, reason) => this.lineage.lost(ref, reason);

@@ -6,20 +6,20 @@ import { blobRecord, slotFrom, type BlobDescriptor, type SlotAddress } from '../
 import { joinParts } from '../serialization/value-parts.ts';
 import type { StoredValue } from '../objects/stored-value.ts';
 import { addressRecord } from '../rpc/address-record.ts';
-import { ask } from '../rpc/ask.ts';
+import { ask, isConnectionLost } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import { SharedStore } from '../shared-memory/shared-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import { BlobLocator } from './blob-locator.ts';
+import { BlobReleases } from './blob-releases.ts';
 import type { OpenedBytes, ProcessStore, ProcessStoreStatistics } from './process-store.ts';
 import { ProducedBlobs } from './produced-blobs.ts';
 import { RoomQueue, type PendingBlob, type WaitingBytes } from './room-queue.ts';
 import { attachmentFrom, type StorePlace } from './store-attachment.ts';
 import { answerAgent } from './store-answers.ts';
 import { StoreGarbage } from './store-garbage.ts';
-
-export { attachmentRecord, type StorePlace } from './store-attachment.ts';
 
 export interface NodeStoreOptions {
   clock: Clock;
@@ -51,9 +51,8 @@ interface Attached extends Opened {
 
 /** Values that wait for room are in the heap: at most so many bytes of them, or the store's limit if that is more. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
-/** The agent says that there may be room; others may be quicker. */
-const ROOM_ATTEMPTS = 20;
-const RELEASE_DELAY_MS = 5;
+/** The first two without the agent, which then says each time that there may be room; others may be quicker. */
+const ROOM_ATTEMPTS = 22;
 
 /**
  * This process's share in the store of its node, opened when it is first needed: at once where its place is known, else
@@ -76,11 +75,12 @@ export class NodeStore {
   /** The agent is being asked to make room: who waits for it comes first. */
   #isShort = false;
   readonly #garbage: StoreGarbage;
-  readonly #locating = new Map<BlobId, Promise<SlotAddress>>();
-  readonly #releases = new Map<ProcessId, { agent: ProcessAddress; blobIds: BlobId[] }>();
+  readonly #locator = new BlobLocator((blob, owner) => this.#askForSlot(blob, owner));
+  readonly #releases: BlobReleases;
 
   constructor(options: NodeStoreOptions) {
     this.#options = options;
+    this.#releases = new BlobReleases(options.clock, (agent) => options.connect(agent));
     this.#garbage = new StoreGarbage(() => options.collectGarbage());
     this.#room = new RoomQueue({
       store: (entry) => this.#storeWaiting(entry),
@@ -283,28 +283,35 @@ export class NodeStore {
   async #makeRoomFor(entry: WaitingBytes): Promise<BlobDescriptor | undefined> {
     const { bytes, owner } = entry;
     const size = bytes.byteLength;
-    const attached = await this.#whenAttached();
-    const steps = [
-      async (): Promise<void> => {
-        this.#isShort = true;
-        await this.#options.collectGarbage();
-        attached.store.sweep();
-      },
-      ...Array.from({ length: ROOM_ATTEMPTS }, () => async (): Promise<void> => {
-        await ask(attached.connection, RECORD.storeNeed, size);
-      }),
-    ];
-    for (const makeRoom of [undefined, ...steps]) {
-      await makeRoom?.();
+    for (let attempt = 0; attempt < ROOM_ATTEMPTS; attempt += 1) {
+      if (attempt === 1) await this.#collectForRoom();
+      else if (attempt > 1) await this.#askForRoom(size);
       if (entry.isGivenUp) return undefined;
+      const attached = await this.#whenAttached();
       const blob = this.#writeNow(attached, [bytes], size);
       if (blob === undefined) continue;
-      if (owner !== undefined) this.#keep(await this.#whenAttached(), blob, owner);
+      if (owner !== undefined) this.#keep(attached, blob, owner);
       return blob;
     }
     throw new ObjectStoreFullError(
       `No room for ${size} bytes in the object store of this node: others took what was freed. Try again later.`,
     );
+  }
+
+  async #collectForRoom(): Promise<void> {
+    this.#isShort = true;
+    await this.#options.collectGarbage();
+    this.#opened?.store.sweep();
+  }
+
+  /** Whether an agent that does not answer is back, the next attempt finds out. */
+  async #askForRoom(sizeBytes: number): Promise<void> {
+    const { connection } = await this.#whenAttached();
+    try {
+      await ask(connection, RECORD.storeNeed, sizeBytes);
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error;
+    }
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,19 +341,15 @@ export class NodeStore {
    * @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError
    */
   async locate(stored: StoredValue, owner: ProcessAddress): Promise<void> {
-    const { connection } = await this.#whenAttached();
+    await this.#whenAttached();
     // Only now could it be opened where its descriptor says.
-    if (stored.slot !== undefined) return;
-    const { blobId } = stored.blob;
-    let locating = this.#locating.get(blobId);
-    if (locating === undefined) {
-      const fields = [blobRecord(stored.blob), addressRecord(owner)];
-      locating = ask(connection, RECORD.storeLocate, ...fields).then(slotFrom);
-      this.#locating.set(blobId, locating);
-      const forget = (): void => void this.#locating.delete(blobId);
-      locating.then(forget, forget);
-    }
-    stored.slot = await locating;
+    if (stored.slot === undefined) stored.slot = await this.#locator.locate(stored.blob, owner);
+  }
+
+  async #askForSlot(blob: BlobDescriptor, owner: ProcessAddress): Promise<SlotAddress> {
+    const { connection } = await this.#whenAttached();
+    const fields = [blobRecord(blob), addressRecord(owner)];
+    return slotFrom(await ask(connection, RECORD.storeLocate, ...fields));
   }
 
   #noteHeld(store: ProcessStore): void {
@@ -360,31 +363,14 @@ export class NodeStore {
     const isOwn = this.#opened?.produced.release([blob.blobId]).length === 1;
     const agents = isOwn ? copies : [blob.agent, ...copies];
     for (const agent of agents) {
-      if (isOwn && agent.processId === blob.agent.processId) continue;
-      this.#releaseAt(agent, blob.blobId);
+      const isHere = agent.processId === this.#options.processId;
+      if (isHere || (isOwn && agent.processId === blob.agent.processId)) continue;
+      this.#releases.add(agent, blob.blobId);
     }
-  }
-
-  #releaseAt(agent: ProcessAddress, blobId: BlobId): void {
-    const batch = this.#releases.get(agent.processId);
-    if (batch !== undefined) {
-      if (!batch.blobIds.includes(blobId)) batch.blobIds.push(blobId);
-      return;
-    }
-    this.#releases.set(agent.processId, { agent, blobIds: [blobId] });
-    if (this.#releases.size === 1)
-      this.#options.clock.after(RELEASE_DELAY_MS, () => this.flushReleases(), { unref: true });
   }
 
   flushReleases(): void {
-    const batches = [...this.#releases.values()];
-    this.#releases.clear();
-    for (const { agent, blobIds } of batches) {
-      this.#options.connect(agent).then(
-        ({ channel }) => channel.send([RECORD.storeRelease, blobIds]),
-        () => undefined, // The agent is gone, and what it kept with it.
-      );
-    }
+    this.#releases.flush();
   }
 
   close(): void {

@@ -8,6 +8,7 @@ import {
 import { parseId, type BlobId, type ObjectId, type ProcessId } from '../ids.ts';
 import { BlobOwner } from '../objects/blob-owner.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
+import { HeapBlobs } from '../objects/heap-blobs.ts';
 import {
   isObjectRef,
   ObjectRef,
@@ -66,6 +67,7 @@ const HOLDS_MAX = 20_000;
 export class ObjectExchange {
   readonly table: ObjectTable;
   readonly blobs: BlobOwner;
+  readonly heapBlobs = new HeapBlobs();
   readonly borrowed: BorrowedRefs;
   /**
    * An object of ours whose value is gone for good. Undefined: it is being made again (the ref then gets its new value
@@ -104,6 +106,7 @@ export class ObjectExchange {
       onNotFound: (processId) => this.table.doubt(processId),
     });
     this.#fetcher = new ObjectFetcher({
+      clock: core.clock,
       connect: (owner) => core.connect(owner),
       receive: (value, sender) => core.receivePayload(value, sender),
       ownerDied: (owner, cause) => {
@@ -188,7 +191,7 @@ export class ObjectExchange {
         for (const id of idsFrom('object', record[1])) this.#free(id);
         return true;
       default:
-        return this.blobs.receive(channel, record);
+        return this.blobs.receive(channel, record) || this.heapBlobs.receive(channel, record);
     }
   }
 

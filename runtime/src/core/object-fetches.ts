@@ -1,5 +1,5 @@
 import type { Channel } from '../channel/channel.ts';
-import { ProtocolError, type MantaError } from '../errors/errors.ts';
+import { ClusterUnavailableError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
 import { REF_STATE, type AnyObjectRef, type Content } from '../objects/object-ref.ts';
 import { Payload, recordForm } from '../objects/payload.ts';
@@ -8,6 +8,7 @@ import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '../rpc/records.ts';
 import { decodeError, encodeError } from '../serialization/error-codec.ts';
 import type { Transferable } from '../serialization/transferable.ts';
+import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 /** What an entry of `fetched` gives: [index in the fetch, kind, what]. */
@@ -19,7 +20,14 @@ const FETCH_MAX = 20_000;
 const ENTRIES_MAX = 4_096;
 const ENTRY_BYTES_MAX = 1024 * 1024;
 
+/** Connections that break so soon after a question, one after another, are not going to last. */
+const LOST_SOON_MS = 10_000;
+const LOST_SOON_MAX = 6;
+/** Before the second of them is replaced; twice as long before each that follows. */
+const AGAIN_DELAY_MS = 100;
+
 export interface FetcherOptions {
+  readonly clock: Clock;
   connect(owner: ProcessAddress): Promise<PeerConnection>;
   receive(value: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
   /** The owner is gone. */
@@ -57,13 +65,20 @@ export class ObjectFetcher {
     const refs = this.#wanted.get(owner.processId)?.refs ?? [];
     this.#wanted.delete(owner.processId);
     for (let first = 0; first < refs.length; first += FETCH_MAX)
-      this.#request(owner, refs.slice(first, first + FETCH_MAX));
+      this.#request(owner, refs.slice(first, first + FETCH_MAX), 0);
   }
 
-  #request(owner: ProcessAddress, refs: AnyObjectRef[]): void {
+  /** `lostSoon`: connections that broke soon after the same question, one after another. */
+  #request(owner: ProcessAddress, refs: AnyObjectRef[], lostSoon: number): void {
     this.#options.connect(owner).then(
       (connection) => {
-        const reply = new FetchReply(this, connection, owner, refs);
+        const askedAt = this.#options.clock.now();
+        const again = (rest: readonly AnyObjectRef[], reason: MantaError): void => {
+          const isInVain = rest.length === refs.length;
+          const isSoon = isInVain && this.#options.clock.now() - askedAt < LOST_SOON_MS;
+          this.#again(owner, rest, { lostSoon: isSoon ? lostSoon + 1 : 0, reason });
+        };
+        const reply = new FetchReply(this, { connection, owner, refs, again });
         reply.number = connection.expect(reply);
         connection.channel.send([RECORD.fetch, reply.number, refs.map(({ id }) => id)]);
       },
@@ -75,9 +90,22 @@ export class ObjectFetcher {
   }
 
   /** The connection was lost: if the owner lives, those that were not answered are asked for again. */
-  again(owner: ProcessAddress, refs: readonly AnyObjectRef[]): void {
+  #again(
+    owner: ProcessAddress,
+    refs: readonly AnyObjectRef[],
+    { lostSoon, reason }: { lostSoon: number; reason: MantaError },
+  ): void {
     const rest = refs.filter((ref) => this.#underWay.has(ref));
-    if (rest.length > 0) this.#request(owner, rest);
+    if (rest.length === 0) return;
+    if (lostSoon >= LOST_SOON_MAX) {
+      const error = unansweredError(owner, reason);
+      for (const ref of rest) this.fail(ref, error);
+    } else if (lostSoon <= 1) {
+      this.#request(owner, rest, lostSoon);
+    } else {
+      const delayMs = AGAIN_DELAY_MS * 2 ** (lostSoon - 2);
+      this.#options.clock.after(delayMs, () => this.#request(owner, rest, lostSoon));
+    }
   }
 
   resolve(ref: AnyObjectRef, value: unknown, sender: ProcessId): void {
@@ -99,31 +127,40 @@ export class ObjectFetcher {
   }
 }
 
+function unansweredError(owner: ProcessAddress, cause: MantaError): ClusterUnavailableError {
+  return new ClusterUnavailableError(
+    `The owner of the object, process ${owner.processId}, lives, but ${LOST_SOON_MAX} connections with it ` +
+      `broke before it had answered: ${cause.message}`,
+    { cause },
+  );
+}
+
+interface FetchReplyOptions {
+  connection: PeerConnection;
+  owner: ProcessAddress;
+  refs: AnyObjectRef[];
+  /** Those that were not answered when the connection was lost. */
+  again(refs: readonly AnyObjectRef[], reason: MantaError): void;
+}
+
 class FetchReply implements PendingReply {
   number = 0;
   readonly #fetcher: ObjectFetcher;
-  readonly #connection: PeerConnection;
-  readonly #owner: ProcessAddress;
+  readonly #options: FetchReplyOptions;
   readonly #refs: (AnyObjectRef | undefined)[];
   #missing: number;
 
-  constructor(
-    fetcher: ObjectFetcher,
-    connection: PeerConnection,
-    owner: ProcessAddress,
-    refs: AnyObjectRef[],
-  ) {
+  constructor(fetcher: ObjectFetcher, options: FetchReplyOptions) {
     this.#fetcher = fetcher;
-    this.#connection = connection;
-    this.#owner = owner;
-    this.#refs = refs;
-    this.#missing = refs.length;
+    this.#options = options;
+    this.#refs = options.refs;
+    this.#missing = options.refs.length;
   }
 
   onFetched(entries: unknown, segments: readonly Uint8Array[], firstSegment: number): void {
     if (!Array.isArray(entries)) throw new ProtocolError('Fetched objects without a list.');
     for (const entry of entries as Entry[]) this.#take(entry, segments, firstSegment);
-    if (this.#missing === 0) this.#connection.forget(this.number);
+    if (this.#missing === 0) this.#options.connection.forget(this.number);
   }
 
   #take(entry: Entry, segments: readonly Uint8Array[], firstSegment: number): void {
@@ -132,7 +169,7 @@ class FetchReply implements PendingReply {
     if (ref === undefined) throw new ProtocolError('A fetched object that was not asked for.');
     this.#refs[index] = undefined;
     this.#missing -= 1;
-    const sender = this.#owner.processId;
+    const sender = this.#options.owner.processId;
     if (kind === FETCHED.failure) this.#fetcher.fail(ref, decodeError(what as Uint8Array));
     else if (kind === FETCHED.value) this.#fetcher.resolve(ref, what, sender);
     else this.#fetcher.resolve(ref, segmentAt(segments, firstSegment + (what as number)), sender);
@@ -143,11 +180,9 @@ class FetchReply implements PendingReply {
     for (const ref of this.#refs) if (ref !== undefined) this.#fetcher.fail(ref, error);
   }
 
-  onLost(): void {
-    this.#fetcher.again(
-      this.#owner,
-      this.#refs.filter((ref) => ref !== undefined),
-    );
+  onLost(reason: MantaError): void {
+    const rest = this.#refs.filter((ref) => ref !== undefined);
+    this.#options.again(rest, reason);
   }
 
   onResult(): void {
@@ -205,7 +240,7 @@ export class FetchAnswers {
           ref.addWaiter({ settled: (settled) => this.#settled(index, settled) });
         else this.#settled(index, ref);
       } catch (error) {
-        this.#add([index, FETCHED.failure, encodeError(error)], 0);
+        this.#addFailure(index, error);
       }
     });
   }
@@ -213,16 +248,22 @@ export class FetchAnswers {
   #settled(index: number, ref: AnyObjectRef): void {
     const { content, state } = ref;
     if (state === REF_STATE.failed) {
-      this.#add([index, FETCHED.failure, encodeError(content)], 0);
+      this.#addFailure(index, content);
     } else if (content instanceof StoredValue) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
-      this.#add([index, FETCHED.value, this.#options.describe(content)], 0);
+      const record = this.#options.describe(content);
+      this.#add([index, FETCHED.value, record], record[2]?.byteLength ?? 0);
     } else if (content instanceof Payload) {
       this.#options.lend(content.transferables, this.#channel.peer.processId);
       this.#addPayload(index, content);
     } else {
-      this.#add([index, FETCHED.value, content], 0);
+      this.#add([index, FETCHED.value, content], typeof content === 'string' ? content.length : 0);
     }
+  }
+
+  #addFailure(index: number, error: unknown): void {
+    const encoded = encodeError(error);
+    this.#add([index, FETCHED.failure, encoded], encoded.byteLength);
   }
 
   #addPayload(index: number, payload: Payload): void {

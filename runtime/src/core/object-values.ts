@@ -1,8 +1,9 @@
 import { assert } from '../assert.ts';
-import { MantaError, ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
-import type { BlobId, ProcessId } from '../ids.ts';
+import { ObjectStoreFullError, ProtocolError } from '../errors/errors.ts';
+import type { BlobId, MintId, ProcessId } from '../ids.ts';
 import { STORED_BYTES_MIN, type BlobDescriptor } from '../objects/blob.ts';
 import type { BlobOwner } from '../objects/blob-owner.ts';
+import { HEAP_BLOB_BYTES_MIN, type HeapBlobs } from '../objects/heap-blobs.ts';
 import { isObjectRef, type AnyObjectRef } from '../objects/object-ref.ts';
 import { Payload, rawPayload, rawValue } from '../objects/payload.ts';
 import {
@@ -12,8 +13,10 @@ import {
   storedRecord,
   type StoredRecord,
 } from '../objects/stored-value.ts';
+import { isConnectionLost } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { Caller } from '../rpc/caller-record.ts';
+import { oversizeError } from '../rpc/message-bytes.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { holdsTransferables } from '../serialization/value-format.ts';
@@ -24,6 +27,7 @@ import { HeapPulls } from './heap-pulls.ts';
 import type { NodeStore } from './node-store.ts';
 
 export interface ValuesCore {
+  readonly options: { readonly mintId: MintId };
   readonly address: ProcessAddress;
   readonly codec: ValueCodec;
   readonly clock: Clock;
@@ -38,6 +42,12 @@ export interface ValuesCore {
   forgetStored(blobId: BlobId): void;
   /** This process owns values on other nodes. */
   watchNodes(): void;
+}
+
+/** What this process owns of blobs, wherever they lie. */
+interface OwnBlobs {
+  readonly blobs: BlobOwner;
+  readonly heapBlobs: HeapBlobs;
 }
 
 /** What is left to do when nobody needs a kept value any more. */
@@ -60,6 +70,9 @@ export type OutgoingValue = Uint8Array | StoredRecord;
 /** A value that is taken away between its arrival and its reading so often is not to be had. */
 const LOAD_ATTEMPTS = 10;
 
+/** Connections to the agent that may break before it has answered. */
+const LOCATE_ATTEMPTS = 3;
+
 const NONE: readonly Transferable[] = [];
 
 /**
@@ -70,16 +83,19 @@ export class ObjectValues {
   readonly #core: ValuesCore;
   readonly #store: NodeStore;
   readonly #owner: BlobOwner;
-  readonly #heap: HeapPulls;
+  readonly #heapBlobs: HeapBlobs;
+  readonly #heapPulls: HeapPulls;
   readonly #collected = new FinalizationRegistry<Remains>((remains) => this.#letGo(remains));
 
-  constructor(core: ValuesCore, store: NodeStore, owner: BlobOwner) {
+  constructor(core: ValuesCore, store: NodeStore, own: OwnBlobs) {
     this.#core = core;
     this.#store = store;
-    this.#owner = owner;
+    this.#owner = own.blobs;
+    this.#heapBlobs = own.heapBlobs;
     const { address, clock } = core;
     const connect = core.connect.bind(core);
-    this.#heap = new HeapPulls({ processId: address.processId, clock, connect, own: owner });
+    const { processId } = address;
+    this.#heapPulls = new HeapPulls({ processId, clock, connect, own: own.blobs });
   }
 
   // ── keeping ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +109,10 @@ export class ObjectValues {
 
   keepEncoded(encoded: EncodedParts): Payload | StoredValue | WaitingValue {
     const { parts, sizeBytes, transferables } = encoded;
-    if (sizeBytes < STORED_BYTES_MIN || !this.#store.isAvailable) {
+    const isStored = sizeBytes >= STORED_BYTES_MIN && this.#store.isAvailable;
+    if (!isStored && sizeBytes >= HEAP_BLOB_BYTES_MIN)
+      return this.#keepInHeap(joinParts(parts, sizeBytes), transferables);
+    if (!isStored) {
       const payload = new Payload(joinParts(parts, sizeBytes), transferables);
       if (transferables.length > 0)
         this.#collected.register(payload, { transferables, blob: undefined });
@@ -109,6 +128,18 @@ export class ObjectValues {
         return undefined;
       }),
     };
+  }
+
+  /** There is no store: others get it from here. */
+  #keepInHeap(bytes: Uint8Array, transferables: readonly Transferable[]): StoredValue {
+    // Whatever node this process may be on, that node does not have it.
+    const agent = { ...this.#core.address, nodeId: undefined };
+    const sizeBytes = bytes.byteLength;
+    const blob = { blobId: this.#core.options.mintId('blob'), sizeBytes, agent, slot: undefined };
+    this.#heapBlobs.add(blob.blobId, bytes);
+    const stored = this.#own(blob, transferables);
+    stored.bytes = bytes;
+    return stored;
   }
 
   #own(blob: BlobDescriptor, transferables: readonly Transferable[]): StoredValue {
@@ -127,6 +158,7 @@ export class ObjectValues {
     this.#core.unpin(transferables);
     if (blob === undefined) return;
     this.#core.forgetStored(blob.blobId);
+    this.#heapBlobs.remove(blob.blobId);
     this.#store.release(blob, this.#owner.sources.remove(blob.blobId));
   }
 
@@ -143,6 +175,11 @@ export class ObjectValues {
   ): OutgoingValue | Promise<OutgoingValue> {
     const { parts, sizeBytes, transferables } = this.#core.codec.encodeParts(value, path);
     if (sizeBytes < STORED_BYTES_MIN || caller?.takesStored !== true || !this.#store.isAvailable) {
+      const refusal = oversizeError(sizeBytes, path);
+      if (refusal !== undefined) {
+        this.#core.unpin(transferables);
+        throw refusal;
+      }
       this.#handTransferables(transferables, receiver);
       return joinParts(parts, sizeBytes);
     }
@@ -266,28 +303,27 @@ export class ObjectValues {
   /** @throws ObjectLostError, OwnerDiedError, ObjectFreedError, ObjectStoreFullError */
   async bringLocal(stored: StoredValue): Promise<void> {
     if (stored.owner === undefined) this.#noteCopies(stored.blob);
-    if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heap.pull(stored);
+    if (!(await this.#bringToStore(stored))) stored.bytes = await this.#heapPulls.pull(stored);
   }
 
-  /** False: this process has no store, or has one no more. */
+  /**
+   * False: this process has no store, or has one no more.
+   * @throws what the agent says of the value, or that it does not answer though it is there.
+   */
   async #bringToStore(stored: StoredValue): Promise<boolean> {
-    if (!this.#store.isAvailable) return false;
-    try {
-      await this.#store.locate(stored, stored.owner ?? this.#core.address);
-    } catch (error) {
-      if (isAboutValue(error)) throw error;
-      // The agent did not answer. If it is gone this process leaves the store; else it is asked anew.
-      await this.#store.attach().catch(() => undefined);
+    for (let attempt = 1; this.#store.isAvailable; attempt += 1) {
+      try {
+        await this.#store.locate(stored, stored.owner ?? this.#core.address);
+        return true;
+      } catch (error) {
+        // Without a store from now on: the value is pulled.
+        if (!this.#store.isAvailable) break;
+        if (!isConnectionLost(error) || attempt === LOCATE_ATTEMPTS) throw error;
+      }
     }
-    return this.#store.isAvailable;
+    return false;
   }
 }
-
-/** Said by who looked for the value, not by a connection that broke. */
-const isAboutValue = (error: unknown): boolean =>
-  ['ObjectLostError', 'OwnerDiedError', 'ObjectFreedError', 'ObjectStoreFullError'].some((name) =>
-    MantaError.is(error, name),
-  );
 
 /** Gives each reader of a payload its own copy of the binary data in it. */
 class PrivateCopies {

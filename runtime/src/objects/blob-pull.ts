@@ -3,7 +3,9 @@ import type { ChunkSink, PeerConnection, PendingReply } from '../rpc/peer-connec
 import { RECORD } from '../rpc/records.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { Clock } from '../time/clock.ts';
+import { LIMITS } from '../wire/limits.ts';
 import { slotRecord, type BlobDescriptor } from './blob.ts';
+import { blobLost } from './blob-owner.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { ChunkChecksum } from './chunk-checksum.ts';
 import type { Connect, PullOwner } from './pull-owner.ts';
@@ -58,7 +60,12 @@ export function pullBlob(options: BlobPullOptions): Promise<void> {
   return new Promise((resolve, reject) => new BlobPull(options, resolve, reject).run());
 }
 
+const OWNER_FAILURES_MAX = 3;
+/** Of all pulls together; a source takes no more than `LIMITS.blobRequests` at a time, however small. */
+const REQUESTS_MAX = LIMITS.blobRequests / 2;
+
 type RequestEffect = Extract<PullEffect, { type: 'request' }>;
+type GiveUpEffect = Extract<PullEffect, { type: 'give-up-source' }>;
 
 /** A request that waits for room in the budget, or for its bytes. */
 interface Request {
@@ -74,6 +81,8 @@ class BlobPull {
   readonly #reject: (error: MantaError) => void;
   readonly #requests = new Map<number, Request>();
   #connection: Promise<PeerConnection> | undefined;
+  /** Times that the owner itself failed as the source. */
+  #ownerFailures = 0;
   /** Requests that the source has got and not answered. */
   #sent = 0;
   /** When bytes last came, or were first asked for after a pause. */
@@ -111,8 +120,7 @@ class BlobPull {
         return;
       case 'give-up-source':
         this.#dropSource();
-        if (effect.agent.nodeId !== undefined)
-          this.#options.owner.failed(effect.agent.nodeId, effect.failure, effect.reason);
+        this.#sourceFailed(effect);
         return;
       case 'finished':
         this.#dropSource();
@@ -125,6 +133,20 @@ class BlobPull {
     }
   }
 
+  /** The owner strikes off a node that fails us; from its own heap it can but send the bytes. */
+  #sourceFailed({ agent, failure, reason }: GiveUpEffect): void {
+    const { owner, blob } = this.#options;
+    if (agent.nodeId !== undefined) {
+      owner.failed(agent.nodeId, failure, reason);
+      return;
+    }
+    this.#ownerFailures += 1;
+    if (this.#ownerFailures < OWNER_FAILURES_MAX) return;
+    const said = reason === undefined ? '' : ` (${reason})`;
+    const loss = `its owner, which has it, failed to send it ${OWNER_FAILURES_MAX} times${said}`;
+    this.#apply({ type: 'refused', error: blobLost(blob.blobId, loss) });
+  }
+
   #request(effect: RequestEffect): void {
     const { chunk } = effect;
     const { budget } = this.#options;
@@ -132,15 +154,20 @@ class BlobPull {
     const connecting = this.#connection;
     const request: Request = {
       chunk,
-      cancel: budget.take(chunk.bytes, () => {
+      cancel: budget.take(this.#costOf(chunk), () => {
         // It may be granted before `take` has returned.
         queueMicrotask(() => {
-          if (this.#requests.get(chunk.index) !== request) budget.release(chunk.bytes);
+          if (this.#requests.get(chunk.index) !== request) budget.release(this.#costOf(chunk));
           else void this.#send(effect, connecting, request);
         });
       }),
     };
     this.#requests.set(chunk.index, request);
+  }
+
+  /** What a chunk takes of the budget, in bytes. */
+  #costOf({ bytes }: Chunk): number {
+    return Math.max(bytes, this.#options.budget.limitBytes / REQUESTS_MAX);
   }
 
   async #send(
@@ -149,7 +176,7 @@ class BlobPull {
     request: Request,
   ): Promise<void> {
     const { budget, blob } = this.#options;
-    request.cancel = () => budget.release(chunk.bytes);
+    request.cancel = () => budget.release(this.#costOf(chunk));
     try {
       const connection = await connecting;
       if (this.#requests.get(chunk.index) !== request) return;
@@ -157,7 +184,7 @@ class BlobPull {
       const call = connection.expect(this.#replyTo(attempt, request));
       request.cancel = () => {
         connection.forget(call);
-        budget.release(chunk.bytes);
+        budget.release(this.#costOf(chunk));
       };
       if (this.#sent === 0) this.#heardAtMs = this.#options.clock.now();
       this.#sent += 1;
@@ -216,7 +243,7 @@ class BlobPull {
   #came(attempt: number, { chunk }: Request, isSound: boolean): void {
     this.#requests.delete(chunk.index);
     this.#sent -= 1;
-    this.#options.budget.release(chunk.bytes);
+    this.#options.budget.release(this.#costOf(chunk));
     this.#options.onChunk?.(chunk.bytes, isSound);
     this.#apply({ type: 'chunk', attempt, index: chunk.index, isSound });
   }

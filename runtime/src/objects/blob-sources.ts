@@ -22,6 +22,9 @@ export type SourceFailure =
   /** The connection failed or nothing came: the source may be dead, or only unreachable from there. */
   | 'unreachable';
 
+/** A node, or the owner itself where the blob is in its heap. */
+type CopyId = NodeId | ProcessId;
+
 /** The node of an agent that asks: what it had of the blob it has no more. */
 export interface AskingNode {
   readonly nodeId: NodeId;
@@ -48,14 +51,14 @@ interface Refusals {
 }
 
 interface Entry {
-  readonly copies: Map<NodeId, Copy>;
+  readonly copies: Map<CopyId, Copy>;
   /** Which copy each asker pulls from. */
-  readonly grants: Map<ProcessId, NodeId>;
+  readonly grants: Map<ProcessId, CopyId>;
   /** In the order in which they asked. */
   readonly waiting: Map<ProcessId, SourceWaiter>;
   /** Sources that failed an asker. */
-  readonly refusals: Map<ProcessId, Map<NodeId, Refusals>>;
-  readonly counters: Map<NodeId, number>;
+  readonly refusals: Map<ProcessId, Map<CopyId, Refusals>>;
+  readonly counters: Map<CopyId, number>;
   /** What became of the copy that was lost last. */
   lastLoss: string;
 }
@@ -92,7 +95,7 @@ export class BlobSources {
     return this.#entries.size;
   }
 
-  /** A blob that this process owns, stored on the node of its agent. */
+  /** A blob that this process owns, stored on the node of its agent, or in this process's heap. */
   add(blob: BlobDescriptor): void {
     let entry = this.#entries.get(blob.blobId);
     if (entry === undefined) {
@@ -114,15 +117,15 @@ export class BlobSources {
     return this.#entries.has(blobId);
   }
 
-  /** Agents of the nodes that have a copy, the first one first. */
+  /** Who has a copy, the first one first. */
   copies(blobId: BlobId): readonly ProcessAddress[] {
     const entry = this.#entries.get(blobId);
     return entry === undefined ? [] : [...entry.copies.values()].map(({ agent }) => agent);
   }
 
-  /** How many pulls each node was named for as the source, for statistics. */
-  pullsBySource(blobId: BlobId): ReadonlyMap<NodeId, number> {
-    return this.#entries.get(blobId)?.counters ?? new Map<NodeId, number>();
+  /** How many pulls each copy was named for as the source, for statistics. */
+  pullsBySource(blobId: BlobId): ReadonlyMap<CopyId, number> {
+    return this.#entries.get(blobId)?.counters ?? new Map<CopyId, number>();
   }
 
   /** The object is gone: its copies are to be released by the caller; who waits is refused. */
@@ -218,10 +221,10 @@ export class BlobSources {
    */
   giveUp(blobId: BlobId, agent: ProcessId): boolean {
     const entry = this.#entries.get(blobId);
-    for (const [nodeId, copy] of entry?.copies ?? []) {
+    for (const [copyId, copy] of entry?.copies ?? []) {
       if (copy.agent.processId !== agent || entry === undefined) continue;
       if (entry.copies.size === 1 || copy.pulls.size > 0) return false;
-      this.#strike(blobId, entry, nodeId, missingAt(nodeId));
+      this.#strike(blobId, entry, copyId, missingAt(copyId));
     }
     return true;
   }
@@ -241,13 +244,13 @@ export class BlobSources {
     }
   }
 
-  #strike(blobId: BlobId, entry: Entry, nodeId: NodeId, loss: string): void {
-    const copy = entry.copies.get(nodeId);
+  #strike(blobId: BlobId, entry: Entry, copyId: CopyId, loss: string): void {
+    const copy = entry.copies.get(copyId);
     if (copy === undefined) return;
-    entry.copies.delete(nodeId);
-    entry.counters.delete(nodeId);
+    entry.copies.delete(copyId);
+    entry.counters.delete(copyId);
     for (const asker of copy.pulls) entry.grants.delete(asker);
-    for (const refusals of entry.refusals.values()) refusals.delete(nodeId);
+    for (const refusals of entry.refusals.values()) refusals.delete(copyId);
     entry.lastLoss = loss;
     this.#serve(blobId, entry);
   }
@@ -269,38 +272,37 @@ export class BlobSources {
         waiter.onLost('no node that has a copy of it can be reached from there');
         continue;
       }
-      const [nodeId, copy] = choice;
+      const [copyId, copy] = choice;
       copy.pulls.add(asker);
-      entry.grants.set(asker, nodeId);
-      entry.counters.set(nodeId, (entry.counters.get(nodeId) ?? 0) + 1);
+      entry.grants.set(asker, copyId);
+      entry.counters.set(copyId, (entry.counters.get(copyId) ?? 0) + 1);
       waiter.onSource(copy.agent);
     }
   }
 }
 
 /** The least busy copy that has room and has not failed this asker. */
-function choose(entry: Entry, asker: ProcessId): [NodeId, Copy] | 'wait' | 'none' {
+function choose(entry: Entry, asker: ProcessId): [CopyId, Copy] | 'wait' | 'none' {
   const refusals = entry.refusals.get(asker);
-  let best: [NodeId, Copy] | undefined;
+  let best: [CopyId, Copy] | undefined;
   let mayComeLater = false;
-  for (const [nodeId, copy] of entry.copies) {
-    const refused = refusals?.get(nodeId);
+  for (const [copyId, copy] of entry.copies) {
+    const refused = refusals?.get(copyId);
     if (refused !== undefined && !refused.isProbed && refused.failures >= FAILURES_PER_SOURCE)
       continue;
     mayComeLater = true;
     if (refused?.isProbed === true || copy.pulls.size >= PULLS_PER_COPY) continue;
-    if (best === undefined || copy.pulls.size < best[1].pulls.size) best = [nodeId, copy];
+    if (best === undefined || copy.pulls.size < best[1].pulls.size) best = [copyId, copy];
   }
   return best ?? (mayComeLater ? 'wait' : 'none');
 }
 
-const missingAt = (nodeId: NodeId, reason?: string): string =>
-  `node ${nodeId} has it no more${reason === undefined ? '' : ` (${reason})`}`;
+const missingAt = (copyId: CopyId, reason?: string): string =>
+  `node ${copyId} has it no more${reason === undefined ? '' : ` (${reason})`}`;
 
 function addCopy(entry: Entry, agent: ProcessAddress): void {
-  const { nodeId } = agent;
-  if (nodeId !== undefined && !entry.copies.has(nodeId))
-    entry.copies.set(nodeId, { agent, pulls: new Set() });
+  const copyId = agent.nodeId ?? agent.processId;
+  if (!entry.copies.has(copyId)) entry.copies.set(copyId, { agent, pulls: new Set() });
 }
 
 function refuse(entry: Entry, asker: ProcessId, nodeId: NodeId): void {
@@ -311,10 +313,10 @@ function refuse(entry: Entry, asker: ProcessId, nodeId: NodeId): void {
 }
 
 function endPull(entry: Entry, asker: ProcessId): void {
-  const nodeId = entry.grants.get(asker);
-  if (nodeId === undefined) return;
+  const copyId = entry.grants.get(asker);
+  if (copyId === undefined) return;
   entry.grants.delete(asker);
-  entry.copies.get(nodeId)?.pulls.delete(asker);
+  entry.copies.get(copyId)?.pulls.delete(asker);
 }
 
 function forget(entry: Entry, asker: ProcessId): void {

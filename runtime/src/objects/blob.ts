@@ -18,7 +18,7 @@ export interface BlobDescriptor {
   readonly blobId: BlobId;
   /** Length of the encoded value. */
   readonly sizeBytes: number;
-  /** Agent of the node where it was stored; its `nodeId` is set. */
+  /** Agent of the node where it was stored; without a `nodeId` its owner, which has it in its heap. */
   readonly agent: ProcessAddress;
   /** Where it lay there when the descriptor was made; it may have moved to disk since. */
   readonly slot: SlotAddress | undefined;

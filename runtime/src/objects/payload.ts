@@ -35,12 +35,16 @@ export class Payload {
 
 const NONE: readonly Transferable[] = [];
 
+/** A text of more characters may be as large as what goes to the store, and is treated like any other value. */
+const TEXT_LENGTH_MAX = 32 * 1024;
+
 /** Travels as itself, without the codec. */
 export type Primitive = null | undefined | boolean | number | string;
 
 export function isPrimitive(value: unknown): value is Primitive {
   switch (typeof value) {
     case 'string':
+      return value.length <= TEXT_LENGTH_MAX;
     case 'number':
     case 'boolean':
     case 'undefined':

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../channel/channel.ts';
 import { AuthenticationError, ClusterUnavailableError } from '../errors/errors.ts';
 import type { ActorId, ProcessId } from '../ids.ts';
-import { REF_STATE } from '../objects/object-ref.ts';
+import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { TaskWaits } from '../tasks/task-waits.ts';
 import { createValueCodec } from '../serialization/value-codec.ts';
 import { FakeChannel } from '../testing/fake-channel.ts';
@@ -308,4 +308,17 @@ describe('calls to one actor', () => {
     );
     check(world, false);
   });
+});
+
+it('a call that is cancelled leaves nothing waiting for its arguments', () => {
+  const world = new World();
+  const argument = new ObjectRef<unknown>(world.caller.core.runtime);
+  const kept = world.caller.submit(method, [argument]);
+  const cancelled = world.caller.submit(method, [argument, argument]);
+  world.caller.cancel(cancelled, 'cancelled');
+  expect(cancelled.state).toBe(REF_STATE.failed);
+  expect([argument.waiters].flat()).toHaveLength(1);
+  expect(kept.phase).toBe('waiting-for-dependencies');
+  world.caller.cancel(kept, 'cancelled');
+  expect([argument.waiters].flat().filter((waiter) => waiter !== undefined)).toEqual([]);
 });

@@ -6,7 +6,12 @@ import type { ProcessId } from '../ids.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { EncodedParts, ValueCodec } from '../serialization/value-codec.ts';
 import { joinParts } from '../serialization/value-parts.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { oversizeError } from './message-bytes.ts';
 import { SEGMENT_THRESHOLD_BYTES } from './records.ts';
+
+/** Attached to one record: as many more may stand in the frame before it. */
+const SEGMENTS_MAX = LIMITS.frameSegments / 2;
 
 /**
  * The arguments of a call, serialised at the moment of the call. Each is a primitive, a Payload, or a ref: one at the
@@ -128,7 +133,8 @@ export function wireArguments(
 }
 
 function addPayload(wire: WireArguments, payload: Payload, index: number): void {
-  if (payload.bytes.byteLength < SEGMENT_THRESHOLD_BYTES) {
+  const isFull = wire.segments?.length === SEGMENTS_MAX;
+  if (isFull || payload.bytes.byteLength < SEGMENT_THRESHOLD_BYTES) {
     wire.args.push(recordForm(payload));
     return;
   }
@@ -144,7 +150,21 @@ export function pendingDependencies(values: readonly unknown[]): AnyObjectRef[] 
   return values.filter(isObjectRef).filter(({ state }) => state === REF_STATE.pending);
 }
 
-/** The error of the first dependency that failed: the call then fails with it and does not run. */
+/**
+ * Why the call fails and does not run: a dependency has failed, or the arguments do not fit into one message together.
+ * Texts and numbers are too short to count.
+ */
+export function refusedArguments(values: readonly unknown[]): { error: unknown } | undefined {
+  let sizeBytes = 0;
+  for (const value of values) {
+    const content = isObjectRef(value) ? value.content : value;
+    if (content instanceof Payload) sizeBytes += content.bytes.byteLength;
+  }
+  const error = oversizeError(sizeBytes, 'args');
+  return failedDependency(values) ?? (error === undefined ? undefined : { error });
+}
+
+/** The error of the first dependency that failed. */
 export function failedDependency(values: readonly unknown[]): { error: unknown } | undefined {
   for (const value of values) {
     if (isObjectRef(value) && value.state === REF_STATE.failed) return { error: value.content };

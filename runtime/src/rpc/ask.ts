@@ -1,4 +1,4 @@
-import { ProtocolError, type MantaError } from '../errors/errors.ts';
+import { MantaError, ProtocolError } from '../errors/errors.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { PeerConnection, PendingReply } from './peer-connection.ts';
 
@@ -24,3 +24,7 @@ export function ask(
     connection.channel.send([kind, connection.expect(reply), ...fields]);
   });
 }
+
+/** Said of a connection that broke, or could not be made, and not by who was asked. */
+export const isConnectionLost = (error: unknown): boolean =>
+  MantaError.is(error, 'ClusterUnavailableError');

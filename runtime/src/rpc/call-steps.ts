@@ -2,9 +2,10 @@ import type { AnyObjectRef } from '../objects/object-ref.ts';
 import type { Clock } from '../time/clock.ts';
 import { ActorCall } from './actor-call.ts';
 import type { ActorCaller } from './actor-caller.ts';
-import { failedDependency, prepareArguments, wireArguments } from './arguments.ts';
+import { prepareArguments, refusedArguments, wireArguments } from './arguments.ts';
 import { keyedStreamError, recordOptions, type CallOptions } from './call-options.ts';
 import type { CallerCore, CancelOptions, MethodInfo } from './caller-core.ts';
+import { holdUntilSettled } from './dependencies.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { RECORD } from './records.ts';
 
@@ -55,17 +56,12 @@ export function awaitDependencies(
   dependencies: readonly AnyObjectRef[],
   onReady: () => void,
 ): void {
-  let missing = dependencies.length;
   call.phase = 'waiting-for-dependencies';
-  const waiter = {
-    settled: (): void => {
-      missing -= 1;
-      if (missing > 0 || call.phase !== 'waiting-for-dependencies') return;
-      call.phase = 'queued';
-      onReady();
-    },
-  };
-  for (const dependency of dependencies) dependency.addWaiter(waiter);
+  holdUntilSettled(call, dependencies, () => {
+    if (call.phase !== 'waiting-for-dependencies') return;
+    call.phase = 'queued';
+    onReady();
+  });
 }
 
 /** Puts the call on the wire. Its arguments are dropped here unless it may have to go again. */
@@ -85,10 +81,10 @@ export function sendCall(
     connection.channel.send([RECORD.call, port, call.number, call.method.number, values]);
     return;
   }
-  const failed = failedDependency(values);
-  if (failed !== undefined) {
+  const refused = refusedArguments(values);
+  if (refused !== undefined) {
     connection.forget(call.number);
-    call.fail(failed.error);
+    call.fail(refused.error);
     return;
   }
   const receiver = connection.channel.peer.processId;

@@ -117,6 +117,13 @@ describe('foreign errors', () => {
     expect('cause' in roundTrip(new Error('e'))).toBe(false);
   });
 
+  it('are cut down to their text when they carry too much', () => {
+    const body = new Uint8Array(20 * 1024 * 1024);
+    const error = roundTrip(Object.assign(new Error('refused'), { body }));
+    expect(error.message).toMatch(/^Error: refused \(cut down: it had 20\d+ bytes/);
+    expect('body' in error).toBe(false);
+  });
+
   it('replace what cannot be sent by a text', () => {
     const ring: { self?: unknown; socket?: Socket } = {};
     ring.self = ring;

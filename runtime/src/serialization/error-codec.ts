@@ -10,20 +10,30 @@ const codec = createValueCodec({
   },
 });
 
+/** An error whose own properties are larger goes without them. */
+const ERROR_BYTES_MAX = 16 * 1024 * 1024;
+
 const isError = (value: unknown): value is Error =>
   types.isNativeError(value) || value instanceof Error;
 
 /**
  * Never throws. Manta's errors keep their class and fields. Any other error keeps name, message, stack, its own
- * enumerable properties (those that cannot be sent become a text), up to 16 causes and `errors`, not its class.
+ * enumerable properties (those that cannot be sent become a text), up to 16 causes and `errors`, not its class. One of
+ * more than 16 MiB is cut down to its text.
  * What is thrown without being an error travels as the value it is.
  */
 export function encodeError(thrown: unknown): Uint8Array {
   try {
-    return codec.encode(thrown, 'error').bytes;
+    const { bytes } = codec.encode(thrown, 'error');
+    if (bytes.byteLength <= ERROR_BYTES_MAX) return bytes;
+    return encodeText(thrown, `cut down: it had ${bytes.byteLength} bytes with its properties`);
   } catch (error) {
-    return codec.encode(new Error(`${textOf(thrown)} (${textOf(error)})`), 'error').bytes;
+    return encodeText(thrown, textOf(error));
   }
+}
+
+function encodeText(thrown: unknown, remark: string): Uint8Array {
+  return codec.encode(new Error(`${textOf(thrown)} (${remark})`), 'error').bytes;
 }
 
 /**

@@ -81,7 +81,10 @@ type NumberFunction = ((...parameters: number[]) => number) & {
 let loaded: NativeMemory | undefined;
 let isLoaded = false;
 
-/** Undefined where `koffi` is not installed or does not work, and on systems whose pages are larger than our slots. */
+/**
+ * Undefined where `koffi` is not installed or does not work, on systems whose pages are larger than our slots, and with
+ * MANTA_STORE_ACCESS=copied in the environment.
+ */
 export function nativeMemory(): NativeMemory | undefined {
   if (!isLoaded) {
     isLoaded = true;
@@ -93,15 +96,15 @@ export function nativeMemory(): NativeMemory | undefined {
 function load(): NativeMemory | undefined {
   const { platform } = process;
   if (platform !== 'linux' && platform !== 'darwin') return undefined;
-  let koffi: Koffi;
+  if (process.env['MANTA_STORE_ACCESS'] === 'copied') return undefined;
   try {
-    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    const memory = new KoffiMemory(koffi, platform);
+    return memory.isUsable() ? memory : undefined;
   } catch {
-    // An optional dependency: the store then copies through files.
+    // An optional dependency, and a system may lack what it is to call: the store then copies through files.
     return undefined;
   }
-  const memory = new KoffiMemory(koffi, platform);
-  return memory.isUsable() ? memory : undefined;
 }
 
 class KoffiMemory implements NativeMemory {

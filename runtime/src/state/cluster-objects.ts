@@ -196,8 +196,8 @@ function durableBlobs(blobs: MergeContext['blobs']): Map<string, NodeBlob> {
 }
 
 /** What a process stored for itself its agent does not know until it moves: then it is where it was made. */
-function placesOf({ where, blobId, nodeId }: ObjectRow, { blobs }: MergeContext): ObjectPlace[] {
-  if (where !== 'store' || blobId === undefined) return [];
+function placesOf({ blobId, nodeId }: ObjectRow, { blobs }: MergeContext): ObjectPlace[] {
+  if (blobId === undefined) return [];
   const places = (blobs.get(blobId) ?? []).map(placeOf);
   if (nodeId === undefined || places.some((place) => place.nodeId === nodeId)) return places;
   return [{ nodeId, where: 'memory' }, ...places];

@@ -68,7 +68,11 @@ export async function explainRef(
 function placeText({ content }: AnyObjectRef): string {
   if (content instanceof StoredValue) {
     const { sizeBytes, agent } = content.blob;
-    return `The value is there: ${formatBytes(sizeBytes)} in the object store of node ${agent.nodeId}.`;
+    const place =
+      agent.nodeId === undefined
+        ? `the heap of process ${agent.processId}`
+        : `the object store of node ${agent.nodeId}`;
+    return `The value is there: ${formatBytes(sizeBytes)} in ${place}.`;
   }
   const size = content instanceof Payload ? formatBytes(content.bytes.byteLength) : 'a primitive';
   return `The value is there: ${size} in the heap of this process.`;

@@ -75,7 +75,7 @@ function placeOf({ state, content }: AnyObjectRef): Pick<ObjectRow, 'where' | 'b
   if (!(content instanceof StoredValue)) return { where: 'heap' };
   const { blobId, agent } = content.blob;
   const { nodeId } = agent;
-  return { where: 'store', blobId, ...(nodeId === undefined ? {} : { nodeId }) };
+  return nodeId === undefined ? { where: 'heap', blobId } : { where: 'store', blobId, nodeId };
 }
 
 export function stateOf(ref: AnyObjectRef): ObjectState {

@@ -1,7 +1,7 @@
 import { ActorUnavailableError, type MantaError } from '../errors/errors.ts';
 import { isObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { Payload } from '../objects/payload.ts';
-import { failedDependency, wireArguments } from '../rpc/arguments.ts';
+import { refusedArguments, wireArguments } from '../rpc/arguments.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { recordOptions } from '../rpc/call-options.ts';
 import type { PeerConnection, PendingReply } from '../rpc/peer-connection.ts';
@@ -210,9 +210,9 @@ export class TaskLease {
     if (call.extras === undefined && !values.some(isStructured)) {
       record = [RECORD.call, this.#port, call.number, task.number, values];
     } else {
-      const failed = failedDependency(values);
-      if (failed !== undefined) {
-        call.fail(failed.error);
+      const refused = refusedArguments(values);
+      if (refused !== undefined) {
+        call.fail(refused.error);
         return;
       }
       const core = this.caller.core;

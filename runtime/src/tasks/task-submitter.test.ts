@@ -1,7 +1,7 @@
 // oxlint-disable vitest/no-conditional-expect -- the model of the history says what to expect
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { REF_STATE } from '../objects/object-ref.ts';
+import { ObjectRef, REF_STATE } from '../objects/object-ref.ts';
 import { FakeTaskCluster, leaseTemplate } from '../testing/fake-task-cluster.ts';
 import { LEASE_LIMITS } from './lease-policy.ts';
 import type { TaskCall } from './task-call.ts';
@@ -340,4 +340,16 @@ describe('any history of tasks, workers and crashes', () => {
       { numRuns: 300 },
     );
   }, 60_000);
+});
+
+it('a task that is cancelled leaves nothing waiting for its arguments', async () => {
+  const cluster = new FakeTaskCluster(1);
+  const task = define(cluster);
+  const argument = new ObjectRef<unknown>(task.submitter.runtime);
+  const call = cluster.submitter.submit(task, [argument]);
+  await cluster.turn();
+  expect(argument.waiters).toBeDefined();
+  cluster.submitter.cancel(call, {});
+  expect(call.state).toBe(REF_STATE.failed);
+  expect([argument.waiters].flat().filter((waiter) => waiter !== undefined)).toEqual([]);
 });

@@ -12,6 +12,7 @@ import type { ActorCaller } from '../rpc/actor-caller.ts';
 import { mayRetryException, type CallOptions } from '../rpc/call-options.ts';
 import { sendCancel, watchCall } from '../rpc/call-steps.ts';
 import type { CancelOptions } from '../rpc/caller-core.ts';
+import { holdUntilSettled } from '../rpc/dependencies.ts';
 import { mayGoAgain } from '../rpc/lost-arguments.ts';
 import { decodeError } from '../serialization/error-codec.ts';
 import type { ActorSpec } from '../wire/messages.ts';
@@ -152,18 +153,13 @@ export class TaskSubmitter implements ShapeOwner {
       this.#ready(call);
       return;
     }
-    let missing = dependencies.length;
     call.phase = TASK_PHASE.waiting;
     this.#waiting.add(call);
-    const waiter = {
-      settled: (): void => {
-        missing -= 1;
-        if (missing > 0 || call.phase !== TASK_PHASE.waiting) return;
-        this.#waiting.delete(call);
-        this.hold(call);
-      },
-    };
-    for (const dependency of dependencies) dependency.addWaiter(waiter);
+    holdUntilSettled(call.extra(), dependencies, () => {
+      if (call.phase !== TASK_PHASE.waiting) return;
+      this.#waiting.delete(call);
+      this.hold(call);
+    });
   }
 
   #ready(call: TaskCall): void {

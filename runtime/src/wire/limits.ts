@@ -4,8 +4,10 @@ export const LIMITS = {
   controlMessageBytes: 8 * 1024 * 1024,
   /** Nesting of a control message. */
   controlDepth: 32,
-  /** One channel frame, attached segments included: a 100 MiB value and its envelope fit. */
+  /** One channel frame, attached segments included. */
   frameBytes: 128 * 1024 * 1024,
+  /** Values that one record carries: with their envelope, and what else was queued, they fit into a frame. */
+  messageBytes: 120 * 1024 * 1024,
   /** Before a channel has authenticated, nothing larger than this is read. */
   handshakeFrameBytes: 4 * 1024,
   handshakeTimeoutMs: 5_000,

@@ -2,7 +2,7 @@ import { assert } from '@manta/runtime/assert';
 import type { Channel, ChannelRecord, ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
-import type { StorePlace } from '@manta/runtime/core/node-store';
+import type { StorePlace } from '@manta/runtime/core/store-attachment';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { addressFrom } from '@manta/runtime/rpc/address-record';

@@ -1,4 +1,4 @@
-import type { StorePlace } from '@manta/runtime/core/node-store';
+import type { StorePlace } from '@manta/runtime/core/store-attachment';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { ActorSpec, Isolation, ProcessAddress } from '@manta/runtime/wire/messages';

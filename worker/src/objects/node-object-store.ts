@@ -3,6 +3,7 @@ import { rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import type { NodeId, ProcessId } from '@manta/runtime/ids';
+import { BlobServer } from '@manta/runtime/objects/blob-server';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { SharedStore } from '@manta/runtime/shared-memory/shared-store';
 import {
@@ -17,7 +18,6 @@ import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { NodeStoreReport } from '@manta/runtime/wire/object-messages';
 import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { AgentLogger } from '../agent/agent-logger.ts';
-import { BlobServer } from '../transfer/blob-server.ts';
 import { PullManager } from '../transfer/pull-manager.ts';
 import { ObjectStore } from './object-store.ts';
 import { SlotCopier } from './slot-copier.ts';

@@ -1,5 +1,5 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
-import { attachmentRecord } from '@manta/runtime/core/node-store';
+import { attachmentRecord } from '@manta/runtime/core/store-attachment';
 import { ObjectLostError, ObjectStoreFullError, ProtocolError } from '@manta/runtime/errors/errors';
 import type { BlobId, NodeId, ProcessId } from '@manta/runtime/ids';
 import {
@@ -8,6 +8,7 @@ import {
   type BlobDescriptor,
   type SlotAddress,
 } from '@manta/runtime/objects/blob';
+import type { ChunkRequest } from '@manta/runtime/objects/chunks';
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import type { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { callFrom, countFrom } from '@manta/runtime/rpc/record-fields';
@@ -15,7 +16,6 @@ import { RECORD } from '@manta/runtime/rpc/records';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import type { AgentLogger } from '../agent/agent-logger.ts';
-import type { ChunkRequest } from '../transfer/chunks.ts';
 import { BlobTable, type Freed } from './blob-table.ts';
 import { DiskCopies } from './disk-copies.ts';
 import { DurableObjects } from './durable-objects.ts';

@@ -4,14 +4,14 @@ import { listenChannels, type ListenOptions } from '@manta/runtime/channel/chann
 import { createIdMint, type BlobId, type ClusterId, type NodeId } from '@manta/runtime/ids';
 import type { BlobDescriptor, SlotAddress } from '@manta/runtime/objects/blob';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
+import { BlobServer } from '@manta/runtime/objects/blob-server';
+import type { ChunkRequest } from '@manta/runtime/objects/chunks';
 import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { systemClock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
-import { BlobServer } from '../transfer/blob-server.ts';
-import type { ChunkRequest } from '../transfer/chunks.ts';
 import { PullManager, type PullManagerOptions, type PullStore } from '../transfer/pull-manager.ts';
 
 const mintId = createIdMint((bytes) => randomFillSync(bytes));

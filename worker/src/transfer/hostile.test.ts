@@ -1,10 +1,10 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { ProtocolError } from '@manta/runtime/errors/errors';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
+import { BlobServer } from '@manta/runtime/objects/blob-server';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { LIMITS } from '@manta/runtime/wire/limits';
 import { describe, expect, it } from 'vitest';
-import { BlobServer } from './blob-server.ts';
 
 const idOf = (kind: string, letter: string): string => `${kind}_${letter.repeat(16)}`;
 const blobId = idOf('b', 'a');

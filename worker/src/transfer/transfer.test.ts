@@ -10,6 +10,7 @@ import {
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
 import { MemoryBus } from '@manta/runtime/transport/memory-bus';
 import { waitFor } from '@manta/runtime/testing/wait-for';
+import { LIMITS } from '@manta/runtime/wire/limits';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TransferNode, type TransferNodeOptions } from '../testing/transfer-node.ts';
 
@@ -320,6 +321,20 @@ describe('room', () => {
     const next = reader.get(owner.put(bytes), owner.address);
     await expect(large).rejects.toBe(full);
     expect(bytes.equals(await next)).toBe(true);
+  });
+
+  it('at the source is never exceeded by the requests for many small values', async () => {
+    const [owner, reader] = (await startAll(2)) as [TransferNode, TransferNode];
+    let most = 0;
+    owner.onRead = (_request, bytes) => {
+      most = Math.max(most, owner.server.statistics().waitingRequests);
+      return bytes;
+    };
+    const blobs = Array.from({ length: 1_500 }, () => owner.put(new Uint8Array(1_000)));
+    await Promise.all(blobs.map((blob) => reader.pulls.pull(blob, owner.address)));
+    expect(reader.pulls.statistics()).toMatchObject({ pulledBlobs: 1_500, bytesInFlight: 0 });
+    expect(most).toBeLessThan(LIMITS.blobRequests);
+    expect(owner.server.statistics().servedChunks).toBe(1_500);
   });
 
   it('on the wire is bounded over all pulls', async () => {

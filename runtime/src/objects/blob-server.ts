@@ -1,13 +1,13 @@
-import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
-import { ObjectLostError, ProtocolError } from '@manta/runtime/errors/errors';
-import { parseId } from '@manta/runtime/ids';
-import { slotFrom } from '@manta/runtime/objects/blob';
-import { RECORD } from '@manta/runtime/rpc/records';
-import { encodeError } from '@manta/runtime/serialization/error-codec';
-import { LIMITS } from '@manta/runtime/wire/limits';
+import type { Channel, ChannelRecord } from '../channel/channel.ts';
+import { ObjectLostError, ProtocolError } from '../errors/errors.ts';
+import { parseId } from '../ids.ts';
+import { RECORD } from '../rpc/records.ts';
+import { encodeError } from '../serialization/error-codec.ts';
+import { LIMITS } from '../wire/limits.ts';
+import { slotFrom } from './blob.ts';
 import { ChunkChecksums, ChunkMemory, type ChunkRequest } from './chunks.ts';
 
-/** Where a node's blobs are read from: its shared memory, or its disk. */
+/** Where blobs are read from: a node's shared memory or disk, or the heap of a process. */
 export interface BlobReader {
   /** Fills `target`, which is as long as what was asked for. False: not here (any more), or not so long. */
   read(request: ChunkRequest, target: Uint8Array): boolean | Promise<boolean>;
@@ -27,7 +27,7 @@ const BYTES_PER_PEER = 8 * 1024 * 1024;
 /** Reading goes on, on another thread, while what was read is summed up and sent. */
 const READS_AT_A_TIME = 2;
 
-/** Answers the chunk requests of other nodes (record blobPull). */
+/** Answers requests for chunks (record blobPull). */
 export class BlobServer {
   readonly #reader: BlobReader;
   readonly #bytesPerPeer: number;

@@ -1,6 +1,6 @@
-import type { BlobId } from '@manta/runtime/ids';
-import type { SlotAddress } from '@manta/runtime/objects/blob';
-import { ChunkChecksum } from '@manta/runtime/objects/chunk-checksum';
+import type { BlobId } from '../ids.ts';
+import type { SlotAddress } from './blob.ts';
+import { ChunkChecksum } from './chunk-checksum.ts';
 
 /** A piece of a blob that another node asks for. */
 export interface ChunkRequest {

@@ -55,6 +55,8 @@ export class ActorCaller {
   /** What led to nobody: hearing the same again is no reason to try at once. */
   #failedRevision: number | undefined;
   onIdle: (() => void) | undefined;
+  /** Why the last attempt to connect failed, until one succeeds. */
+  connectFailure: Error | undefined;
   /** The head has not answered the request to create the actor. */
   creating = false;
   /** The constructor's arguments, while there are refs among them whose values the head has not got. */
@@ -303,6 +305,7 @@ export class ActorCaller {
       return;
     }
     this.#failedRevision = undefined;
+    this.connectFailure = undefined;
     this.#connection = connection;
     this.#port = connection.openPort(this.actorId, update.incarnation);
     connection.onLost(() => {
@@ -317,6 +320,7 @@ export class ActorCaller {
   #connectFailed(update: ActorUpdate, error: unknown): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'waiting';
+    this.connectFailure = error as Error | undefined;
     if (MantaError.is(error, 'AuthenticationError') || MantaError.is(error, 'ProtocolError')) {
       this.#isRefused = true;
       this.#failAll(error as MantaError);

@@ -17,6 +17,8 @@ export interface CallWhereabouts {
   actorState: string;
   nodeId: string | undefined;
   connection: string;
+  /** Why it could not be reached last. */
+  connectFailure: Error | undefined;
   since: number;
   /** The first call that waits for its arguments: those after it wait with it, to keep their order. */
   blocker: ActorCall | undefined;
@@ -89,10 +91,11 @@ export function explainUnsent(call: ActorCall, where: CallWhereabouts): CallExpl
     const reason = `${what} waits in this process behind ${where.className}.${where.blocker.method.name}, which waits for its arguments.`;
     return { state: call.phase, since, reason };
   }
+  const why = where.connectFailure === undefined ? '.' : `: ${where.connectFailure.message}`;
   return {
     state: call.phase,
     since,
-    reason: `${what} waits in this process: actor ${where.actorId} is ${where.actorState}, its connection ${where.connection}.`,
+    reason: `${what} waits in this process: actor ${where.actorId} is ${where.actorState}, its connection ${where.connection}${why}`,
   };
 }
 

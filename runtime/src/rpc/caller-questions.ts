@@ -49,6 +49,7 @@ export async function explainCall(call: ActorCall): Promise<CallExplanation> {
     actorId: caller.actorId,
     actorState: caller.lastUpdate?.state ?? (caller.creating ? 'not registered yet' : 'pending'),
     connection: caller.connectionState,
+    connectFailure: caller.connectFailure,
     nodeId: caller.lastUpdate?.address?.nodeId,
     since: call.waitsSince?.at ?? caller.madeAt,
     blocker: caller.queue.blocker,

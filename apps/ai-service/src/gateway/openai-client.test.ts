@@ -119,6 +119,27 @@ describe('chat completions', () => {
     });
   });
 
+  test('may hold what the assistant said in tool calls alone', async () => {
+    const tool_calls = [
+      { id: '1', type: 'function' as const, function: { name: 'look', arguments: '{}' } },
+    ];
+    await client.chat.completions.create({
+      model: 'local/writer',
+      messages: [
+        ...messages,
+        { role: 'assistant', content: null, tool_calls },
+        { role: 'tool', tool_call_id: '1', content: 'seen' },
+      ],
+    });
+    expect(gateway.registry.writer.requests.at(-1)?.prompt).toEqual({
+      messages: [
+        ...messages,
+        { role: 'assistant', content: '' },
+        { role: 'tool', content: 'seen' },
+      ],
+    });
+  });
+
   test('give several choices, each with a seed of its own', async () => {
     const answer = await client.chat.completions.create({
       model: 'local/writer',

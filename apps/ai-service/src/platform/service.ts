@@ -35,7 +35,6 @@ export class AiService implements AsyncDisposable {
 
   /**
    * Listens first, so that a taken port is known at once and probes are answered; resolves when every model answers.
-   * @param aborted Settles when somebody wants it to stop before it is up.
    * @throws AddressInUseError
    */
   static async start(options: ServiceOptions, progress: Progress): Promise<AiService> {

@@ -102,7 +102,9 @@ function readMessage(message: Body): ChatMessage {
     const param = message.param('role');
     throw invalid(param, `'${param}' must be one of ${[...ROLES].join(', ')}`);
   }
-  return { role, content: readContent(message) };
+  // What the assistant said in tool calls alone has no text.
+  const isWithoutText = role === 'assistant' && (message.get('content') ?? null) === null;
+  return { role, content: isWithoutText ? '' : readContent(message) };
 }
 
 /** A string, or parts of text, which are joined. */

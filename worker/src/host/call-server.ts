@@ -11,6 +11,7 @@ import { callerFrom, type Caller } from '@manta/runtime/rpc/caller-record';
 import { NumberTable } from '@manta/runtime/rpc/number-table';
 import { RECORD, RETURNED, type CallRecordOptions } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
+import type { Moment } from '@manta/runtime/time/turn-clock';
 import { LIMITS } from '@manta/runtime/wire/limits';
 import { Arrivals } from './arrivals.ts';
 import { decodeArguments, takeLent, type ReceivedArguments } from './call-arguments.ts';
@@ -184,9 +185,10 @@ export class CallServer implements CallListener {
   #settleFresh(): void {
     const fresh = this.#fresh;
     this.#fresh = [];
-    const arrival = { at: this.#core.clock.now() };
+    let arrival: Moment | undefined;
     for (const call of fresh) {
       if (call.answered) continue;
+      arrival ??= { at: this.#core.clock.now() };
       call.arrival = arrival;
       this.#open.set(call.number, call);
       call.listener = this;

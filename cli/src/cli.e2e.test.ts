@@ -1,7 +1,8 @@
 /** The command as a person uses it: real processes, each test with a home of its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -154,6 +155,31 @@ describe('manta start, in the background', () => {
     const scrape = await fetch(metricsUrl, { headers: { authorization: `Bearer ${token}` } });
     expect(await scrape.text()).toMatch(/^manta_head_broker_connections \d+$/m);
     expect((await fetch(metricsUrl)).status).toBe(401);
+  });
+
+  it('counts the channels that its processes refuse, and tells them apart by node', async () => {
+    const args = ['start', '--head', '--port', '0', '--metrics-port', '0'];
+    const { metricsUrl, nodeId } = await mantaJson<{ metricsUrl: string; nodeId: string }>(...args);
+    const { token } = await session();
+    const refused = async (): Promise<number> => {
+      const scrape = await fetch(metricsUrl, { headers: { authorization: `Bearer ${token}` } });
+      const row = new RegExp(`^manta_head_refused_channels_total{node="${nodeId}"} (\\d+)$`, 'm');
+      return Number(row.exec(await scrape.text())?.[1] ?? 0);
+    };
+    const sockets = join(home, 'nodes', '0', 'sockets');
+    // Of the agent and of ready hosts.
+    const names = await waitFor(
+      async () => {
+        const found = await readdir(sockets);
+        return found.length > 1 ? found : undefined;
+      },
+      { describe: 'a host that listens' },
+    );
+    for (const name of names)
+      connect(join(sockets, name)).end('no frame, but longer than a header');
+    await waitFor(async () => (await refused()) >= names.length, {
+      describe: 'the metrics count them',
+    });
   });
 
   it('does not start twice, and says what runs', async () => {

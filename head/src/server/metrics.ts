@@ -66,6 +66,16 @@ export function createHeadMetrics(head: HeadServer): Metrics {
         if (objectStore !== undefined) gauge.set({ node: nodeId }, objectStore.evictions);
     },
   });
+  metrics.gauge({
+    name: 'refused_channels_total',
+    help: 'Channels to processes of the node that were refused: bad tokens, malformed or oversized frames.',
+    labels: ['node'],
+    collect: (gauge) => {
+      gauge.reset();
+      for (const { nodeId, refusedChannels } of cluster.nodes.living())
+        gauge.set({ node: nodeId }, refusedChannels);
+    },
+  });
   return metrics;
 }
 

@@ -20,6 +20,8 @@ export class NodeEntry implements NodeView {
   lastSequence = -1;
   /** As the last heartbeat said. */
   objectStore: ObjectStoreState | undefined;
+  /** As the last heartbeat said. */
+  refusedChannels = 0;
 
   constructor(record: NodeRecord, isRegistered: boolean) {
     this.nodeId = record.registration.nodeId;
@@ -70,11 +72,12 @@ export class NodeTable {
   }
 
   /** Takes a heartbeat; false when it is of a node or session that is not known, or was given up. */
-  beats({ nodeId, sessionId, objectStore }: Heartbeat): boolean {
+  beats({ nodeId, sessionId, objectStore, refusedChannels = 0 }: Heartbeat): boolean {
     const node = this.get(nodeId);
     if (node?.record.registration.sessionId !== sessionId) return false;
     if (!node.isRegistered || node.state === 'dead') return false;
     node.objectStore = objectStore;
+    node.refusedChannels = refusedChannels;
     return true;
   }
 

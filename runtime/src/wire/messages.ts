@@ -267,6 +267,8 @@ export const Heartbeat = v.object({
   sessionId: v.string(),
   sequence: count,
   objectStore: v.exactOptional(ObjectStoreState),
+  /** Channels to processes of the node that were refused so far: bad tokens, malformed or oversized frames. */
+  refusedChannels: v.exactOptional(count),
 });
 export type Heartbeat = v.InferOutput<typeof Heartbeat>;
 

@@ -52,6 +52,8 @@ export interface ActorSupervisorOptions {
   report(event: NodeEvent): void;
   /** A host is gone that never had an actor, and that the head need not hear of. */
   onUnusedHostEnded(hostId: ProcessId): void;
+  /** A host has refused so many channels more. */
+  onRefusedChannels(channels: number): void;
   /** A process of its own starts what `ownerId` asked for. */
   onStarting(ownerId: ProcessId, host: ProcessAddress): void;
   /** A process waits for its first actor. */
@@ -81,6 +83,7 @@ export class ActorSupervisor {
       onHanded: (actorKeys, host) => this.handed(actorKeys, host),
       onIdle: (host) => options.onHostReady(host),
       onActorMessage: (message, host) => this.receive(message, host),
+      onRefusedChannels: (channels) => options.onRefusedChannels(channels),
       onLost: (host, actorKeys, cause, used) => this.lost(host, actorKeys, cause, used),
     });
   }

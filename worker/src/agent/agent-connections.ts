@@ -3,7 +3,7 @@ import type { Channel, ChannelRecord, ChannelServer } from '@manta/runtime/chann
 import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { StorePlace } from '@manta/runtime/core/store-attachment';
-import { ProtocolError } from '@manta/runtime/errors/errors';
+import { type MantaError, ProtocolError } from '@manta/runtime/errors/errors';
 import type { ClusterId, NodeId, ProcessId } from '@manta/runtime/ids';
 import { addressFrom } from '@manta/runtime/rpc/address-record';
 import { PeerConnections } from '@manta/runtime/rpc/peer-connections';
@@ -12,9 +12,9 @@ import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import { NodeDied, type NodeEvent, type ProcessAddress } from '@manta/runtime/wire/messages';
 import type { NodeObjects, NodeObjectsReply } from '@manta/runtime/wire/object-messages';
-import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type { Subjects } from '@manta/runtime/wire/subjects';
 import { NodeObjectStore, type ObjectStoreSettings } from '../objects/node-object-store.ts';
+import type { NodeVitals } from './heartbeat-protocol.ts';
 import type { AgentLogger } from './agent-logger.ts';
 import { driverEnded, DriverLinks } from './driver-links.ts';
 import type { GatedTransport } from './gated-transport.ts';
@@ -54,6 +54,7 @@ export class AgentConnections {
   private readonly driverAddresses = new Map<ProcessId, ProcessAddress>();
   private readonly inquiries: ObjectInquiries;
   private partitioned = false;
+  private refusedChannels = 0;
 
   constructor(options: AgentConnectionsOptions) {
     const { transport, clock, logger, processId, socketDirectory, report } = options;
@@ -64,7 +65,7 @@ export class AgentConnections {
       machineId: machineId(),
       token: options.token,
       transport: () => Promise.resolve(transport),
-      onRefused: (reason) => logger.warn({ error: reason.message }, 'a peer was refused'),
+      onRefused: (reason) => this.refused(reason),
     });
     this.inquiries = new ObjectInquiries({
       clock,
@@ -155,8 +156,20 @@ export class AgentConnections {
     return { directory: store.place.directory };
   }
 
-  get objectStore(): ObjectStoreState | undefined {
-    return this.store?.state();
+  vitals(): NodeVitals {
+    const { refusedChannels } = this;
+    return this.store === undefined
+      ? { refusedChannels }
+      : { objectStore: this.store.state(), refusedChannels };
+  }
+
+  countRefused(channels: number): void {
+    this.refusedChannels += channels;
+  }
+
+  private refused(reason: MantaError): void {
+    this.countRefused(1);
+    this.options.logger.warn({ error: reason.message }, 'a channel was refused');
   }
 
   /** What the process stored is freed, or kept for others. */
@@ -192,7 +205,7 @@ export class AgentConnections {
       nats: { transport, subject: subjects.processChannel(processId) },
       token,
       onChannel: (channel) => channel.onRecord((record) => this.receive(channel, record)),
-      onRefused: (reason) => logger.warn({ error: reason.message }, 'refused a channel'),
+      onRefused: (reason) => this.refused(reason),
       accepts: () => !this.partitioned,
     });
   }

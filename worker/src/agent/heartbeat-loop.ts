@@ -3,7 +3,6 @@ import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import type { Subscription, Transport } from '@manta/runtime/transport/transport';
 import type { Heartbeat, NodePingReply } from '@manta/runtime/wire/messages';
-import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import { heartbeatClientName, subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { ProcessGroups } from '../pool/process-groups.ts';
@@ -18,6 +17,7 @@ import type {
   HeartbeatConfiguration,
   HeartbeatIdentity,
   HeartbeatToAgent,
+  NodeVitals,
 } from './heartbeat-protocol.ts';
 import { brokerEndpoints, isLocal, probe, type BrokerEndpoint } from './reachability.ts';
 
@@ -45,7 +45,7 @@ export class HeartbeatLoop {
   private pings: Subscription | undefined;
   private beatTimer: NodeJS.Timeout | undefined;
   private checkTimer: NodeJS.Timeout | undefined;
-  private objectStore: ObjectStoreState | undefined;
+  private vitals: NodeVitals = { refusedChannels: 0 };
   private sequence = 0;
   private partitioned = false;
   private stopped = false;
@@ -74,8 +74,8 @@ export class HeartbeatLoop {
       case 'registered':
         this.adopt(message.identity);
         break;
-      case 'object-store':
-        this.objectStore = message.state;
+      case 'vitals':
+        this.vitals = message.vitals;
         break;
       case 'partition':
         this.partitioned = message.on;
@@ -155,13 +155,8 @@ export class HeartbeatLoop {
   private publishHeartbeat(): void {
     const { nodeId, sessionId } = this.identity;
     this.sequence += 1;
-    const { sequence, objectStore } = this;
-    const heartbeat: Heartbeat = {
-      nodeId,
-      sessionId,
-      sequence,
-      ...(objectStore === undefined ? {} : { objectStore }),
-    };
+    const { sequence, vitals } = this;
+    const heartbeat: Heartbeat = { nodeId, sessionId, sequence, ...vitals };
     this.transport?.publish(this.subjects.heartbeat, encodeControl(heartbeat));
   }
 

@@ -19,11 +19,18 @@ export interface HeartbeatIdentity {
   fencingTimeoutMs: number;
 }
 
+/** What each heartbeat tells beside being one. */
+export interface NodeVitals {
+  objectStore?: ObjectStoreState;
+  /** So far, by the processes of this node. */
+  refusedChannels: number;
+}
+
 export type AgentToHeartbeat =
   /** The head has just accepted this node. */
   | { type: 'registered'; identity: HeartbeatIdentity }
   /** For the next heartbeats. */
-  | { type: 'object-store'; state: ObjectStoreState }
+  | { type: 'vitals'; vitals: NodeVitals }
   /** Say and hear nothing (test clusters only). */
   | { type: 'partition'; on: boolean }
   | { type: 'stop' };

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { ObjectStoreState } from '@manta/runtime/wire/object-store-state';
 import type {
   AgentToHeartbeat,
   HeartbeatConfiguration,
   HeartbeatIdentity,
   HeartbeatToAgent,
+  NodeVitals,
 } from './heartbeat-protocol.ts';
 
 const STOP_TIMEOUT_MS = 1_000;
@@ -36,8 +36,8 @@ export class HeartbeatThread {
     this.post({ type: 'registered', identity });
   }
 
-  objectStore(state: ObjectStoreState): void {
-    this.post({ type: 'object-store', state });
+  tell(vitals: NodeVitals): void {
+    this.post({ type: 'vitals', vitals });
   }
 
   setPartitioned(on: boolean): void {

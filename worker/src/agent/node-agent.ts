@@ -68,7 +68,7 @@ export interface NodePrograms {
 }
 
 /** How often the head hears what the object store holds. */
-const STORE_INTERVAL_MS = 1_000;
+const VITALS_INTERVAL_MS = 1_000;
 
 /** One node's standing with the head: registered, reporting what happens, and doing what it is told. */
 export class NodeAgent {
@@ -182,14 +182,9 @@ export class NodeAgent {
     if (this.heartbeatIdentity === undefined || this.closing) return;
     this.heartbeat = this.makeHeartbeat(this.heartbeatIdentity);
     if (this.partitioned) this.heartbeat.setPartitioned(true);
-    const tellStore = (): void => {
-      const { objectStore } = this.connections;
-      if (objectStore !== undefined) this.heartbeat?.objectStore(objectStore);
-    };
-    tellStore();
-    this.stopListening.push(
-      this.options.clock.every(STORE_INTERVAL_MS, tellStore, { unref: true }),
-    );
+    const tell = (): void => this.heartbeat?.tell(this.connections.vitals());
+    tell();
+    this.stopListening.push(this.options.clock.every(VITALS_INTERVAL_MS, tell, { unref: true }));
     this.startGuardian();
     this.supervisor.open();
   }
@@ -289,6 +284,7 @@ export class NodeAgent {
       }),
       report: (event) => this.report(event),
       onUnusedHostEnded: (hostId) => this.connections.processEnded(hostId),
+      onRefusedChannels: (channels) => this.connections.countRefused(channels),
       onStarting: (ownerId, host) => this.announcements.starting(ownerId, host),
       onHostReady: (host) => this.announcements.ready(host),
     });

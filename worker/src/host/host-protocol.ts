@@ -80,6 +80,8 @@ export type HostToAgent =
   | { type: 'returned'; actorId: ActorId; incarnation: number; isSpent: boolean }
   /** Answer to `retire` of a host that stays. */
   | { type: 'retained' }
+  /** So many channels were refused since the last such message. */
+  | { type: 'refused-channels'; channels: number }
   /**
    * The one task that a task worker runs waits for refs of others (`get`, `wait`, `await` of a pending ref): its CPUs
    * may run something else. Sent once per wait that the event loop can see, in pairs, and only after the wait has

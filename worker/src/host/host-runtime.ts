@@ -11,7 +11,7 @@ import { CoreProcess } from '@manta/runtime/core/core-process';
 import { createActorHandle } from '@manta/runtime/core/actor-handle';
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import { ActorUnavailableError } from '@manta/runtime/errors/errors';
+import { ActorUnavailableError, type MantaError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
@@ -34,6 +34,7 @@ type EndHow = Extract<AgentToHost, { type: 'end' }>['how'];
 
 /** Hosts that are wanted at once are not kept from it by practice. */
 const WARM_UP_DELAY_MS = 20;
+const REFUSALS_INTERVAL_MS = 1_000;
 
 /**
  * What runs in every event loop that houses actors: a host process, or a worker thread of one. It takes channels,
@@ -45,6 +46,7 @@ export class HostRuntime {
   readonly #core: CoreProcess;
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
+  #refusedChannels = 0;
   readonly #actors = new Map<string, ActorInstance>();
   /** Their modules load, or their arguments are on the way. */
   readonly #starting = new Set<StartActor>();
@@ -118,10 +120,22 @@ export class HostRuntime {
             this.#lease(actorId, incarnation) ?? this.#find(actorId, incarnation),
         });
       },
-      onRefused: (reason) => console.error(`A channel was refused: ${reason.message}`),
+      onRefused: (reason) => this.#refused(reason),
       accepts: () => !this.#partitioned,
     });
     Object.assign(this.#core.options.address, this.#server.address);
+  }
+
+  /** The agent is told of many at once: who tries a port often must not keep both busy. */
+  #refused(reason: MantaError): void {
+    console.error(`A channel was refused: ${reason.message}`);
+    this.#refusedChannels += 1;
+    if (this.#refusedChannels > 1) return;
+    const tell = (): void => {
+      this.#send({ type: 'refused-channels', channels: this.#refusedChannels });
+      this.#refusedChannels = 0;
+    };
+    systemClock.after(REFUSALS_INTERVAL_MS, tell, { unref: true });
   }
 
   /** From now on the agent may send actors. When none comes at once, the host practises. */

@@ -57,11 +57,16 @@ export interface HostPoolOptions {
   onIdle(host: ProcessAddress): void;
   /** What the host says of its actors. */
   onActorMessage(message: ActorMessage, host: HostProcess): void;
+  /** A host has refused so many channels more. */
+  onRefusedChannels(channels: number): void;
   /** These actors ended with their host; `used`: it had actors in its life, so others may know it. */
   onLost(host: HostProcess, actorKeys: readonly ActorKey[], cause: DeathCause, used: boolean): void;
 }
 
-export type ActorMessage = Exclude<HostToAgent, { type: 'ready' | 'retained' }>;
+export type ActorMessage = Exclude<
+  HostToAgent,
+  { type: 'ready' | 'retained' | 'refused-channels' }
+>;
 
 type SpawnEffect = Extract<PoolEffect, { type: 'spawn' }>;
 
@@ -316,6 +321,10 @@ export class HostPool {
   private receive(hostId: ProcessId, message: HostToAgent): void {
     const entry = this.hosts.get(hostId);
     if (entry === undefined) return;
+    if (message.type === 'refused-channels') {
+      this.options.onRefusedChannels(message.channels);
+      return;
+    }
     if (message.type !== 'ready' && message.type !== 'retained') {
       this.options.onActorMessage(message, entry.process);
       return;

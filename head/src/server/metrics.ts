@@ -1,4 +1,5 @@
 import { createMetrics, type Metrics } from '@manta/runtime/telemetry/metrics';
+import type { Cluster } from '../tables/cluster.ts';
 import type { HeadServer } from './head-server.ts';
 
 /** The head's metrics for Prometheus. Everything is read from the head when it is scraped, so a scrape is all it costs. */
@@ -41,13 +42,19 @@ export function createHeadMetrics(head: HeadServer): Metrics {
     () => cluster.actors.actors(),
     ({ record }) => record.state,
   );
+  addNodeMetrics(metrics, cluster);
+  return metrics;
+}
+
+/** What the nodes tell with their heartbeats. */
+function addNodeMetrics(metrics: Metrics, { nodes }: Cluster): void {
   metrics.gauge({
     name: 'object_store_bytes',
     help: 'Object stores of the nodes: limit, used in memory, on disk now, and written to and read from disk so far.',
     labels: ['node', 'kind'],
     collect: (gauge) => {
       gauge.reset();
-      for (const { nodeId, objectStore } of cluster.nodes.living()) {
+      for (const { nodeId, objectStore } of nodes.living()) {
         if (objectStore === undefined) continue;
         const { limitBytes, usedBytes, diskBytes, spilledBytes, restoredBytes } = objectStore;
         const kinds = { limit: limitBytes, used: usedBytes, disk: diskBytes };
@@ -62,7 +69,7 @@ export function createHeadMetrics(head: HeadServer): Metrics {
     labels: ['node'],
     collect: (gauge) => {
       gauge.reset();
-      for (const { nodeId, objectStore } of cluster.nodes.living())
+      for (const { nodeId, objectStore } of nodes.living())
         if (objectStore !== undefined) gauge.set({ node: nodeId }, objectStore.evictions);
     },
   });
@@ -72,11 +79,10 @@ export function createHeadMetrics(head: HeadServer): Metrics {
     labels: ['node'],
     collect: (gauge) => {
       gauge.reset();
-      for (const { nodeId, refusedChannels } of cluster.nodes.living())
+      for (const { nodeId, refusedChannels } of nodes.living())
         gauge.set({ node: nodeId }, refusedChannels);
     },
   });
-  return metrics;
 }
 
 function countByState<T>(

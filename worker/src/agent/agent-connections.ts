@@ -57,7 +57,7 @@ export class AgentConnections {
   private refusedChannels = 0;
 
   constructor(options: AgentConnectionsOptions) {
-    const { transport, clock, logger, processId, socketDirectory, report } = options;
+    const { transport, clock, processId, socketDirectory, report } = options;
     this.options = options;
     this.peers = new PeerConnections({
       self: { processId, role: 'agent' },
@@ -194,8 +194,7 @@ export class AgentConnections {
   }
 
   private listen(): Promise<ChannelServer> {
-    const { socketDirectory, tcpHost, token, logger, transport, subjects, processId } =
-      this.options;
+    const { socketDirectory, tcpHost, token, transport, subjects, processId } = this.options;
     return listenChannels({
       processId,
       role: 'agent',

@@ -63,24 +63,22 @@ def get_1_gib(options, summary):
     return summary(samples, "ms")
 
 
-def many_gets(options, summary):
-    refs = [ray.put(index) for index in range(100 if options.quick else 10_000)]
+def gets(refs, summary):
     samples = []
     for _ in range(3):
         start = time.perf_counter()
         ray.get(refs)
         samples.append((time.perf_counter() - start) * 1000)
     return summary(samples, "ms")
+
+
+def many_gets(options, summary):
+    return gets([ray.put(index) for index in range(100 if options.quick else 10_000)], summary)
 
 
 def many_stored_gets(options, summary):
-    refs = [ray.put(np.zeros(102_400, dtype=np.int8)) for _ in range(100 if options.quick else 10_000)]
-    samples = []
-    for _ in range(3):
-        start = time.perf_counter()
-        ray.get(refs)
-        samples.append((time.perf_counter() - start) * 1000)
-    return summary(samples, "ms")
+    count = 100 if options.quick else 10_000
+    return gets([ray.put(np.zeros(102_400, dtype=np.int8)) for _ in range(count)], summary)
 
 
 def large_object(options, summary):

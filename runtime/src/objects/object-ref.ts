@@ -277,8 +277,15 @@ export class ObjectRef<T> implements PromiseLike<T> {
   }
 }
 
+/** Without a stack: that of who lets go is of no use to who reads, and costs more than all else of a small object. */
 function freedError(ref: AnyObjectRef): ObjectFreedError {
-  return new ObjectFreedError(`Object ${ref.id} was freed.`);
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new ObjectFreedError(`Object ${ref.id} was freed.`);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 export function isObjectRef(value: unknown): value is AnyObjectRef {

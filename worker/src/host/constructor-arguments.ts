@@ -7,11 +7,9 @@ import type { ActorSpec } from '@manta/runtime/wire/messages';
  */
 export async function openConstructorArguments(
   core: CoreProcess,
-  { encodedArgs, openedArgs = [], ownerId, maxRestarts }: ActorSpec,
+  { encodedArgs, openedArgs = [] }: ActorSpec,
 ): Promise<unknown[]> {
-  const decode = (): unknown[] => core.codec.decode(encodedArgs) as unknown[];
-  // Without restarts the creator counts this process as soon as it hears that the actor lives (ConstructorPins).
-  const args = maxRestarts === 0 ? core.objects.receivingFrom(ownerId, decode) : decode();
+  const args = core.codec.decode(encodedArgs) as unknown[];
   const opened = await Promise.all(openedArgs.map((index) => args[index]));
   openedArgs.forEach((index, at) => (args[index] = opened[at]));
   return args;

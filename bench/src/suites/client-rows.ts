@@ -7,7 +7,7 @@ import type { Row } from '../report/report.ts';
 import { timedCallRows } from './core-calls.ts';
 import type { TimedRow } from './rows.ts';
 import type { SuiteSettings } from './suite.ts';
-import { putSmall, smallValue } from './task-definitions.ts';
+import { putSmall, submitAndGet } from './task-definitions.ts';
 
 /**
  * Ray's `client__*` rows: the program is not on a machine of the cluster. Ray's goes through a proxy there; ours is a
@@ -37,7 +37,6 @@ export function clientRowNames(suite: ClientSuite): readonly string[] {
 
 /** Need an initialised SDK. */
 export function timedClientRows(quick: boolean): TimedRow[] {
-  const value = new BigInt64Array(putBytes / 8 / (quick ? 64 : 1));
   const calls = timedCallRows(1)
     .filter(({ name }) => callRowNames.includes(name))
     .map((row) => ({
@@ -63,10 +62,11 @@ export function timedClientRows(quick: boolean): TimedRow[] {
     {
       name: 'client__put_gigabytes',
       unit: 'GB/s',
-      prepare: () => ({
-        multiplier: value.byteLength / (1_000 * 2 ** 20),
-        run: () => put(value)[Symbol.dispose](),
-      }),
+      prepare: () => {
+        const value = new BigInt64Array(putBytes / 8 / (quick ? 64 : 1));
+        const run = (): void => put(value)[Symbol.dispose]();
+        return { multiplier: value.byteLength / (1_000 * 2 ** 20), run };
+      },
     },
     {
       name: 'client__tasks_and_put_batch',
@@ -81,7 +81,7 @@ export function timedClientRows(quick: boolean): TimedRow[] {
       unit: 'batch/s',
       prepare: () => ({
         multiplier: 1,
-        run: () => get(Array.from({ length: 1_000 }, () => smallValue())),
+        run: () => submitAndGet(1_000),
       }),
     },
   ];

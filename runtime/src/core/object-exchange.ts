@@ -32,6 +32,7 @@ import { bequeath } from './bequeath.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
 import { releasesFrom } from './exchange-records.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
+import { PeerPresence } from './peer-presence.ts';
 import { SilentBorrowers } from './silent-borrowers.ts';
 
 export interface ExchangeCore {
@@ -51,11 +52,8 @@ export interface ExchangeCore {
   noteHeld(): void;
 }
 
-/** A process that lost its connection, and whose address nobody has told, has so long to show that it lives. */
-const UNKNOWN_PEER_GRACE_MS = 3_000;
 /** What a dead process had passed on in its last moment arrives within this time. */
 const LAST_WORDS_MS = 1_000;
-const LOST_PEERS_MAX = 10_000;
 /** Ids in one question. */
 const HOLDS_MAX = 20_000;
 
@@ -80,10 +78,7 @@ export class ObjectExchange {
   readonly #stored = new Map<BlobId, WeakRef<AnyObjectRef>>();
   /** Who sent the value that is being decoded now. */
   #sender: ProcessId | undefined;
-  readonly #peers = new Map<ProcessId, ProcessAddress>();
-  readonly #verifying = new Set<ProcessId>();
-  /** Their connections have ended: what is sent to them now they may never get. With the addresses they had. */
-  readonly #lost = new Map<ProcessId, ProcessAddress | undefined>();
+  readonly #peers: PeerPresence;
   readonly #silent: SilentBorrowers;
   #isClosed = false;
 
@@ -96,7 +91,14 @@ export class ObjectExchange {
     });
     this.borrowed = new BorrowedRefs(core.clock, {
       tell: (owner, record) => this.#tell(owner, record),
-      addressOf: (processId) => this.#addressOf(processId),
+      addressOf: (processId) => this.#peers.addressOf(processId),
+    });
+    this.#peers = new PeerPresence({
+      clock: core.clock,
+      connect: (address) => core.connect(address),
+      matters: (processId) =>
+        this.borrowed.ownerOf(processId) !== undefined || this.table.hasBorrower(processId),
+      onDied: (processId) => this.#processDied(processId),
     });
     this.#silent = new SilentBorrowers({
       clock: core.clock,
@@ -171,7 +173,7 @@ export class ObjectExchange {
   /** Handles the records of this part; false for those of others. */
   receive(channel: Channel, record: ChannelRecord): boolean {
     const { processId } = channel.peer;
-    this.#lost.delete(processId);
+    this.#peers.heardOf(processId);
     switch (record[0]) {
       case RECORD.fetch:
         this.#answers(channel, record[1] as number).answer(idsFrom('object', record[2]));
@@ -206,14 +208,14 @@ export class ObjectExchange {
     const address = lentOnAddress == null ? undefined : addressFrom(lentOnAddress);
     for (const id of ids) this.table.lentOn(id, borrower, sender);
     if (borrower !== this.#core.address.processId)
-      this.#silent.expect(borrower, address ?? this.#addressOf(borrower));
+      this.#silent.expect(borrower, address ?? this.#peers.addressOf(borrower));
   }
 
   #released(borrower: ProcessId, releases: readonly [ObjectId, Receipts][]): void {
     let isMoreSent = false;
     for (const [id, receipts] of releases)
       if (this.table.release(id, borrower, receipts)) isMoreSent = true;
-    if (isMoreSent) this.#silent.expect(borrower, this.#addressOf(borrower));
+    if (isMoreSent) this.#silent.expect(borrower, this.#peers.addressOf(borrower));
   }
 
   async #askWhatItHolds(address: ProcessAddress): Promise<void> {
@@ -256,8 +258,9 @@ export class ObjectExchange {
     }
     if (!ofOurs) return;
     // What goes to a process whose address nobody knows goes over a connection of its own: the end of that tells.
-    const address = this.#addressOf(borrower);
-    if (address !== undefined || this.#lost.has(borrower)) this.#silent.expect(borrower, address);
+    const address = this.#peers.addressOf(borrower);
+    if (address !== undefined || this.#peers.isLost(borrower))
+      this.#silent.expect(borrower, address);
   }
 
   /** The user is done with a ref of ours that others borrow: the object goes on under another one. */
@@ -303,51 +306,20 @@ export class ObjectExchange {
   // ── deaths ───────────────────────────────────────────────────────────────────────────────────────────────
   /** How that process is reached, for the case that it loses its connection. */
   knowPeer(address: ProcessAddress): void {
-    this.#peers.set(address.processId, address);
-    this.#lost.delete(address.processId);
+    this.#peers.know(address);
   }
 
   /** A connection with that process, whoever opened it, has ended: either the process, or only the connection. */
   peerLost(processId: ProcessId): void {
-    if (this.#isClosed || this.#verifying.has(processId)) return;
-    const address = this.borrowed.ownerOf(processId) ?? this.#peers.get(processId);
-    this.#peers.delete(processId);
-    this.#noteLost(processId, address);
-    const matters =
-      this.borrowed.ownerOf(processId) !== undefined || this.table.hasBorrower(processId);
+    if (this.#isClosed) return;
     this.blobs.peerGone(processId);
-    if (!matters) return;
-    this.#verifying.add(processId);
-    if (address === undefined) {
-      this.#core.clock.after(UNKNOWN_PEER_GRACE_MS, () => this.#unlessBack(processId), {
-        unref: true,
-      });
-      return;
-    }
-    this.#core.connect(address).then(
-      () => void this.#verifying.delete(processId),
-      () => this.#processDied(processId),
-    );
-  }
-
-  #unlessBack(processId: ProcessId): void {
-    if (this.#lost.has(processId)) this.#processDied(processId);
-    else this.#verifying.delete(processId);
-  }
-
-  #addressOf(processId: ProcessId): ProcessAddress | undefined {
-    return this.#peers.get(processId) ?? this.#lost.get(processId);
-  }
-
-  #noteLost(processId: ProcessId, address: ProcessAddress | undefined): void {
-    this.#lost.set(processId, address);
-    const [oldest] = this.#lost.keys();
-    if (this.#lost.size > LOST_PEERS_MAX && oldest !== undefined) this.#lost.delete(oldest);
+    const owner = this.borrowed.ownerOf(processId);
+    if (owner !== undefined) this.#peers.know(owner);
+    this.#peers.connectionEnded(processId);
   }
 
   #processDied(processId: ProcessId): void {
     if (this.#isClosed) return;
-    this.#verifying.delete(processId);
     const owner = this.borrowed.ownerOf(processId);
     if (owner !== undefined) {
       const error = ownerGone(owner, undefined);

@@ -117,7 +117,10 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
   let channel: FrameChannel | undefined;
   let pendingAnswer: ReturnType<typeof challengeFor> | undefined;
 
+  let refused = false;
   const refuse = (error: unknown): void => {
+    if (refused) return;
+    refused = true;
     clearTimeout(deadline);
     const reason = MantaError.is(error)
       ? (error as MantaError)
@@ -147,20 +150,18 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
     }
     const peer = pendingAnswer.accept(frame.body);
     clearTimeout(deadline);
-    channel = new FrameChannel(pipe, peer, reader);
+    channel = new FrameChannel(pipe, peer, reader, refuse);
     options.onChannel(channel);
   };
   const reader = new FrameReader((frame) => {
     if (channel === undefined) onHandshakeFrame(frame);
     else channel.receive(frame);
   }, LIMITS.handshakeFrameBytes);
-  let refused = false;
   pipe.onData((chunk, isLent) => {
     if (refused) return;
     try {
       reader.push(chunk, isLent);
     } catch (error) {
-      refused = true;
       refuse(error);
     }
   });

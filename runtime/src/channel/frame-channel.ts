@@ -1,4 +1,4 @@
-import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import { ClusterUnavailableError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { Channel, ChannelPeer, ChannelRecord } from './channel.ts';
 import {
@@ -15,7 +15,7 @@ import type { Pipe } from './pipe.ts';
 import { RecordWriter } from './record-writer.ts';
 
 /** A batch is sent before its turn ends when it gets this large: the peer starts while we still fill the next. */
-const RECORDS_PER_FRAME = 256;
+const RECORDS_PER_FRAME = 128;
 /** The same, of what is not attached: whatever comes last, the frame stays within what its receiver takes. */
 const BODY_BYTES_PER_FRAME = 1024 * 1024;
 /** A segment of this size has a frame of its own: only then can its receiver take it piece by piece. */
@@ -34,19 +34,40 @@ export class FrameChannel implements Channel {
   #flushScheduled = false;
   #closed: MantaError | undefined;
   #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
-  /** Frames that came before there was a handler. */
-  #early: Frame[] = [];
+  readonly #onBroken: (error: unknown) => void;
+  /** Frames that came before there was a handler, or while another one is being handled. */
+  readonly #waiting: Frame[] = [];
+  #isHandling = false;
   readonly #flush = (): void => {
     this.#flushScheduled = false;
     this.#writeBatch();
   };
+  readonly #handleNext = (): void => {
+    this.#isHandling = false;
+    if (this.#waiting.length === 0) return;
+    // The peer goes on with the answers to one frame while the next is handled here.
+    this.#writeBatch();
+    try {
+      this.#handleFirst();
+    } catch (error) {
+      this.#onBroken(error);
+    }
+  };
 
-  constructor(pipe: Pipe, peer: ChannelPeer, reader: FrameReader) {
+  /** `onBroken`: told of what the peer sent that could not be handled, where `receive` does not throw it. */
+  constructor(
+    pipe: Pipe,
+    peer: ChannelPeer,
+    reader: FrameReader,
+    onBroken: (error: unknown) => void,
+  ) {
     this.#pipe = pipe;
     this.peer = peer;
+    this.#onBroken = onBroken;
     this.#reader = reader;
     reader.maxFrameBytes = LIMITS.frameBytes;
     pipe.onClose((error) => {
+      while (this.#waiting.length > 0 && this.#closed === undefined) this.#handleNext();
       this.#finish(
         new ClusterUnavailableError(
           `The connection to process ${peer.processId} closed${error === undefined ? '' : `: ${error.message}`}.`,
@@ -102,17 +123,7 @@ export class FrameChannel implements Channel {
 
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void {
     this.#handler = handler;
-    const early = this.#early;
-    this.#early = [];
-    try {
-      for (const frame of early) this.receive(frame);
-    } catch (error) {
-      this.refuse(
-        MantaError.is(error)
-          ? (error as MantaError)
-          : new ProtocolError(String(error), { cause: error }),
-      );
-    }
+    this.#handleNext();
   }
 
   onSegment(handler: (record: ChannelRecord, bytes: number) => SegmentSink | undefined): void {
@@ -129,24 +140,36 @@ export class FrameChannel implements Channel {
     else listener(this.#closed);
   }
 
-  /** Takes a frame that the reader cut out. */
+  /**
+   * Takes a frame that the reader cut out. The frames of one chunk are handled one after the other with the work that
+   * each leaves for the same turn in between: so the answers of asynchronous methods leave frame by frame, too.
+   */
   receive(frame: Frame): void {
     if (this.#closed !== undefined) return;
+    this.#waiting.push(frame);
+    if (!this.#isHandling && this.#handler !== undefined) this.#handleFirst();
+  }
+
+  #handleFirst(): void {
+    const frame = this.#waiting.shift();
+    if (frame === undefined || this.#closed !== undefined) return;
+    this.#isHandling = true;
+    this.#handle(frame);
+    queueMicrotask(this.#handleNext);
+  }
+
+  #handle(frame: Frame): void {
     if (frame.kind === FRAME_KIND.refusal) {
       this.#finish(refusalFrom(frame.body));
       this.#pipe.end();
       return;
     }
     if (frame.kind !== FRAME_KIND.records) return;
-    if (this.#handler === undefined) {
-      this.#early.push(frame);
-      return;
-    }
     if (!Array.isArray(frame.body))
       throw new ProtocolError('Channel frame whose body is not a list of records.');
     for (const record of frame.body) {
       if (!Array.isArray(record)) throw new ProtocolError('Channel record that is not a list.');
-      this.#handler(record, frame.segments);
+      this.#handler?.(record, frame.segments);
     }
   }
 
@@ -187,6 +210,7 @@ export class FrameChannel implements Channel {
     this.#closed = reason;
     this.#segments = [];
     this.#whenSent = [];
+    this.#waiting.length = 0;
     for (const listener of this.#closeListeners) listener(reason);
     this.#closeListeners.length = 0;
   }

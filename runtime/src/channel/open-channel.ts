@@ -141,10 +141,13 @@ function introduce(
   return new Promise((resolve, reject) => {
     const hello = createHello(options.self);
     let channel: FrameChannel | undefined;
-    const fail = (error: Error): void => {
+    let failed = false;
+    const fail = (error: unknown): void => {
+      if (failed) return;
+      failed = true;
       clearTimeout(timer);
       if (channel === undefined) {
-        reject(error);
+        reject(error instanceof Error ? error : new ProtocolError(String(error)));
         pipe.destroy();
         return;
       }
@@ -170,21 +173,19 @@ function introduce(
       }
       pipe.write(encodeFrame(FRAME_KIND.handshake, answer));
       clearTimeout(timer);
-      channel = new FrameChannel(pipe, peer, reader);
+      channel = new FrameChannel(pipe, peer, reader, fail);
       resolve(channel);
     };
     const reader = new FrameReader((frame) => {
       if (channel === undefined) onHandshakeFrame(frame);
       else channel.receive(frame);
     }, LIMITS.handshakeFrameBytes);
-    let failed = false;
     pipe.onData((chunk, isLent) => {
       if (failed) return;
       try {
         reader.push(chunk, isLent);
       } catch (error) {
-        failed = true;
-        fail(error instanceof Error ? error : new ProtocolError(String(error)));
+        fail(error);
       }
     });
     pipe.onClose((error) => {

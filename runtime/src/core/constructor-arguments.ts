@@ -65,7 +65,7 @@ async function encodeWhenReady(
   try {
     let missing = refs;
     while (missing.length > 0) {
-      await Promise.all(missing.map(settled));
+      await settled(missing);
       missing = pendingDependencies(refs);
     }
     return encodeReady(refs, core);
@@ -74,12 +74,22 @@ async function encodeWhenReady(
   }
 }
 
-function settled(ref: AnyObjectRef): Promise<void> {
+/** Rejects with the error of the first that fails; the others are not waited for any more. */
+function settled(refs: readonly AnyObjectRef[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    ref.addWaiter({
-      settled: ({ state, content }) =>
-        state === REF_STATE.failed ? reject(content as Error) : resolve(),
-    });
+    let missing = refs.length;
+    const waiter = {
+      settled: ({ state, content }: AnyObjectRef): void => {
+        missing -= 1;
+        if (state === REF_STATE.failed) {
+          for (const ref of refs) ref.removeWaiter(waiter);
+          reject(content as Error);
+        } else if (missing === 0) {
+          resolve();
+        }
+      },
+    };
+    for (const ref of refs) ref.addWaiter(waiter);
   });
 }
 

@@ -85,7 +85,6 @@ export function recordOptions(
 ): CallRecordOptions | undefined {
   if (options === undefined && segmentArguments === undefined) return undefined;
   return [
-    options?.timeoutMs ?? null,
     options?.concurrencyGroup ?? null,
     options?.idempotencyKey ?? null,
     options?.maxBufferedItems ?? null,

@@ -139,9 +139,8 @@ export const RETURNED = {
   cancelled: 3,
 } as const;
 
-/** Options of one call, present only when one of them is set: [timeoutMs, group, idempotencyKey, maxBufferedItems, segmentArgs, isRetry]. */
+/** What the callee must know of one call beside its arguments; absent when everything is as usual. */
 export type CallRecordOptions = [
-  timeoutMs: number | null,
   concurrencyGroup: string | null,
   idempotencyKey: string | null,
   maxBufferedItems: number | null,

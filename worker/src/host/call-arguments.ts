@@ -54,7 +54,7 @@ export function takeLent(core: CoreProcess, sender: ProcessId, received: Receive
 /** True when some stand for values in the store. */
 function decode(core: CoreProcess, sender: ProcessId, received: ReceivedArguments): boolean {
   const { args, options, firstSegment, segments } = received;
-  for (const [index, segment] of options?.[4] ?? []) {
+  for (const [index, segment] of options?.[3] ?? []) {
     args[index] = segments[(firstSegment as number) + segment];
     if (args[index] === undefined)
       throw new ProtocolError('A call names a segment its frame does not have.');

@@ -41,6 +41,14 @@ export class CallServer implements CallListener {
   /** Open calls that are streams. */
   #streams = 0;
   #isPaused = false;
+  /**
+   * When all is done that the calls of this turn do without waiting. For many an immediate: before its loop sleeps it
+   * looks once more for what has come meanwhile. For a single one that would cost more than it saves.
+   */
+  readonly #settleLater = (): void => {
+    if (this.#fresh.length === 1) process.nextTick(this.#settleFresh);
+    else setImmediate(this.#settleFresh);
+  };
 
   constructor(channel: Channel, core: CoreProcess, directory: ActorDirectory) {
     this.#channel = channel;
@@ -159,11 +167,11 @@ export class CallServer implements CallListener {
     call.methodNumber = record[3] as number;
     call.caller = port.caller;
     call.waitingBytes = received.heapBytes;
-    call.group = instance.groupOf(method, options?.[1]);
+    call.group = instance.groupOf(method, options?.[0]);
     if (options != null) {
-      call.idempotencyKey = options[2] ?? undefined;
-      call.isRetry = options[5] === true;
-      call.maxBufferedItems = options[3] ?? undefined;
+      call.idempotencyKey = options[1] ?? undefined;
+      call.isRetry = options[4] === true;
+      call.maxBufferedItems = options[2] ?? undefined;
     }
     if (missing === undefined && arrivals.isEmpty) instance.receive(call);
     else arrivals.add(call, missing);
@@ -179,10 +187,10 @@ export class CallServer implements CallListener {
   /** Most calls are answered within the turn they came in; only the others are worth a place in the table. */
   #track(call: IncomingCall): void {
     this.#fresh.push(call);
-    if (this.#fresh.length === 1) setImmediate(() => this.#settleFresh());
+    if (this.#fresh.length === 1) queueMicrotask(this.#settleLater);
   }
 
-  #settleFresh(): void {
+  readonly #settleFresh = (): void => {
     const fresh = this.#fresh;
     this.#fresh = [];
     let arrival: Moment | undefined;
@@ -197,7 +205,7 @@ export class CallServer implements CallListener {
       if (call.onCredit !== undefined) this.#streams += 1;
     }
     this.#pauseWhenFull();
-  }
+  };
 
   /** While the caller reads a stream it is read from: what it grants that stream comes over the same channel. */
   #pauseWhenFull(): void {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ActorHandle, type ActorOptions, kill, MantaError } from '@manta/sdk';
+import { type ActorHandle, type ActorOptions, kill } from '@manta/sdk';
 import type { ModelCallOptions, ModelRegistry, ServedModel } from '../gateway/model-registry.ts';
 import type { Logger } from '../gateway/logger.ts';
 import { MODEL_CATALOG, type ModelDescriptor } from '../models/catalog.ts';
@@ -12,7 +12,8 @@ import {
   type TextGenerationModel,
 } from '../models/model-actors.ts';
 import type { GenerationRequest, NamedTensor } from '../models/types.ts';
-import { type Replica, Replicas } from './replicas.ts';
+import { ReplicaHealth } from './replica-health.ts';
+import { Replicas } from './replicas.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
 /** Of a whole generation, the waiting for its turn included. */
@@ -21,6 +22,8 @@ const HEALTH_CHECK_INTERVAL_MS = 5_000;
 /** A replica that is being started answers its first check only when its model is loaded. */
 const HEALTH_CHECK_TIMEOUT_MS = 120_000;
 const RETRY_MS = 500;
+/** A model that so many replicas could not load fails the start; later they try again without end. */
+const START_LOADS_MAX = 3;
 /** On one replica, running or waiting; more are refused with 429 rather than kept waiting without end. */
 const PENDING_CALLS_MAX = 1024;
 
@@ -36,9 +39,17 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
   readonly #models: ActorModel[];
   readonly #byName = new Map<string, ActorModel>();
   readonly #closing = new AbortController();
+  readonly #health: ReplicaHealth<ModelHandle>;
 
   constructor(options: ActorModelRegistryOptions) {
     this.#options = options;
+    this.#health = new ReplicaHealth({
+      logger: options.logger,
+      signal: this.#closing.signal,
+      check: (handle) => handle.checkHealth.options({ timeoutMs: HEALTH_CHECK_TIMEOUT_MS })(),
+      end: (handle) => kill(handle),
+      retryMs: RETRY_MS,
+    });
     this.#models = [...MODEL_CATALOG.values()].map((descriptor) => createModel(descriptor));
     for (const model of this.#models) this.#byName.set(model.metadata.name, model);
   }
@@ -55,18 +66,18 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
     return wanted === undefined || wanted === model?.metadata.version ? model : undefined;
   }
 
-  /** Places the replicas. Settles when every model has one that answers. `onReady` is told of each model. */
-  async start(onReady: (model: ServedModel) => void): Promise<void> {
-    await Promise.all(
-      this.#models.map(async (model) => {
-        const replicas = Array.from({ length: this.#options.replicasPerModel ?? 1 }, () =>
-          model.replicas.add(),
-        );
-        await Promise.race(replicas.map((replica) => this.#checkUntilHealthy(model, replica)));
-        onReady(model);
-      }),
+  /**
+   * Places the replicas of one of these models. Resolves when one of them answers.
+   * @throws the error of the last attempt when the model cannot be loaded.
+   */
+  async start(served: ServedModel): Promise<void> {
+    const model = this.#byName.get(served.metadata.name) as ActorModel;
+    const { replicas, id } = model;
+    const added = Array.from({ length: this.#options.replicasPerModel ?? 1 }, () => replicas.add());
+    await Promise.race(
+      added.map((replica) => this.#health.untilHealthy(replicas, replica, id, START_LOADS_MAX)),
     );
-    for (const model of this.#models) void this.#watch(model);
+    void this.#watch(model);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,34 +87,15 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
   }
 
   /** Never rejects; ends with the registry. */
-  async #watch(model: ActorModel): Promise<void> {
+  async #watch({ replicas, id }: ActorModel): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       await Promise.all(
-        model.replicas.list().map((replica) => this.#checkUntilHealthy(model, replica)),
+        replicas.list().map((replica) => this.#health.untilHealthy(replicas, replica, id)),
       );
       await delay(HEALTH_CHECK_INTERVAL_MS, undefined, { signal, ref: false }).catch(
         () => undefined,
       );
-    }
-  }
-
-  async #checkUntilHealthy(model: ActorModel, first: Replica<ModelHandle>): Promise<void> {
-    const { signal } = this.#closing;
-    let replica = first;
-    while (!signal.aborted) {
-      try {
-        await replica.handle.checkHealth.options({ timeoutMs: HEALTH_CHECK_TIMEOUT_MS })();
-        replica.healthy = true;
-        return;
-      } catch (error) {
-        // Too busy to be asked is not dead.
-        if (signal.aborted || MantaError.is(error, 'BackpressureError')) return;
-        replica.healthy = false;
-        this.#options.logger.warn({ err: error, model: model.id }, 'a replica does not answer');
-        if (MantaError.is(error, 'ActorDiedError')) replica = model.replicas.replace(replica);
-        await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-      }
     }
   }
 }

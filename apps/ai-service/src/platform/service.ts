@@ -98,18 +98,13 @@ function listen(
   );
 }
 
+/** All of them, also when one fails: what it fails with comes when the others are up. */
 async function startModels(registry: ActorModelRegistry, progress: Progress): Promise<void> {
-  const waiting = new Map<string, () => void>();
-  const steps = registry
-    .list()
-    .map((model) =>
-      progress.step(
-        `model ${model.id}`,
-        () => new Promise<void>((resolve) => waiting.set(model.id, resolve)),
-      ),
-    );
-  await registry.start((model) => waiting.get(model.id)?.());
-  await Promise.all(steps);
+  const starts = await Promise.allSettled(
+    registry.list().map((model) => progress.step(`model ${model.id}`, () => registry.start(model))),
+  );
+  const failed = starts.find((start) => start.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function clusterTitle(nodes: number): string {

@@ -208,6 +208,7 @@ describe('death', () => {
     await stranger.die();
     await until(() => world.memory.statistics().liveBytes === 0);
     expect(await knows(blob)).toBe(false);
+    await until(() => world.memory.usedBytes === 0);
   });
 
   it('of an owner on another node frees what a process that lives on keeps for it', async () => {

@@ -33,6 +33,9 @@ import { storeReport, type StoreQuery, type StoreReport } from './store-report.t
 import { fullText, type StoreUsage } from './store-usage.ts';
 import { UnneededCopies } from './unneeded-copies.ts';
 
+/** Free segments are at hand for what is pulled next; when nothing was freed for so long they are given back. */
+const TRIM_AFTER_MS = 5_000;
+
 export interface ObjectStoreOptions {
   clock: Clock;
   logger: AgentLogger;
@@ -71,6 +74,7 @@ export class ObjectStore {
   readonly #durable: DurableObjects;
   readonly #answers: StoreAnswers;
   readonly #earlyReleases = new EarlyReleases();
+  #cancelTrim: (() => void) | undefined;
   #spilledBytes = 0;
   #closed = false;
 
@@ -256,6 +260,7 @@ export class ObjectStore {
     this.#closed = true;
     this.#room.close();
     this.#owners.close();
+    this.#cancelTrim?.();
     await this.#options.slots.close();
     this.#options.memory.close({ removeSegments: true });
   }
@@ -341,11 +346,24 @@ export class ObjectStore {
 
   #free({ slots, spilled, byHolder, owners }: Freed): void {
     if (this.#closed) return;
-    this.#options.memory.release(slots);
+    if (slots.length > 0) {
+      this.#options.memory.release(slots);
+      this.#trimLater();
+    }
     for (const location of spilled) void this.#files.free(location);
     for (const [holder, blobIds] of byHolder)
       this.#processes.tell(holder, [RECORD.storeRelease, blobIds]);
     for (const owner of owners) this.#owners.unwatch(owner);
+  }
+
+  /** What lies in the segments of dead processes may be freed last of all, when nobody wants room any more. */
+  #trimLater(): void {
+    this.#cancelTrim?.();
+    const { clock, memory } = this.#options;
+    const trim = (): void => {
+      if (!this.#closed) memory.trim();
+    };
+    this.#cancelTrim = clock.after(TRIM_AFTER_MS, trim, { unref: true });
   }
 
   /**

@@ -1,12 +1,12 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { AuthenticationError, MantaError, ProtocolError } from '../errors/errors.ts';
+import { AuthenticationError, type MantaError } from '../errors/errors.ts';
 import type { NodeId, ProcessId } from '../ids.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { Channel, ChannelPeer, ChannelServer, NatsListenOptions } from './channel.ts';
-import { encodeFrame, FRAME_KIND, FrameReader, type Frame } from './frame.ts';
+import { encodeFrame, FRAME_KIND, FrameReader, refusalReason, type Frame } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { challengeFor } from './handshake.ts';
 import { listenNatsPipes } from './nats-pipe.ts';
@@ -122,9 +122,7 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
     if (refused) return;
     refused = true;
     clearTimeout(deadline);
-    const reason = MantaError.is(error)
-      ? (error as MantaError)
-      : new ProtocolError(String(error), { cause: error });
+    const reason = refusalReason(error);
     options.onRefused?.(reason);
     if (channel !== undefined) {
       channel.refuse(reason);

@@ -35,7 +35,7 @@ export class FrameChannel implements Channel {
   #closed: MantaError | undefined;
   #handler: ((record: ChannelRecord, segments: readonly Uint8Array[]) => void) | undefined;
   readonly #onBroken: (error: unknown) => void;
-  /** Frames that came before there was a handler, or while another one is being handled. */
+  /** Frames that came before there was a handler, or while another one is being handled. None once closed. */
   readonly #waiting: Frame[] = [];
   #isHandling = false;
   readonly #flush = (): void => {
@@ -67,7 +67,7 @@ export class FrameChannel implements Channel {
     this.#reader = reader;
     reader.maxFrameBytes = LIMITS.frameBytes;
     pipe.onClose((error) => {
-      while (this.#waiting.length > 0 && this.#closed === undefined) this.#handleNext();
+      while (this.#waiting.length > 0) this.#handleNext();
       this.#finish(
         new ClusterUnavailableError(
           `The connection to process ${peer.processId} closed${error === undefined ? '' : `: ${error.message}`}.`,
@@ -152,7 +152,7 @@ export class FrameChannel implements Channel {
 
   #handleFirst(): void {
     const frame = this.#waiting.shift();
-    if (frame === undefined || this.#closed !== undefined) return;
+    if (frame === undefined) return;
     this.#isHandling = true;
     this.#handle(frame);
     queueMicrotask(this.#handleNext);

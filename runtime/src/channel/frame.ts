@@ -1,6 +1,6 @@
 import { Packr, RESERVE_START_SPACE } from 'msgpackr/pack';
 import { Unpackr } from 'msgpackr/unpack';
-import { AuthenticationError, ProtocolError, type MantaError } from '../errors/errors.ts';
+import { AuthenticationError, MantaError, ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
 
 /**
@@ -136,6 +136,13 @@ function sinkPrefixBytes(start: Buffer, length: number): number {
   const prefixBytes = tableBytes + start.readUInt32LE(FRAME_HEADER_BYTES);
   if (prefixBytes > length) throw malformed('body length');
   return prefixBytes;
+}
+
+/** Why a peer is refused that has sent what could not be handled. */
+export function refusalReason(error: unknown): MantaError {
+  return MantaError.is(error)
+    ? (error as MantaError)
+    : new ProtocolError(String(error), { cause: error });
 }
 
 /** The error that the body of a refusal frame tells of. */

@@ -7,7 +7,14 @@ import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { ChannelPeer } from './channel.ts';
-import { encodeFrame, FRAME_KIND, FrameReader, refusalFrom, type Frame } from './frame.ts';
+import {
+  encodeFrame,
+  FRAME_KIND,
+  FrameReader,
+  refusalFrom,
+  refusalReason,
+  type Frame,
+} from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { answerFor, createHello } from './handshake.ts';
 import { openNatsPipe } from './nats-pipe.ts';
@@ -151,9 +158,7 @@ function introduce(
         pipe.destroy();
         return;
       }
-      const reason = MantaError.is(error)
-        ? (error as MantaError)
-        : new ProtocolError(String(error), { cause: error });
+      const reason = refusalReason(error);
       options.onRefused?.(reason);
       channel.refuse(reason);
     };

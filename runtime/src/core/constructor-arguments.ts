@@ -78,10 +78,12 @@ async function encodeWhenReady(
 function settled(refs: readonly AnyObjectRef[]): Promise<void> {
   return new Promise((resolve, reject) => {
     let missing = refs.length;
+    let hasFailed = false;
     const waiter = {
       settled: ({ state, content }: AnyObjectRef): void => {
         missing -= 1;
         if (state === REF_STATE.failed) {
+          hasFailed = true;
           for (const ref of refs) ref.removeWaiter(waiter);
           reject(content as Error);
         } else if (missing === 0) {
@@ -89,7 +91,11 @@ function settled(refs: readonly AnyObjectRef[]): Promise<void> {
         }
       },
     };
-    for (const ref of refs) ref.addWaiter(waiter);
+    for (const ref of refs) {
+      ref.addWaiter(waiter);
+      // It had failed before.
+      if (hasFailed) return;
+    }
   });
 }
 

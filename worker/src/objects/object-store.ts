@@ -360,10 +360,7 @@ export class ObjectStore {
   #trimLater(): void {
     this.#cancelTrim?.();
     const { clock, memory } = this.#options;
-    const trim = (): void => {
-      if (!this.#closed) memory.trim();
-    };
-    this.#cancelTrim = clock.after(TRIM_AFTER_MS, trim, { unref: true });
+    this.#cancelTrim = clock.after(TRIM_AFTER_MS, () => void memory.trim(), { unref: true });
   }
 
   /**

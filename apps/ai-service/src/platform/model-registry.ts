@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type ActorHandle, type ActorOptions, kill } from '@manta/sdk';
 import type { ModelCallOptions, ModelRegistry, ServedModel } from '../gateway/model-registry.ts';
 import type { Logger } from '../gateway/logger.ts';
@@ -49,6 +48,7 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
       check: (handle) => handle.checkHealth.options({ timeoutMs: HEALTH_CHECK_TIMEOUT_MS })(),
       end: (handle) => kill(handle),
       retryMs: RETRY_MS,
+      intervalMs: HEALTH_CHECK_INTERVAL_MS,
     });
     this.#models = [...MODEL_CATALOG.values()].map((descriptor) => createModel(descriptor));
     for (const model of this.#models) this.#byName.set(model.metadata.name, model);
@@ -71,32 +71,18 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
    * @throws the error of the last attempt when the model cannot be loaded.
    */
   async start(served: ServedModel): Promise<void> {
-    const model = this.#byName.get(served.metadata.name) as ActorModel;
-    const { replicas, id } = model;
+    const { replicas, id } = this.#byName.get(served.metadata.name) as ActorModel;
     const added = Array.from({ length: this.#options.replicasPerModel ?? 1 }, () => replicas.add());
     await Promise.race(
       added.map((replica) => this.#health.untilHealthy(replicas, replica, id, START_LOADS_MAX)),
     );
-    void this.#watch(model);
+    void this.#health.watch(replicas, id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     const replicas = this.#models.flatMap((model) => [...model.replicas.list()]);
     await Promise.allSettled(replicas.map((replica) => kill(replica.handle)));
-  }
-
-  /** Never rejects; ends with the registry. */
-  async #watch({ replicas, id }: ActorModel): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      await Promise.all(
-        replicas.list().map((replica) => this.#health.untilHealthy(replicas, replica, id)),
-      );
-      await delay(HEALTH_CHECK_INTERVAL_MS, undefined, { signal, ref: false }).catch(
-        () => undefined,
-      );
-    }
   }
 }
 

@@ -41,11 +41,25 @@ beforeEach(() => {
     },
     end: (handle) => Promise.resolve(void ended.push(handle)),
     retryMs: 0,
+    intervalMs: 0,
   });
 });
 
 const until = (loadsMax?: number): Promise<void> =>
   health.untilHealthy(replicas, first, 'local/x', loadsMax);
+
+describe('watched replicas', () => {
+  test('are checked again and again, and brought back, until all ends', async () => {
+    replicas.add();
+    failures = [dead()];
+    const watching = health.watch(replicas, 'local/x');
+    await expect.poll(() => checked.length).toBeGreaterThan(6);
+    closing.abort();
+    await watching;
+    expect(new Set(checked)).toEqual(new Set([1, 2, 3]));
+    expect(replicas.list().map(({ healthy }) => healthy)).toEqual([true, true]);
+  });
+});
 
 describe('a replica', () => {
   test('that answers is healthy', async () => {

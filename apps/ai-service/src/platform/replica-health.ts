@@ -12,6 +12,8 @@ export interface ReplicaHealthOptions<Handle> {
   readonly end: (handle: Handle) => PromiseLike<void>;
   /** Between two attempts. */
   readonly retryMs: number;
+  /** From one check to the next of replicas that are watched. */
+  readonly intervalMs: number;
 }
 
 /** Brings replicas back to health: waits for those that restart, and replaces those that will not recover. */
@@ -20,6 +22,17 @@ export class ReplicaHealth<Handle> {
 
   constructor(options: ReplicaHealthOptions<Handle>) {
     this.#options = options;
+  }
+
+  /** Keeps them healthy. Never rejects; ends when nothing is checked any more. */
+  async watch(replicas: Replicas<Handle>, label: string): Promise<void> {
+    const { signal, intervalMs } = this.#options;
+    while (!signal.aborted) {
+      await Promise.all(
+        replicas.list().map((replica) => this.untilHealthy(replicas, replica, label)),
+      );
+      await this.#pause(intervalMs);
+    }
   }
 
   /**
@@ -36,7 +49,8 @@ export class ReplicaHealth<Handle> {
   ): Promise<void> {
     const { check, logger, signal, retryMs } = this.#options;
     let replica = first;
-    for (let failedLoads = 0; !signal.aborted;) {
+    let failedLoads = 0;
+    while (!signal.aborted) {
       try {
         await check(replica.handle);
         replica.healthy = true;
@@ -46,16 +60,23 @@ export class ReplicaHealth<Handle> {
         if (signal.aborted || MantaError.is(error, 'BackpressureError')) return;
         replica.healthy = false;
         logger.warn({ err: error, model: label }, 'a replica does not answer');
-        // Its own answer: it has tried to load the model, and would not try again.
-        const isFailedLoad = MantaError.is(error, 'TaskError');
-        if (isFailedLoad) failedLoads += 1;
-        if (failedLoads >= loadsMax) throw error;
-        if (isFailedLoad) await this.#end(replica, label);
-        if (isFailedLoad || MantaError.is(error, 'ActorDiedError'))
+        if (MantaError.is(error, 'TaskError')) {
+          // Its own answer: it has tried to load the model, and would not try again.
+          failedLoads += 1;
+          if (failedLoads >= loadsMax) throw error;
+          await this.#end(replica, label);
           replica = replicas.replace(replica);
-        await delay(retryMs, undefined, { signal, ref: false }).catch(() => undefined);
+        } else if (MantaError.is(error, 'ActorDiedError')) {
+          replica = replicas.replace(replica);
+        }
+        await this.#pause(retryMs);
       }
     }
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#options;
+    await delay(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
   }
 
   async #end({ handle }: Replica<Handle>, label: string): Promise<void> {

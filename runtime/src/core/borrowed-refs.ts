@@ -1,10 +1,10 @@
-import type { ChannelRecord } from '../channel/channel.ts';
 import type { ObjectId, ProcessId } from '../ids.ts';
 import type { AnyObjectRef } from '../objects/object-ref.ts';
 import { addressRecord, type AddressRecord } from '../rpc/address-record.ts';
-import { RECORD } from '../rpc/records.ts';
+import type { PeerConnection } from '../rpc/peer-connection.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
+import { OwnerWords, type Release } from './owner-words.ts';
 
 interface Borrowed {
   readonly ref: WeakRef<AnyObjectRef>;
@@ -17,22 +17,18 @@ interface Borrowed {
   isDisposed: boolean;
 }
 
-/** An entry of a `release` record. */
-type Release = [ObjectId, fromOwner: number, fromOthers?: [giver: ProcessId, times: number][]];
-
 interface Lender {
   readonly address: ProcessAddress;
   readonly ids: Set<ObjectId>;
+  /** Collected, and perhaps to be given back. */
   releases: Set<ObjectId>;
-  announced: ObjectId[];
-  /** Passed on by this process: to whom. */
-  lentOn: Map<ProcessId, ObjectId[]>;
-  isTelling: boolean;
+  readonly words: OwnerWords;
 }
 
 /** The ways of a borrower to others. */
 interface BorrowerWays {
-  readonly tell: (owner: ProcessAddress, record: ChannelRecord) => void;
+  readonly connect: (owner: ProcessAddress) => Promise<PeerConnection>;
+  readonly onOwnerGone: (owner: ProcessId) => void;
   readonly addressOf: (processId: ProcessId) => ProcessAddress | undefined;
 }
 
@@ -48,6 +44,7 @@ export class BorrowedRefs {
   readonly #ways: BorrowerWays;
   readonly #refs = new Map<ObjectId, Borrowed>();
   readonly #lenders = new Map<ProcessId, Lender>();
+  #wordsNumber = 0;
   readonly #collected = new FinalizationRegistry<{ id: ObjectId; owner: ProcessAddress }>(
     ({ id, owner }) => {
       if (this.find(id) === undefined) this.#scheduleRelease(id, owner);
@@ -108,13 +105,22 @@ export class BorrowedRefs {
         address: owner,
         ids: new Set(),
         releases: new Set(),
-        announced: [],
-        lentOn: new Map(),
-        isTelling: false,
+        words: this.#wordsTo(owner),
       };
       this.#lenders.set(owner.processId, lender);
     }
     return lender;
+  }
+
+  #wordsTo(owner: ProcessAddress): OwnerWords {
+    const { connect, onOwnerGone } = this.#ways;
+    return new OwnerWords({
+      clock: this.#clock,
+      connect: () => connect(owner),
+      nextNumber: () => ++this.#wordsNumber,
+      onHeard: () => this.#dropUnused(owner.processId),
+      onOwnerGone: () => onOwnerGone(owner.processId),
+    });
   }
 
   /** The address of a process that owns refs that are here. */
@@ -123,41 +129,12 @@ export class BorrowedRefs {
   }
 
   announce(id: ObjectId, owner: ProcessAddress): void {
-    const lender = this.#lenderOf(owner);
-    lender.announced.push(id);
-    this.#tellSoon(lender);
+    this.#lenderOf(owner).words.holds(id);
   }
 
   /** The ref is about to be sent to `borrower`. */
   lentOn(id: ObjectId, owner: ProcessAddress, borrower: ProcessId): void {
-    const lender = this.#lenderOf(owner);
-    const ids = lender.lentOn.get(borrower);
-    if (ids === undefined) lender.lentOn.set(borrower, [id]);
-    else ids.push(id);
-    this.#tellSoon(lender);
-  }
-
-  #tellSoon(lender: Lender): void {
-    if (lender.isTelling) return;
-    lender.isTelling = true;
-    queueMicrotask(() => {
-      lender.isTelling = false;
-      this.#tellNow(lender);
-    });
-  }
-
-  #tellNow(lender: Lender): void {
-    if (lender.announced.length > 0) {
-      this.#tell(lender.address, [RECORD.borrow, lender.announced]);
-      lender.announced = [];
-    }
-    for (const [borrower, ids] of lender.lentOn)
-      this.#tell(lender.address, [RECORD.borrow, ids, borrower, this.#addressOf(borrower)]);
-    lender.lentOn.clear();
-  }
-
-  #tell(owner: ProcessAddress, record: ChannelRecord): void {
-    this.#ways.tell(owner, record);
+    this.#lenderOf(owner).words.passedOn(id, borrower, this.#addressOf(borrower));
   }
 
   #addressOf(processId: ProcessId): AddressRecord | null {
@@ -201,9 +178,7 @@ export class BorrowedRefs {
     this.#refs.delete(id);
     const lender = this.#lenderOf(owner);
     lender.ids.delete(id);
-    this.#tellNow(lender);
-    this.#tell(lender.address, [RECORD.release, [releaseOf(id, known)]]);
-    this.#dropUnused(lender);
+    lender.words.released(releaseOf(id, known));
   }
 
   #scheduleRelease(id: ObjectId, owner: ProcessAddress): void {
@@ -215,23 +190,19 @@ export class BorrowedRefs {
   }
 
   #release(lender: Lender): void {
-    const released: Release[] = [];
     for (const id of lender.releases) {
       const known = this.#refs.get(id);
       if (known === undefined || known.ref.deref() !== undefined) continue;
       this.#refs.delete(id);
       lender.ids.delete(id);
-      released.push(releaseOf(id, known));
+      lender.words.released(releaseOf(id, known));
     }
     lender.releases.clear();
-    this.#tellNow(lender);
-    if (released.length > 0) this.#tell(lender.address, [RECORD.release, released]);
-    this.#dropUnused(lender);
   }
 
-  #dropUnused(lender: Lender): void {
-    if (lender.ids.size === 0 && this.#lenders.get(lender.address.processId) === lender)
-      this.#lenders.delete(lender.address.processId);
+  #dropUnused(owner: ProcessId): void {
+    const lender = this.#lenders.get(owner);
+    if (lender?.ids.size === 0 && lender.words.isIdle) this.#lenders.delete(owner);
   }
 
   /** Forgets the owner; the refs of it that are still held. */

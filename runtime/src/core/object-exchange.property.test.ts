@@ -17,6 +17,7 @@ const step = fc.record({
     { weight: 3, arbitrary: fc.constantFrom('box' as const, 'open' as const) },
     { weight: 2, arbitrary: fc.constantFrom('drop' as const, 'dispose' as const) },
     { weight: 1, arbitrary: fc.constantFrom('kill' as const, 'time' as const) },
+    { weight: 2, arbitrary: fc.constant('break' as const) },
   ),
   process: fc.nat(PROCESSES - 1),
   other: fc.nat(PROCESSES - 1),
@@ -24,7 +25,7 @@ const step = fc.record({
   /** Which records arrive before the next step. */
   deliveries: fc.array(fc.nat(1_000), { maxLength: 5 }),
   seconds: fc.nat(5),
-  /** How many of the last records of a killed process each of its peers does not get. */
+  /** How many of the last records of a killed process, or on a broken connection, do not arrive. */
   losses: fc.infiniteStream(fc.nat(3)),
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -37,6 +38,7 @@ function run(world: RefWorld, { what, process: index, other, refs: choices, loss
   const isCall = target !== process;
   if (what === 'put') process.put();
   if (what === 'kill') world.kill(process, losses);
+  if (what === 'break' && isCall) world.breakConnections(process, target, losses);
   if (what === 'take' && isCall) process.take(target, choices);
   const refs = process.picked(choices);
   const [ref] = refs;

@@ -1,11 +1,6 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
-import {
-  ObjectLostError,
-  OwnerDiedError,
-  ProtocolError,
-  type MantaError,
-} from '../errors/errors.ts';
-import { parseId, type BlobId, type ObjectId, type ProcessId } from '../ids.ts';
+import { ObjectLostError, OwnerDiedError, type MantaError } from '../errors/errors.ts';
+import type { BlobId, ObjectId, ProcessId } from '../ids.ts';
 import { BlobOwner } from '../objects/blob-owner.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { HeapBlobs } from '../objects/heap-blobs.ts';
@@ -20,18 +15,18 @@ import type { Receipts } from '../objects/borrower.ts';
 import { ObjectTable } from '../objects/object-table.ts';
 import type { Payload } from '../objects/payload.ts';
 import { StoredValue, type StoredRecord } from '../objects/stored-value.ts';
-import { addressFrom } from '../rpc/address-record.ts';
 import { ask } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
-import { idsFrom } from '../rpc/record-fields.ts';
+import { callFrom, countFrom, idsFrom } from '../rpc/record-fields.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { bequeath } from './bequeath.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
-import { releasesFrom } from './exchange-records.ts';
+import { wordsFrom, type HeardWord } from './exchange-records.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
+import { HeardWords } from './owner-words.ts';
 import { PeerPresence } from './peer-presence.ts';
 import { SilentBorrowers } from './silent-borrowers.ts';
 
@@ -80,6 +75,7 @@ export class ObjectExchange {
   #sender: ProcessId | undefined;
   readonly #peers: PeerPresence;
   readonly #silent: SilentBorrowers;
+  readonly #heard = new HeardWords();
   #isClosed = false;
 
   constructor(core: ExchangeCore) {
@@ -90,7 +86,8 @@ export class ObjectExchange {
       onLost: (blobId, reason) => this.#blobLost(blobId, reason),
     });
     this.borrowed = new BorrowedRefs(core.clock, {
-      tell: (owner, record) => this.#tell(owner, record),
+      connect: (owner) => core.connect(owner),
+      onOwnerGone: (owner) => this.#processDied(owner),
       addressOf: (processId) => this.#peers.addressOf(processId),
     });
     this.#peers = new PeerPresence({
@@ -162,13 +159,6 @@ export class ObjectExchange {
     this.fetch(ref);
   }
 
-  #tell(owner: ProcessAddress, record: ChannelRecord): void {
-    this.#core.connect(owner).then(
-      ({ channel }) => channel.send(record),
-      () => this.#processDied(owner.processId),
-    );
-  }
-
   // ── owner ────────────────────────────────────────────────────────────────────────────────────────────────
   /** Handles the records of this part; false for those of others. */
   receive(channel: Channel, record: ChannelRecord): boolean {
@@ -179,10 +169,7 @@ export class ObjectExchange {
         this.#answers(channel, record[1] as number).answer(idsFrom('object', record[2]));
         return true;
       case RECORD.borrow:
-        this.#noteBorrowed(idsFrom('object', record[1]), processId, record);
-        return true;
-      case RECORD.release:
-        this.#released(processId, releasesFrom(record[1]));
+        this.#hear(channel, record);
         return true;
       case RECORD.holds: {
         const held = idsFrom('object', record[2]).filter((id) => this.borrowed.holds(id));
@@ -197,16 +184,31 @@ export class ObjectExchange {
     }
   }
 
-  #noteBorrowed(ids: ObjectId[], sender: ProcessId, record: ChannelRecord): void {
-    const [, , lentOnTo, lentOnAddress] = record;
-    if (lentOnTo == null) {
-      for (const id of ids) this.table.borrow(id, sender);
-      return;
+  /** What became of refs of ours at the sender: answered when it is noted, and noted once. */
+  #hear(channel: Channel, [, call, number, said]: ChannelRecord): void {
+    const { processId } = channel.peer;
+    const words = wordsFrom(said);
+    if (this.#heard.isNew(processId, countFrom(number, 'number of words')))
+      for (const word of words) this.#note(processId, word);
+    channel.send([RECORD.result, callFrom(call), null]);
+  }
+
+  #note(speaker: ProcessId, word: HeardWord): void {
+    switch (word.kind) {
+      case 'holds':
+        for (const id of word.ids) this.table.borrow(id, speaker);
+        break;
+      case 'passedOn':
+        this.#passedOn(speaker, word);
+        break;
+      case 'released':
+        this.#released(speaker, word.releases);
+        break;
     }
-    const borrower = parseId('process', lentOnTo);
-    if (borrower === undefined) throw new ProtocolError('A borrower without a process id.');
-    const address = lentOnAddress == null ? undefined : addressFrom(lentOnAddress);
-    for (const id of ids) this.table.lentOn(id, borrower, sender);
+  }
+
+  #passedOn(giver: ProcessId, { ids, borrower, address }: HeardWord & { kind: 'passedOn' }): void {
+    for (const id of ids) this.table.lentOn(id, borrower, giver);
     if (borrower !== this.#core.address.processId)
       this.#silent.expect(borrower, address ?? this.#peers.addressOf(borrower));
   }
@@ -220,9 +222,12 @@ export class ObjectExchange {
 
   async #askWhatItHolds(address: ProcessAddress): Promise<void> {
     const { processId } = address;
-    const connection = await this.#core.connect(address);
+    const isSelf = processId === this.#core.address.processId;
+    const connection = isSelf ? undefined : await this.#core.connect(address);
     const asked = this.table.questionsFor(processId, HOLDS_MAX);
-    const held = new Set(idsFrom('object', await ask(connection, RECORD.holds, asked)));
+    // What has come home here is not counted any more: what still is may have been lost on its way.
+    const answer = connection === undefined ? [] : await ask(connection, RECORD.holds, asked);
+    const held = new Set(idsFrom('object', answer));
     for (const id of asked) this.table.answered(id, processId, held.has(id));
   }
 
@@ -316,6 +321,7 @@ export class ObjectExchange {
     const owner = this.borrowed.ownerOf(processId);
     if (owner !== undefined) this.#peers.know(owner);
     this.#peers.connectionEnded(processId);
+    this.#silent.expect(this.#core.address.processId, this.#core.address);
   }
 
   #processDied(processId: ProcessId): void {

@@ -43,13 +43,11 @@ export const RECORD = {
   // between owner and borrower of an object
   /** [fetch, call, objectIds]: answered by `fetched`, one or several, as the objects become ready. */
   fetch: 13,
-  /** [borrow, objectIds, borrower?, address?]: the sender holds them, or has passed them on to that borrower. */
-  borrow: 14,
   /**
-   * [release, [objectId, fromOwner, [giver, times][]?][]]: given back; it says how often the sender was given each, by
-   * the owner and by others.
+   * [borrow, call, number, words]: what has become of the owner's refs at the sender, in order (core/owner-words.ts);
+   * answered by a result. A record that is not answered comes again, with the same number.
    */
-  release: 15,
+  borrow: 14,
   /** [cancelRef, objectId, force, recursive]: borrower → owner: cancel the call that makes this object. */
   cancelRef: 37,
   /** [holds, call, objectIds]: owner → borrower; answered by a result: the list of those that it holds. */

@@ -73,6 +73,18 @@ export class RefWorld {
     this.#start();
   }
 
+  /** The connections between two that live end; what either had sent last on them may be lost. */
+  breakConnections(one: RefProcess, other: RefProcess, losses: Iterator<number>): void {
+    for (const end of this.#ends) {
+      const isBetween =
+        (end.peer.processId === one.id && end.other.peer.processId === other.id) ||
+        (end.peer.processId === other.id && end.other.peer.processId === one.id);
+      if (!isBetween || !end.isOpen) continue;
+      end.inbox.length -= Math.min(end.inbox.length, Number(losses.next().value));
+      end.isEnding = true;
+    }
+  }
+
   /** Refs whose owner lives but does not know them any more, though code holds them. */
   lost(): string[] {
     return this.living.flatMap((process) =>

@@ -67,8 +67,8 @@ export class DurableObjects {
         this.#fetch(channel, callFrom(record[1]), idsFrom('object', record[2], IDS_MAX));
         return true;
       case RECORD.borrow:
-      case RECORD.release:
         // They stay until they are freed, whoever holds refs.
+        channel.send([RECORD.result, callFrom(record[1]), null]);
         return true;
       case RECORD.free:
         for (const objectId of idsFrom('object', record[1], IDS_MAX)) this.#free(objectId);

@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { explain, free, get, put, wait } from '@manta/sdk';
+import { explain, free, get, put, wait, type ObjectRef } from '@manta/sdk';
 import type { TestNode } from '@manta/sdk/testing';
-import { first, LENGTH, make, MakerActor, makeSlowly, next } from './fixtures/lineage.ts';
+import {
+  first,
+  LENGTH,
+  make,
+  MakerActor,
+  makeSlowly,
+  next,
+  nextSlowly,
+} from './fixtures/lineage.ts';
 import { coreOf } from './testing/core.ts';
 import { failureOf, Journals } from './testing/journal.ts';
 import { at, firstsOf, ready, Victims } from './testing/victims.ts';
@@ -80,6 +88,29 @@ describe('the result of a task', () => {
     expect((await get(ref))[0]).toBe(7);
     expect(new Set(journal.lines()).size).toBe(3);
     expect(journal.lines().length).toBe(3);
+  });
+
+  it('is made again with all that it was made from, also when the second attempt dies half-way', async () => {
+    const journal = journals.create();
+    // Only the nodes of this test are fit for its tasks, so each attempt runs where the test says.
+    const ours = { labels: { chain: 'of five' } };
+    const addNode = () => victims.cluster.addNode({ cpus: 2, ...ours });
+    const victim = await addNode();
+    const chain = [make.options(ours)(journal.file, 'link 0', 1)];
+    const then = nextSlowly.options(ours);
+    for (let link = 1; link < 5; link += 1)
+      chain.push(then(journal.file, `link ${link}`, chain[link - 1] as never, 500));
+    await ready(chain);
+    const second = await addNode();
+    await victim.kill();
+    // Of the last alone, so that no copy of what it is made from comes here.
+    const last = get(chain[4] as ObjectRef<Float32Array>);
+    await waitFor(() => journal.count('link 2') === 2, { describe: 'the second attempt' });
+    await addNode();
+    await second.kill();
+    expect((await last)[0]).toBe(5);
+    expect(await firstsOf(chain)).toEqual([1, 2, 3, 4, 5]);
+    expect([0, 1, 2, 3, 4].map((link) => journal.count(`link ${link}`))).toEqual([3, 3, 3, 2, 2]);
   });
 
   it('is given up at once when the task may not run again', async () => {

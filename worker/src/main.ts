@@ -22,6 +22,8 @@ const START_TIMEOUT_MS = 30_000;
 /** For actors that work when the node ends: SIGTERM, and SIGKILL after this. */
 const STOP_GRACE_MS = 4_000;
 const LAST_REPORTS_MS = 500;
+/** Making threads and processes stops this one for tens of milliseconds: first whoever waited for the node has its turn. */
+const BACKGROUND_DELAY_MS = 100;
 
 export interface NodeOptions extends ResourceOptions {
   /** `nats://host:port` of the broker; several are separated by commas. */
@@ -77,7 +79,7 @@ export interface RunningNode {
 
 /**
  * Makes this process a node of the cluster. Resolves when the head has accepted it; the heartbeat and the process
- * pool start right after.
+ * pool start a moment after.
  * @throws AuthenticationError when the token is wrong.
  * @throws ClusterUnavailableError when no broker or head answers in time.
  */
@@ -167,7 +169,7 @@ class Node implements RunningNode {
       await this.agent.close('it could not register', 0, 0);
       throw error;
     }
-    setImmediate(() => this.agent.startBackground());
+    systemClock.after(BACKGROUND_DELAY_MS, () => this.agent.startBackground());
   }
 
   close(): Promise<void> {

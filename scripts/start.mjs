@@ -18,7 +18,8 @@ if (!existsSync(COMPILER)) {
 }
 const stale = PACKAGES.filter(isStale);
 if (stale.length > 0) await build(stale);
-if (stale.length > 0 || !existsSync(join(root, 'cli/dist/packed'))) await import('./pack-programs.mjs');
+if (stale.length > 0 || !existsSync(join(root, 'cli/dist/packed')))
+  await import('./pack-programs.mjs');
 await import('../apps/ai-service/dist/main.js');
 
 function isStale(name) {

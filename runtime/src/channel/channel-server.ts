@@ -11,6 +11,7 @@ import { FrameChannel } from './frame-channel.ts';
 import { challengeFor } from './handshake.ts';
 import { listenNatsPipes } from './nats-pipe.ts';
 import { socketPipe, type Pipe } from './pipe.ts';
+import type { Transport } from '../transport/transport.ts';
 
 export interface ListenOptions {
   processId: ProcessId;
@@ -37,6 +38,12 @@ export interface ListenOptions {
 export async function listenChannels(options: ListenOptions): Promise<ChannelServer> {
   const servers: Server[] = [];
   const open = new Set<Pipe>();
+  const channels = new Set<FrameChannel>();
+  const takeChannel = (channel: FrameChannel): void => {
+    channels.add(channel);
+    channel.onClose(() => channels.delete(channel));
+    options.onChannel(channel);
+  };
   const takePipe = (pipe: Pipe): void => {
     if (options.accepts?.() === false) {
       pipe.destroy();
@@ -45,7 +52,7 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     if (options.background === true) pipe.unref();
     open.add(pipe);
     pipe.onClose(() => open.delete(pipe));
-    acceptPipe(pipe, options);
+    acceptPipe(pipe, options, takeChannel);
   };
   const takeSocket = (socket: Socket): void => takePipe(socketPipe(socket));
 
@@ -68,8 +75,10 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
   }
   if (options.background === true) for (const server of servers) server.unref();
   const natsListeners: { close(): void }[] = [];
+  const transports: Transport[] = [];
   const listenOnNats = async ({ transport, subject }: NatsListenOptions): Promise<void> => {
     natsListeners.push(listenNatsPipes(transport, subject, takePipe));
+    transports.push(transport);
     // Whoever learns the address now must find a listener.
     if (transport.status === 'connected') await transport.flush();
   };
@@ -78,6 +87,11 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
   return {
     address,
     listenOnNats,
+    async flushed() {
+      await Promise.all([...channels].map((channel) => channel.flushed()));
+      const connected = transports.filter(({ status }) => status === 'connected');
+      await Promise.allSettled(connected.map((transport) => transport.flush()));
+    },
     async close() {
       for (const listener of natsListeners) listener.close();
       const closed = servers.map(
@@ -113,7 +127,11 @@ function listen(
 }
 
 /** The listener's half of the handshake, then a channel. */
-function acceptPipe(pipe: Pipe, options: ListenOptions): void {
+function acceptPipe(
+  pipe: Pipe,
+  options: ListenOptions,
+  onChannel: (channel: FrameChannel) => void,
+): void {
   let channel: FrameChannel | undefined;
   let pendingAnswer: ReturnType<typeof challengeFor> | undefined;
 
@@ -149,7 +167,7 @@ function acceptPipe(pipe: Pipe, options: ListenOptions): void {
     const peer = pendingAnswer.accept(frame.body);
     clearTimeout(deadline);
     channel = new FrameChannel(pipe, peer, reader, refuse);
-    options.onChannel(channel);
+    onChannel(channel);
   };
   const reader = new FrameReader((frame) => {
     if (channel === undefined) onHandshakeFrame(frame);

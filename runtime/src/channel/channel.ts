@@ -47,5 +47,7 @@ export interface ChannelServer {
   readonly address: ProcessAddress;
   /** From now on takes channels over NATS too. */
   listenOnNats(options: NatsListenOptions): Promise<void>;
+  /** Resolves when all that was sent so far on its channels has left this process, or they have closed. */
+  flushed(): Promise<void>;
   close(): Promise<void>;
 }

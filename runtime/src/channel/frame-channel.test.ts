@@ -40,6 +40,51 @@ it('sends a frame before the turn ends when its records have become large', asyn
   expect(Math.max(...frames)).toBeLessThan(1.5 * MIB);
 });
 
+describe('flushed()', () => {
+  const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
+  let whenWritten: (() => void) | undefined;
+  let bytes: number;
+  let end: () => void;
+  let isFlushed: boolean;
+
+  beforeEach(() => {
+    bytes = 0;
+    isFlushed = false;
+    const pipe: Pipe = {
+      ...collectingPipe().pipe,
+      write(buffers, tell) {
+        for (const { length } of buffers) bytes += length;
+        whenWritten = tell;
+      },
+      onClose: (listener) => {
+        end = () => listener(undefined);
+      },
+    };
+    const reader = new FrameReader(() => undefined, MIB);
+    const channel = new FrameChannel(pipe, peer, reader, () => undefined);
+    channel.send([1, 'the last answer']);
+    void channel.flushed().then(() => (isFlushed = true));
+  });
+
+  it('writes what waits, and resolves not before it is out', async () => {
+    expect(bytes).toBeGreaterThan(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isFlushed).toBe(false);
+  });
+
+  it('resolves when the pipe has let everything out', async () => {
+    whenWritten?.();
+    await Promise.resolve();
+    expect(isFlushed).toBe(true);
+  });
+
+  it('resolves when the channel closes', async () => {
+    end();
+    await Promise.resolve();
+    expect(isFlushed).toBe(true);
+  });
+});
+
 describe('frames that come in one chunk', () => {
   const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
   const frameOf = (...records: unknown[]): Frame => ({

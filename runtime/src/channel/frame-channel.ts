@@ -20,6 +20,7 @@ const RECORDS_PER_FRAME = 128;
 const BODY_BYTES_PER_FRAME = 1024 * 1024;
 /** A segment of this size has a frame of its own: only then can its receiver take it piece by piece. */
 const SEGMENT_BYTES_PER_FRAME = 256 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** The one implementation of Channel: frames over a pipe whose handshake is done. */
 export class FrameChannel implements Channel {
@@ -171,6 +172,15 @@ export class FrameChannel implements Channel {
       if (!Array.isArray(record)) throw new ProtocolError('Channel record that is not a list.');
       this.#handler?.(record, frame.segments);
     }
+  }
+
+  /** Resolves when all that was sent so far has left this process, or the channel has closed. */
+  flushed(): Promise<void> {
+    this.#writeBatch();
+    return new Promise((resolve) => {
+      this.onClose(() => resolve());
+      if (this.#closed === undefined) this.#pipe.write([NOTHING], resolve);
+    });
   }
 
   pause(): void {

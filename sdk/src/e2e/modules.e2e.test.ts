@@ -1,5 +1,5 @@
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { defineActor, defineTask, explain, init, kill, ready, shutdown } from '@manta/sdk';
+import { defineActor, defineTask, explain, get, init, kill, ready, shutdown } from '@manta/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ProgramDirectory } from './fixtures/program-directory.ts';
 
@@ -61,24 +61,33 @@ describe('modules of actors', () => {
     await expect(actor.value()).rejects.toThrow(/endless\.ts .* has not ended after 1000 ms/s);
   });
 
-  it('that still load are left when their actors are killed, and nobody else is', async () => {
+  it('that still load are left when their actors are killed, and hold nobody else up', async () => {
     directory.write({
       'neighbour.ts': moduleWith('process.pid'),
       'unending.ts': `${moduleWith('1')}await new Promise(() => {});\n`,
+      'later.ts': `${moduleWith('process.pid')}await init(); throw new Error('in a host');`.replace(
+        'import { ',
+        'import { init, ',
+      ),
     });
-    const Neighbour = actorOf('neighbour.ts');
-    const neighbour = Neighbour.options({ isolation: 'shared' }).create();
-    const pid = await neighbour.value();
+    const Neighbour = actorOf('neighbour.ts').options({ isolation: 'shared' });
+    const neighbours = [Neighbour.create(), Neighbour.create()];
+    const pids = await get(neighbours.map((neighbour) => neighbour.value()));
     const seat = { resources: { seat: 1 } };
-    const loading = actorOf('unending.ts')
-      .options({ isolation: 'shared', ...seat })
-      .create();
-    await waitFor(async () => (await explain(loading)).reason.includes('unending.ts loads'), {
-      describe: 'the module loads',
-    });
-    await kill(loading);
+    const Unending = actorOf('unending.ts').options({ isolation: 'shared' });
+    const loading = [Unending.create(), Unending.options(seat).create()] as const;
+    for (const actor of loading)
+      await waitFor(async () => (await explain(actor)).reason.includes('unending.ts loads'), {
+        describe: 'the module loads',
+      });
+    // Two processes at most for them all: what comes now shares one in which a module never ends.
+    const Later = actorOf('later.ts').options({ isolation: 'shared' });
+    const laterPids = await get([Later.create().value(), Later.create().value()]);
+    expect(new Set([...pids, ...laterPids]).size).toBeLessThanOrEqual(2);
+    await kill(loading[1]);
     await ready(Neighbour.options(seat).create(), { timeoutMs: 10_000 });
-    expect(await neighbour.value()).toBe(pid);
+    await kill(loading[0]);
+    expect(await get(neighbours.map((neighbour) => neighbour.value()))).toEqual(pids);
   });
 
   it('fail their tasks when they take longer than the tasks allow', async () => {

@@ -15,6 +15,7 @@ import { ActorUnavailableError, type MantaError } from '@manta/runtime/errors/er
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
+import { within } from '@manta/runtime/time/within';
 import { isLoopback } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { LIMITS } from '@manta/runtime/wire/limits';
@@ -35,6 +36,7 @@ type EndHow = Extract<AgentToHost, { type: 'end' }>['how'];
 /** Hosts that are wanted at once are not kept from it by practice. */
 const WARM_UP_DELAY_MS = 20;
 const REFUSALS_INTERVAL_MS = 1_000;
+const FLUSH_TIMEOUT_MS = 500;
 
 /**
  * What runs in every event loop that houses actors: a host process, or a worker thread of one. It takes channels,
@@ -222,6 +224,7 @@ export class HostRuntime {
     // What only garbage keeps nobody needs.
     if (this.#isNeeded) await collectGarbage();
     if (this.#isNeeded && this.#heldGpuIds.length > 0) this.#warnOfHeldGpus();
+    if (!this.#isNeeded) await this.#flushed();
     return !this.#isNeeded;
   }
 
@@ -290,7 +293,18 @@ export class HostRuntime {
     const { actorId } = instance.spec;
     if (this.#actors.get(actorId) !== instance) return;
     this.#actors.delete(actorId);
-    this.#send({ type: 'ended', actorId, incarnation: instance.incarnation, cause });
+    void this.#sendLast({ type: 'ended', actorId, incarnation: instance.incarnation, cause });
+  }
+
+  /** A process or thread that houses one actor is over with this message: what its calls gave must have left before. */
+  async #sendLast(message: HostToAgent): Promise<void> {
+    if (this.#configuration.isolation !== 'shared') await this.#flushed();
+    this.#send(message);
+  }
+
+  /** Who does not read holds nothing up for long. */
+  async #flushed(): Promise<void> {
+    await within(systemClock, FLUSH_TIMEOUT_MS, (this.#server as ChannelServer).flushed());
   }
 
   end(actorId: ActorId, incarnation: number, how: EndHow, cause: DeathCause): void {
@@ -324,11 +338,6 @@ export class HostRuntime {
 
   partition(on: boolean): void {
     this.#partitioned = on;
-  }
-
-  async close(): Promise<void> {
-    await this.#server?.close();
-    await this.#core.close();
   }
 }
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ActorConstructor, TaskBody } from '@manta/runtime/actor/host-context';
@@ -19,9 +20,9 @@ export class ModuleLoader {
   /** Actor classes and task functions; the keys of the latter start with `task `. */
   readonly #definitions = new Map<string, ActorConstructor | TaskBody>();
   readonly #loads = new Map<string, Promise<void>>();
-  #reachedDriverPart: (() => void) | undefined;
-  /** One module at a time: only so it is known whose driver part was reached. */
-  #lastLoad: Promise<void> = Promise.resolve();
+  /** Follows what runs at the top level of each module, over its awaits: to know whose driver part was reached. */
+  readonly #topLevels = new AsyncLocalStorage<{ reachedDriverPart(): void }>();
+  #unfinishedLoads = 0;
 
   constructor(cacheDirectory: string, clock: Clock = systemClock) {
     this.#cacheDirectory = cacheDirectory;
@@ -33,7 +34,7 @@ export class ModuleLoader {
   }
 
   reachedDriverPart(): void {
-    this.#reachedDriverPart?.();
+    this.#topLevels.getStore()?.reachedDriverPart();
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the class. */
@@ -79,8 +80,7 @@ export class ModuleLoader {
   #loadModule(moduleUrl: string, timeoutMs: number): Promise<void> {
     let load = this.#loads.get(moduleUrl);
     if (load === undefined) {
-      load = this.#lastLoad.then(() => this.#import(moduleUrl, timeoutMs));
-      this.#lastLoad = load.catch(() => undefined);
+      load = this.#import(moduleUrl, timeoutMs);
       this.#loads.set(moduleUrl, load);
     }
     return load;
@@ -88,15 +88,13 @@ export class ModuleLoader {
 
   async #import(moduleUrl: string, timeoutMs: number): Promise<void> {
     let cancelTimeout: (() => void) | undefined;
+    this.#unfinishedLoads += 1;
     try {
       const url = await this.#executableUrl(moduleUrl);
-      const driverPart = new Promise<void>((resolve) => {
-        this.#reachedDriverPart = resolve;
-      });
       const tooLate = new Promise<never>((_resolve, reject) => {
         cancelTimeout = this.#clock.after(timeoutMs, () => reject(unfinished(timeoutMs)));
       });
-      await Promise.race([import(url), driverPart, tooLate]);
+      await Promise.race([this.#runTopLevel(url), tooLate]);
     } catch (error) {
       throw new RuntimeEnvSetupError(
         `Module ${moduleUrl} could not be loaded on this node: ${error instanceof Error ? error.message : String(error)}`,
@@ -104,8 +102,18 @@ export class ModuleLoader {
       );
     } finally {
       cancelTimeout?.();
-      this.#reachedDriverPart = undefined;
+      this.#unfinishedLoads -= 1;
+      // Following slows every promise of the process.
+      if (this.#unfinishedLoads === 0) this.#topLevels.disable();
     }
+  }
+
+  /** Resolves when the module has finished, or its driver part is reached. */
+  #runTopLevel(url: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const topLevel = { reachedDriverPart: () => resolve(undefined) };
+      this.#topLevels.run(topLevel, () => import(url)).then(resolve, reject);
+    });
   }
 
   async #executableUrl(moduleUrl: string): Promise<string> {

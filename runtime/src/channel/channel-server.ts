@@ -74,11 +74,9 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     servers.push(server);
   }
   if (options.background === true) for (const server of servers) server.unref();
-  const natsListeners: { close(): void }[] = [];
-  const transports: Transport[] = [];
+  const natsListeners: { transport: Transport; close(): void }[] = [];
   const listenOnNats = async ({ transport, subject }: NatsListenOptions): Promise<void> => {
-    natsListeners.push(listenNatsPipes(transport, subject, takePipe));
-    transports.push(transport);
+    natsListeners.push({ transport, ...listenNatsPipes(transport, subject, takePipe) });
     // Whoever learns the address now must find a listener.
     if (transport.status === 'connected') await transport.flush();
   };
@@ -89,8 +87,8 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     listenOnNats,
     async flushed() {
       await Promise.all([...channels].map((channel) => channel.flushed()));
-      const connected = transports.filter(({ status }) => status === 'connected');
-      await Promise.allSettled(connected.map((transport) => transport.flush()));
+      const connected = natsListeners.filter(({ transport }) => transport.status === 'connected');
+      await Promise.allSettled(connected.map(({ transport }) => transport.flush()));
     },
     async close() {
       for (const listener of natsListeners) listener.close();

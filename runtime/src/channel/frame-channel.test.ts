@@ -6,6 +6,7 @@ import { FRAME_KIND, FrameReader, type Frame } from './frame.ts';
 import type { Pipe } from './pipe.ts';
 
 const MIB = 1024 * 1024;
+const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
 
 /** Notes the length of each frame. */
 function collectingPipe(): { pipe: Pipe; frames: number[] } {
@@ -26,7 +27,6 @@ function collectingPipe(): { pipe: Pipe; frames: number[] } {
 
 it('sends a frame before the turn ends when its records have become large', async () => {
   const { pipe, frames } = collectingPipe();
-  const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
   const channel = new FrameChannel(
     pipe,
     peer,
@@ -41,7 +41,6 @@ it('sends a frame before the turn ends when its records have become large', asyn
 });
 
 describe('flushed()', () => {
-  const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
   let whenWritten: (() => void) | undefined;
   let bytes: number;
   let end: () => void;
@@ -86,7 +85,6 @@ describe('flushed()', () => {
 });
 
 describe('frames that come in one chunk', () => {
-  const peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
   const frameOf = (...records: unknown[]): Frame => ({
     kind: FRAME_KIND.records,
     body: records,

@@ -117,6 +117,7 @@ export class BorrowedRefs {
     return new OwnerWords({
       clock: this.#clock,
       connect: () => connect(owner),
+      addressOf: (borrower) => this.#addressOf(borrower),
       nextNumber: () => ++this.#wordsNumber,
       onHeard: () => this.#dropUnused(owner.processId),
       onOwnerGone: () => onOwnerGone(owner.processId),
@@ -134,7 +135,7 @@ export class BorrowedRefs {
 
   /** The ref is about to be sent to `borrower`. */
   lentOn(id: ObjectId, owner: ProcessAddress, borrower: ProcessId): void {
-    this.#lenderOf(owner).words.passedOn(id, borrower, this.#addressOf(borrower));
+    this.#lenderOf(owner).words.passedOn(id, borrower);
   }
 
   #addressOf(processId: ProcessId): AddressRecord | null {

@@ -52,6 +52,7 @@ beforeEach(() => {
       }
       return Promise.resolve(current);
     },
+    addressOf: () => null,
     nextNumber: () => ++number,
     onHeard: () => told.push('heard'),
     onOwnerGone: () => told.push('gone'),
@@ -78,9 +79,9 @@ describe('words to an owner', () => {
   it('go together when they are said in one turn, in their order', async () => {
     words.holds(id);
     words.holds(otherId);
-    words.passedOn(id, borrower, null);
-    words.passedOn(otherId, borrower, null);
-    words.passedOn(id, otherBorrower, null);
+    words.passedOn(id, borrower);
+    words.passedOn(otherId, borrower);
+    words.passedOn(id, otherBorrower);
     words.released([id, 1]);
     words.holds(id);
     await turn();

@@ -25,6 +25,8 @@ export interface OwnerWordsOptions {
   readonly clock: Clock;
   /** Rejects when the owner is gone. */
   readonly connect: () => Promise<PeerConnection>;
+  /** How the owner reaches a borrower, where it is known. */
+  readonly addressOf: (borrower: ProcessId) => AddressRecord | null;
   /** Greater with each call, for all owners: an owner knows by it what it has heard before. */
   readonly nextNumber: () => number;
   /** Everything has been heard. */
@@ -61,12 +63,11 @@ export class OwnerWords {
     else this.#say([WORD.holds, [id]]);
   }
 
-  /** `address`: how the owner reaches that borrower, where it is known. */
-  passedOn(id: ObjectId, borrower: ProcessId, address: AddressRecord | null): void {
+  passedOn(id: ObjectId, borrower: ProcessId): void {
     const last = this.#waiting.at(-1);
     const isSame = last?.[0] === WORD.passedOn && last[2] === borrower;
     if (isSame && last[1].length < REFS_MAX) last[1].push(id);
-    else this.#say([WORD.passedOn, [id], borrower, address]);
+    else this.#say([WORD.passedOn, [id], borrower, this.#options.addressOf(borrower)]);
   }
 
   released(release: Release): void {

@@ -65,8 +65,7 @@ export class RefWorld {
     victim.exchange.close();
     for (const end of this.#ends) {
       if (end.peer.processId === victim.id && end.isOpen) {
-        end.inbox.length -= Math.min(end.inbox.length, Number(losses.next().value));
-        end.isEnding = true;
+        end.endAfterLosing(Number(losses.next().value));
         end.other.isOpen = false;
       }
     }
@@ -76,12 +75,9 @@ export class RefWorld {
   /** The connections between two that live end; what either had sent last on them may be lost. */
   breakConnections(one: RefProcess, other: RefProcess, losses: Iterator<number>): void {
     for (const end of this.#ends) {
-      const isBetween =
-        (end.peer.processId === one.id && end.other.peer.processId === other.id) ||
-        (end.peer.processId === other.id && end.other.peer.processId === one.id);
-      if (!isBetween || !end.isOpen) continue;
-      end.inbox.length -= Math.min(end.inbox.length, Number(losses.next().value));
-      end.isEnding = true;
+      const ends = [end.peer.processId, end.other.peer.processId];
+      const isBetween = ends.includes(one.id) && ends.includes(other.id);
+      if (isBetween && end.isOpen) end.endAfterLosing(Number(losses.next().value));
     }
   }
 

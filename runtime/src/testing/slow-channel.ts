@@ -16,6 +16,12 @@ export class SlowChannel extends FakeChannel {
     if (this.isOpen && !this.other.isEnding) this.other.inbox.push(record);
   }
 
+  /** The connection ends: of what is under way to this side the last `lost` records do not arrive. */
+  endAfterLosing(lost: number): void {
+    this.inbox.length -= Math.min(this.inbox.length, lost);
+    this.isEnding = true;
+  }
+
   deliver(): void {
     const record = this.inbox.shift();
     if (record === undefined) this.break();

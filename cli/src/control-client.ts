@@ -6,7 +6,8 @@ import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { NodeLogsReply, type NodeLogs } from '@manta/runtime/wire/log-messages';
-import { DiscoverReply, Explanation, type ActorExplain } from '@manta/runtime/wire/messages';
+import { Explanation, type ActorExplain } from '@manta/runtime/wire/actor-messages';
+import { DiscoverReply } from '@manta/runtime/wire/messages';
 import {
   StateActorsReply,
   StateJobsReply,

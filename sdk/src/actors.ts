@@ -7,7 +7,8 @@ import {
   InvalidArgumentError,
 } from '@manta/runtime/errors/errors';
 import { delivered, onceAliveOrDead, registered } from '@manta/runtime/rpc/caller-questions';
-import { Acknowledgement, ActorLookupReply } from '@manta/runtime/wire/messages';
+import { ActorLookupReply } from '@manta/runtime/wire/actor-messages';
+import { Acknowledgement } from '@manta/runtime/wire/messages';
 import { checkOptionNames, checkTimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { parseId } from '@manta/runtime/ids';
-import type { Explanation } from '@manta/runtime/wire/messages';
+import type { Explanation } from '@manta/runtime/wire/actor-messages';
 import { resolveConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { withClient, type ControlClient } from '../control-client.ts';

@@ -1,5 +1,5 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import { ActorHoldReply } from '@manta/runtime/wire/messages';
+import { ActorHoldReply } from '@manta/runtime/wire/actor-messages';
 import { afterEach, expect, it } from 'vitest';
 import { SimWorld } from '../sim/sim-world.ts';
 

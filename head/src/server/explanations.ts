@@ -1,5 +1,5 @@
 import type { ProcessId } from '@manta/runtime/ids';
-import type { Explanation } from '@manta/runtime/wire/messages';
+import type { Explanation } from '@manta/runtime/wire/actor-messages';
 import { explainRefusals, type PerNode } from '../scheduling/scheduler.ts';
 import { awaitsArguments, isQueued, isTaskWorker } from '../tables/actor-record.ts';
 import type { ActorEntry } from '../tables/actor-table.ts';

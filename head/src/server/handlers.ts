@@ -2,6 +2,7 @@ import { MantaError } from '@manta/runtime/errors/errors';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { parseId } from '@manta/runtime/ids';
 import { LIMITS } from '@manta/runtime/wire/limits';
+import * as actorMessages from '@manta/runtime/wire/actor-messages';
 import * as jobMessages from '@manta/runtime/wire/job-messages';
 import * as messages from '@manta/runtime/wire/messages';
 import * as stateMessages from '@manta/runtime/wire/state-messages';
@@ -18,6 +19,7 @@ import {
   holdActors,
   releaseActors,
   reportProgress,
+  reviveActors,
   startJob,
 } from '../tables/processes.ts';
 import { actorDescriptionOf, jobInfoOf, nodeInfoOf } from './descriptions.ts';
@@ -90,11 +92,11 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'actor.create': (context, payload) => {
-    const { specs } = decodeControl(messages.ActorCreate, payload);
+    const { specs } = decodeControl(actorMessages.ActorCreate, payload);
     return { results: specs.map((spec) => createOne(context, spec)) };
   },
   'actor.arguments': (context, payload) => {
-    const message = decodeControl(messages.ActorArguments, payload);
+    const message = decodeControl(actorMessages.ActorArguments, payload);
     const { spec } = message;
     const defect = spec === undefined ? undefined : argumentsDefect(spec);
     if (defect !== undefined) throw new RefusedError('InvalidArgumentError', defect);
@@ -103,8 +105,9 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'actor.hold': (context, payload) => {
-    const { processId, actorIds } = decodeControl(messages.ActorHold, payload);
+    const { processId, actorIds, again = [] } = decodeControl(actorMessages.ActorHold, payload);
     holdActors(context.cluster, processId, actorIds, context.now);
+    reviveActors(context.cluster, again, context.now);
     const actors = actorIds.map((actorId) => {
       const entry = context.cluster.actors.get(actorId);
       return entry === undefined ? undefined : actorDescriptionOf(entry.record);
@@ -112,12 +115,12 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return { actors };
   },
   'actor.release': (context, payload) => {
-    const { processId, actorIds } = decodeControl(messages.ActorRelease, payload);
+    const { processId, actorIds } = decodeControl(actorMessages.ActorRelease, payload);
     releaseActors(context.cluster, processId, actorIds, context.now);
     return ACKNOWLEDGEMENT;
   },
   'actor.lookup': (context, payload) => {
-    const { processId, namespace, name } = decodeControl(messages.ActorLookup, payload);
+    const { processId, namespace, name } = decodeControl(actorMessages.ActorLookup, payload);
     const entry = context.cluster.actors.named(namespace, name);
     if (entry === undefined) return {};
     // Held from here on, so that it cannot go out of scope before the caller has its handle.
@@ -125,7 +128,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return { actor: actorDescriptionOf(entry.record) };
   },
   'actor.kill': (context, payload) => {
-    const { actorId, restart, returned } = decodeControl(messages.ActorKill, payload);
+    const { actorId, restart, returned } = decodeControl(actorMessages.ActorKill, payload);
     const entry = knownActor(context.cluster, actorId);
     if (returned && isTaskWorker(entry.record)) {
       returnLease(context.cluster, entry, context.now);
@@ -137,7 +140,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'actor.stop': (context, payload) => {
-    const { actorId } = decodeControl(messages.ActorStop, payload);
+    const { actorId } = decodeControl(actorMessages.ActorStop, payload);
     const cause = causeOf('stopped', 'stop() was called.');
     context.cluster.stepActor(
       knownActor(context.cluster, actorId),
@@ -147,7 +150,7 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'actor.explain': (context, payload) => {
-    const { actorId } = decodeControl(messages.ActorExplain, payload);
+    const { actorId } = decodeControl(actorMessages.ActorExplain, payload);
     return explainActor(context.cluster, knownActor(context.cluster, actorId));
   },
   'state.nodes': (context) => ({ nodes: [...context.cluster.nodes.all()].map(nodeInfoOf) }),

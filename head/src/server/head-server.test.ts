@@ -1,12 +1,8 @@
 import { JobStartReply } from '@manta/runtime/wire/job-messages';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import { encodeControl } from '@manta/runtime/serialization/control-codec';
-import {
-  Explanation,
-  ActorLookupReply,
-  Acknowledgement,
-  type ActorSpec,
-} from '@manta/runtime/wire/messages';
+import { Explanation, ActorLookupReply } from '@manta/runtime/wire/actor-messages';
+import { Acknowledgement, type ActorSpec } from '@manta/runtime/wire/messages';
 import {
   StateActorsReply,
   StateJobsReply,
@@ -190,24 +186,6 @@ describe('ends', () => {
     await world.until(() => driver.stateOf(second.actorId) === 'alive');
     expect(agent.living.get(second.actorId)?.gpuIndexes).toEqual([0]);
     expect(agent.living.has(first.actorId)).toBe(false);
-  });
-
-  it('ends an actor a second after its last holder let go, not when another took it meanwhile', async () => {
-    const { driver } = await start();
-    const other = world.addProcess();
-    const [kept, dropped] = [await world.startActor(driver), await world.startActor(driver)];
-    await world.run(driver.release([kept.actorId, dropped.actorId]));
-    other.held.add(kept.actorId);
-    await world.run(other.holdAgain());
-    await world.clock.advance(900);
-    expect(world.lives(dropped.actorId)).toHaveLength(1);
-    await world.clock.advance(1_000);
-    expect(world.lives(dropped.actorId)).toHaveLength(0);
-    expect(world.lives(kept.actorId)).toHaveLength(1);
-    const { reason } = await world.run(
-      driver.ask('actor.explain', { actorId: dropped.actorId }, Explanation),
-    );
-    expect(reason).toBe('Its last handle was dropped.');
   });
 
   it('ends what a driver owned when the driver is gone, and what those owned, but nothing detached', async () => {

@@ -1,4 +1,5 @@
-import { Acknowledgement, Explanation, type ActorSpec } from '@manta/runtime/wire/messages';
+import { Explanation } from '@manta/runtime/wire/actor-messages';
+import { Acknowledgement, type ActorSpec } from '@manta/runtime/wire/messages';
 import { afterEach, expect, it } from 'vitest';
 import type { FakeAgent } from '../sim/fake-agent.ts';
 import type { FakeProcess } from '../sim/fake-process.ts';

@@ -1,4 +1,5 @@
-import { Explanation, type ActorSpec } from '@manta/runtime/wire/messages';
+import { Explanation } from '@manta/runtime/wire/actor-messages';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FakeAgent, FakeAgentOptions } from '../sim/fake-agent.ts';
 import type { FakeProcess } from '../sim/fake-process.ts';

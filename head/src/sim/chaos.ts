@@ -116,7 +116,8 @@ class ChaosRun {
     if (dice < 0.35) this.#create();
     else if (dice < 0.55) this.#crashActor();
     else if (dice < 0.65) this.#endActor();
-    else if (dice < 0.72) this.#release();
+    else if (dice < 0.7) this.#release();
+    else if (dice < 0.72) this.#makeAgain();
     else if (dice < 0.8) this.#togglePartition();
     else if (dice < 0.85) await this.#killNode();
     else if (dice < 0.9) this.#addNode();
@@ -194,6 +195,17 @@ class ChaosRun {
     const held = [...(driver?.held ?? [])].filter((actorId) => !driver?.leases.has(actorId));
     const actorId = this.#random.pick(held);
     if (actorId !== undefined) driver?.release([actorId]).catch(() => undefined);
+  }
+
+  /** Of one that was let go, mostly: it is dead by now, or about to be ended. */
+  #makeAgain(): void {
+    const driver = this.#random.pick(this.#drivers);
+    const spec = this.#random.pick(
+      this.#specs.filter(
+        ({ actorId, kind }) => kind !== 'task-worker' && driver?.held.has(actorId) === false,
+      ),
+    );
+    if (spec !== undefined) driver?.holdToMakeAgain(spec.actorId).catch(() => undefined);
   }
 
   #togglePartition(): void {

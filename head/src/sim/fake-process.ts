@@ -1,9 +1,8 @@
 import type { ActorId, ClusterId, JobId, MintId, ProcessId } from '@manta/runtime/ids';
 import { decodeControl, encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Transport } from '@manta/runtime/transport/transport';
+import { ActorCreateReply, ActorHoldReply } from '@manta/runtime/wire/actor-messages';
 import {
-  ActorCreateReply,
-  ActorHoldReply,
   ActorUpdates,
   ErrorReply,
   type ActorSpec,
@@ -118,6 +117,14 @@ export class FakeProcess {
     const unknown = actorIds.filter((_, index) => actors[index] === undefined);
     const specs = unknown.flatMap((actorId) => this.leases.get(actorId) ?? []);
     if (this.createsAgain && specs.length > 0) await this.create(specs);
+  }
+
+  /** A lost result of this actor is wanted again. */
+  async holdToMakeAgain(actorId: ActorId): Promise<void> {
+    this.held.add(actorId);
+    const message = { processId: this.processId, actorIds: [actorId], again: [actorId] };
+    const { actors } = await this.ask('actor.hold', message, ActorHoldReply);
+    for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
   }
 
   async release(actorIds: readonly ActorId[]): Promise<void> {

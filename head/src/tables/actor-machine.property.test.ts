@@ -11,7 +11,7 @@ const address = { processId: mint('process'), machineId: 'm' };
 const node = fc.constantFrom(...nodes);
 const incarnation = fc.nat({ max: 3 });
 const cause = fc
-  .constantFrom('process-died', 'exited', 'killed')
+  .constantFrom('process-died', 'exited', 'killed', 'out-of-scope')
   .map((kind) => ({ kind, message: kind }));
 
 const event: fc.Arbitrary<ActorEvent> = fc.oneof(
@@ -40,6 +40,7 @@ const event: fc.Arbitrary<ActorEvent> = fc.oneof(
     counts: fc.constant(true),
   }),
   fc.record({ type: fc.constant('stop' as const), cause }),
+  fc.record({ type: fc.constant('revive' as const) }),
   fc.record({
     type: fc.constant('unschedulable' as const),
     cause,
@@ -88,11 +89,13 @@ it('holds its promises under any sequence of events', () => {
           if (given.type === 'placed') placements++;
           placements -= effects.filter((type) => type === 'release').length;
           deaths += effects.filter((type) => type === 'died').length;
+          deaths -= effects.filter((type) => type === 'revived').length;
           const isVisible =
             record.state !== before.state || record.incarnation !== before.incarnation;
           expect(placements).toBe(record.placement === undefined ? 0 : 1);
           expect(deaths).toBe(record.state === 'dead' ? 1 : 0);
-          expect(before.state !== 'dead' || record.state === 'dead').toBe(true);
+          const mayLiveAgain = step.type === 'revive' && before.deathCause?.kind === 'out-of-scope';
+          expect(before.state !== 'dead' || record.state === 'dead' || mayLiveAgain).toBe(true);
           expect(record.revision > before.revision).toBe(isVisible);
           expect(effects.includes('announce')).toBe(isVisible);
           expect(record.incarnation).toBeGreaterThanOrEqual(before.incarnation);

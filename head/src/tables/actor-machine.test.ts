@@ -283,4 +283,37 @@ describe('actor machine', () => {
     expect(record).toMatchObject({ state: 'dead', deathCause: { kind: 'stopped' } });
     expect(step(running(), unheard)).toEqual([]);
   });
+
+  it('20: what went out of scope starts again to make a result again, while restarts are left', () => {
+    const record = running({ maxRestarts: 1 });
+    const [outOfScope, revive] = [cause('out-of-scope'), { type: 'revive' as const }];
+    expect(step(record, revive)).toEqual([]);
+    step(record, { type: 'stop', cause: outOfScope });
+    step(record, endEvent(0, outOfScope));
+    expect(step(record, revive)).toEqual(['revived', 'save', 'announce', 'enqueue']);
+    expect(record).toMatchObject({ state: 'restarting', incarnation: 1, restarts: 1 });
+    place(record);
+    step(record, startEvent(1));
+    step(record, { type: 'stop', cause: outOfScope });
+    step(record, endEvent(1, outOfScope));
+    expect(step(record, revive)).toEqual([]);
+    expect(record.state).toBe('dead');
+  });
+
+  it('20: one that is being ended for that is left to end, and queued then (10)', () => {
+    const record = running({ maxRestarts: -1 });
+    step(record, { type: 'stop', cause: cause('out-of-scope') });
+    expect(step(record, { type: 'revive' })).toEqual(['save', 'announce']);
+    expect(isQueued(record)).toBe(false);
+    const effects = step(record, endEvent(0, cause('out-of-scope')));
+    expect(effects).toEqual(['release', 'process-gone', 'save', 'enqueue']);
+    expect(record).toMatchObject({ state: 'restarting', incarnation: 1 });
+  });
+
+  it('20: no other end is undone', () => {
+    const record = running({ maxRestarts: -1 });
+    step(record, killEvent(false));
+    expect(step(record, { type: 'revive' })).toEqual([]);
+    expect(record.state).toBe('dead');
+  });
 });

@@ -1,11 +1,6 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
-import type { NodeId, ProcessId } from '@manta/runtime/ids';
-import type {
-  ActorSpec,
-  ActorState,
-  NodeCommand,
-  ProcessAddress,
-} from '@manta/runtime/wire/messages';
+import type { NodeId } from '@manta/runtime/ids';
+import type { ActorSpec, ProcessAddress } from '@manta/runtime/wire/messages';
 import {
   awaitsArguments,
   isQueued,
@@ -15,6 +10,17 @@ import {
   type ActorRecord,
   type Placement,
 } from './actor-record.ts';
+import {
+  beginRestart,
+  die,
+  endCommand,
+  hasRestartsLeft,
+  isCurrent,
+  setState,
+  staleCause,
+  startCommand,
+  type ActorEffect,
+} from './actor-steps.ts';
 
 export type ActorEvent =
   | { type: 'placed'; placement: Placement }
@@ -34,6 +40,8 @@ export type ActorEvent =
   | { type: 'arguments-failed'; cause: DeathCause; encodedError?: Uint8Array | undefined }
   | { type: 'kill'; cause: DeathCause; restart: boolean; counts: boolean }
   | { type: 'stop'; cause: DeathCause }
+  /** A lost result of it is to be made again. */
+  | { type: 'revive' }
   /** Of a task worker: its holder needs it no more. */
   | { type: 'return'; cause: DeathCause }
   | { type: 'blocked'; nodeId: NodeId; incarnation: number; isBlocked: boolean }
@@ -45,24 +53,6 @@ export type ActorEvent =
       errorName: string;
       perNode: Record<string, string>;
     };
-
-export type ActorEffect =
-  /** Write it down. */
-  | { type: 'save' }
-  | { type: 'save-spec' }
-  /** Tell the holders. */
-  | { type: 'announce' }
-  | { type: 'enqueue' }
-  | { type: 'dequeue' }
-  | { type: 'command'; nodeId: NodeId; command: NodeCommand }
-  /** The placement is over: its resources are free again. */
-  | { type: 'release'; placement: Placement }
-  /** Its CPUs are for others, and its own again. */
-  | { type: 'lend-cpus'; nodeId: NodeId }
-  | { type: 'reclaim-cpus'; nodeId: NodeId }
-  /** The process that was this actor's own is gone, with all that it owned and held. */
-  | { type: 'process-gone'; processId: ProcessId; cause: DeathCause }
-  | { type: 'died' };
 
 /** Ends after which nothing is started again, whatever maxRestarts says. */
 const FINAL_CAUSES = new Set([
@@ -90,7 +80,9 @@ const LOST_STARTS_MAX = 3;
  *   ┌── pending ────┤                             ▼
  *   │ ↺ (2)(16)(17) └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
  *   │ placed (18)         ↺ (2)(16)(17) ▲           │                      ↺ (10)
- *   └──(4)(6)(7)(9)(11)(13)(19)──► dead └──(5)(8)───┘
+ *   └──(4)(6)(7)(9)(11)(13)(19)──► dead ├──(5)(8)───┘
+ *                                   │   │
+ *                                   └─(20)
  *
  *  1 created: queued for a place, unless it awaits its arguments: then it can be stopped, killed and held, no more.
  *  2 placed: the node is told to start this incarnation; resources are taken.
@@ -112,6 +104,8 @@ const LOST_STARTS_MAX = 3;
  * 17 its node never heard of the start: queued again as it was.
  * 18 the arguments have come: queued for a place.
  * 19 the arguments cannot be had: dead.
+ * 20 a result that was lost is to be made again by one that went out of scope, or is ended for that, and that has
+ *    restarts left (as in Ray): the next incarnation is queued, at (10) when one is left behind.
  *
  * Of task workers only:
  * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows. With a
@@ -146,6 +140,8 @@ export function stepActor(record: ActorRecord, event: ActorEvent, now: number): 
       return event.restart ? onKillToRestart(record, event, now) : onKill(record, event.cause, now);
     case 'stop':
       return onStop(record, event.cause, now);
+    case 'revive':
+      return onRevive(record, now);
     case 'return':
       return onReturn(record, event.cause, now);
     case 'blocked':
@@ -170,15 +166,6 @@ function onPlaced(record: ActorRecord, placement: Placement): ActorEffect[] {
     { type: 'dequeue' },
     { type: 'command', nodeId: placement.nodeId, command: startCommand(record, placement) },
   ];
-}
-
-export function startCommand(record: ActorRecord, placement: Placement): NodeCommand {
-  return {
-    type: 'start-actor',
-    spec: record.spec,
-    incarnation: placement.incarnation,
-    gpuIndexes: [...placement.gpuIndexes],
-  };
 }
 
 /** Transition 3; 12 when this incarnation is not wanted there. */
@@ -315,6 +302,19 @@ function onStop(record: ActorRecord, cause: DeathCause, now: number): ActorEffec
   return [{ type: 'save' }, endCommand(record, placement, 'stop', cause)];
 }
 
+/** Transition 20. */
+function onRevive(record: ActorRecord, now: number): ActorEffect[] {
+  const isDead = record.state === 'dead';
+  const cause = isDead ? record.deathCause : record.stopping;
+  if (cause?.kind !== 'out-of-scope' || !hasRestartsLeft(record)) return [];
+  record.stopping = undefined;
+  beginRestart(record, cause, now, true);
+  const effects: ActorEffect[] = isDead ? [{ type: 'revived' }] : [];
+  effects.push({ type: 'save' }, { type: 'announce' });
+  if (record.placement === undefined) effects.push({ type: 'enqueue' });
+  return effects;
+}
+
 /** Transition 13. */
 function onReturn(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
   if (record.state === 'dead') return [];
@@ -342,51 +342,4 @@ function onBlocked(
   if (isBlocked === (record.isBlocked ?? false) || record.state !== 'alive') return [];
   record.isBlocked = isBlocked;
   return [{ type: isBlocked ? 'lend-cpus' : 'reclaim-cpus', nodeId }];
-}
-
-/** The own process of a killed actor stays known until its end is confirmed: only then is what it owned orphaned. */
-function die(record: ActorRecord, cause: DeathCause, now: number): ActorEffect[] {
-  setState(record, 'dead', now);
-  record.deathCause = cause;
-  return [{ type: 'save' }, { type: 'announce' }, { type: 'dequeue' }, { type: 'died' }];
-}
-
-function beginRestart(record: ActorRecord, cause: DeathCause, now: number, counts: boolean): void {
-  setState(record, 'restarting', now);
-  record.incarnation++;
-  if (counts) record.restarts++;
-  record.deathCause = cause;
-}
-
-function setState(record: ActorRecord, state: ActorState, now: number): void {
-  record.state = state;
-  record.stateSince = now;
-  record.revision++;
-}
-
-function hasRestartsLeft(record: ActorRecord): boolean {
-  return record.spec.maxRestarts === -1 || record.restarts < record.spec.maxRestarts;
-}
-
-function isCurrent(record: ActorRecord, nodeId: NodeId, incarnation: number): boolean {
-  return (
-    record.incarnation === incarnation &&
-    record.placement?.incarnation === incarnation &&
-    record.placement.nodeId === nodeId
-  );
-}
-
-function staleCause(nodeId: NodeId): DeathCause {
-  return { kind: 'killed', message: 'The head does not want this incarnation any more.', nodeId };
-}
-
-function endCommand(
-  record: ActorRecord,
-  { nodeId, incarnation }: Pick<Placement, 'nodeId' | 'incarnation'>,
-  how: Extract<NodeCommand, { type: 'end-actor' }>['how'],
-  cause: DeathCause,
-): ActorEffect {
-  const { actorId } = record.spec;
-  const command: NodeCommand = { type: 'end-actor', actorId, incarnation, how, cause };
-  return { type: 'command', nodeId, command };
 }

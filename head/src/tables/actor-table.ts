@@ -97,6 +97,14 @@ export class ActorTable {
     return excess;
   }
 
+  /** It lives again, under its name when nobody has taken that meanwhile. */
+  unbury(entry: ActorEntry): void {
+    const { actorId, namespace, name } = entry.record.spec;
+    this.#dead.delete(actorId);
+    if (name === undefined || this.named(namespace, name) !== undefined) return;
+    this.#named.set(nameKey(namespace, name), actorId);
+  }
+
   /** A dead actor whose resources are back may be forgotten. */
   forget(actorId: ActorId): boolean {
     const entry = this.#actors.get(actorId);

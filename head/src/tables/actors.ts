@@ -1,4 +1,5 @@
-import type { ActorArguments, ActorSpec } from '@manta/runtime/wire/messages';
+import type { ActorArguments } from '@manta/runtime/wire/actor-messages';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
 import {
   awaitsArguments,
   createActorRecord,

@@ -2,8 +2,9 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { NodeCommand } from '@manta/runtime/wire/messages';
 import { compileDemand, type CompiledDemand } from '../scheduling/demand.ts';
-import { stepActor, type ActorEffect, type ActorEvent } from './actor-machine.ts';
+import { stepActor, type ActorEvent } from './actor-machine.ts';
 import { isTaskWorker, type ActorRecord } from './actor-record.ts';
+import type { ActorEffect } from './actor-steps.ts';
 import { ActorTable, type ActorEntry } from './actor-table.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { createEffects, type Effects } from './effects.ts';
@@ -209,6 +210,9 @@ export class Cluster {
         return;
       case 'died':
         this.#bury(entry, now);
+        return;
+      case 'revived':
+        this.actors.unbury(entry);
     }
   }
 

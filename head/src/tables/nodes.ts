@@ -6,7 +6,7 @@ import type {
   NodeEvent as ReportedEvent,
   NodeRegister,
 } from '@manta/runtime/wire/messages';
-import { startCommand } from './actor-machine.ts';
+import { startCommand } from './actor-steps.ts';
 import { isStartingAs } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';

@@ -83,6 +83,16 @@ export function ownActor(cluster: Cluster, entry: ActorEntry, now: number): void
   if (diesWithOwner(entry.record) && entry.record.state !== 'dead') owner.owned.add(actorId);
 }
 
+/** For results that are made again by an actor that went out of scope: it dies with its owner as before. */
+export function reviveActors(cluster: Cluster, actorIds: readonly ActorId[], now: number): void {
+  for (const actorId of actorIds) {
+    const entry = cluster.actors.get(actorId);
+    if (entry === undefined || cluster.processes.hasEnded(entry.record.spec.ownerId)) continue;
+    cluster.stepActor(entry, { type: 'revive' }, now);
+    ownActor(cluster, entry, now);
+  }
+}
+
 /** A node says that it watches this process. */
 export function watchProcess(
   cluster: Cluster,

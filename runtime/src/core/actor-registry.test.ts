@@ -25,7 +25,6 @@ it('asks again for an actor that was not alive in its description: the news may 
     clock: new ManualClock(),
     processId: 'p_0000000000000000' as ProcessId,
     head: () => Promise.resolve({ request }),
-    refresh: () => undefined,
   };
   const registry = new ActorRegistry(core as never);
   registry.applyUpdate(dead.update);
@@ -35,8 +34,34 @@ it('asks again for an actor that was not alive in its description: the news may 
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
 });
 
+it('asks for an actor whose last handle is gone when a call of it is made again, and holds it meanwhile', async () => {
+  const alive = describe({ revision: 1, state: 'alive' });
+  const request = vi.fn((operation: string) =>
+    Promise.resolve(operation === 'actor.hold' ? { actors: [alive] } : {}),
+  );
+  const clock = new ManualClock();
+  const core = {
+    clock,
+    processId: 'p_0000000000000000' as ProcessId,
+    head: () => Promise.resolve({ request }),
+    hasHandles: () => false,
+  };
+  const registry = new ActorRegistry(core as never);
+  const caller = registry.adoptDescription(alive);
+  expect(registry.callerAgain(caller)).toBe(caller);
+  registry.drop(caller);
+  const again = registry.callerAgain(caller);
+  expect(again).not.toBe(caller);
+  expect(registry.callerAgain(caller)).toBe(again);
+  await expect.poll(() => again.lastUpdate).toEqual(alive.update);
+  const asked = { processId: core.processId, actorIds: [actorId], again: [actorId] };
+  expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
+  again.onIdle?.();
+  expect(registry.callers()).toEqual([]);
+});
+
 it('calls an actor that it was told of as the description says', () => {
-  const core = { clock: new ManualClock(), refresh: () => undefined };
+  const core = { clock: new ManualClock() };
   const registry = new ActorRegistry(core as never);
   const settings = {
     maxTaskRetries: -1,

@@ -6,11 +6,9 @@ import { callerSettings, type CallerCore, type CallerSettings } from '../rpc/cal
 import { registered } from '../rpc/caller-questions.ts';
 import type { Transferable } from '../serialization/transferable.ts';
 import type { Clock } from '../time/clock.ts';
+import { ActorCreateReply, ActorHoldReply, type ActorArguments } from '../wire/actor-messages.ts';
 import {
-  ActorCreateReply,
-  ActorHoldReply,
   Acknowledgement,
-  type ActorArguments,
   type ActorDescription,
   type ActorSpec,
   type ActorUpdate,
@@ -53,6 +51,8 @@ export class ActorRegistry {
   readonly #underWay = new Set<Promise<void>>();
   readonly #constructorPins: ConstructorPins;
   #holds = new Set<ActorId>();
+  /** Of these, those that are to make lost results again. */
+  readonly #again = new Set<ActorId>();
   #isAsking = false;
   #releases = new Set<ActorId>();
   /** Leases that are wanted: a head that does not know one (it keeps none over a restart) is asked again for it. */
@@ -214,6 +214,16 @@ export class ActorRegistry {
     return caller;
   }
 
+  /** Its calls are made again also when nobody here has a handle of the actor any more, and hold it meanwhile. */
+  callerAgain(caller: ActorCaller): ActorCaller {
+    const known = this.#callers.get(caller.actorId);
+    if (known?.includes(caller) || caller.lastUpdate?.state === 'dead') return caller;
+    if (known === undefined) this.#again.add(caller.actorId);
+    const held = this.hold(caller.settings);
+    held.onIdle ??= () => this.drop(held);
+    return held;
+  }
+
   /** A caller for an actor that the head has just described (and for which it counts us as a holder). */
   adoptDescription(description: ActorDescription): ActorCaller {
     const known = this.#callers.get(description.actorId)?.[0];
@@ -241,7 +251,9 @@ export class ActorRegistry {
   async #requestHolds(actorIds: ActorId[]): Promise<void> {
     try {
       const head = await this.#core.head();
-      const message = { processId: this.#core.processId, actorIds };
+      const again = actorIds.filter((actorId) => this.#again.delete(actorId));
+      const asked = { processId: this.#core.processId, actorIds };
+      const message = again.length === 0 ? asked : { ...asked, again };
       const reply = await head.request('actor.hold', message, ActorHoldReply);
       reply.actors.forEach((description, index) =>
         this.#held(actorIds[index] as ActorId, description),

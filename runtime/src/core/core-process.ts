@@ -352,10 +352,6 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   // ── for the parts ────────────────────────────────────────────────────────────────────────────────────────
-  refresh(actorId: ActorId): void {
-    this.actors.refresh(actorId);
-  }
-
   errorFromReply(error: { name: string; message: string }): MantaError {
     return errorFromReply(error);
   }

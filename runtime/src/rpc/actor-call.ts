@@ -127,6 +127,7 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
       option: 'maxTaskRetries',
       maxRetries: options?.maxTaskRetries ?? caller.settings.maxTaskRetries,
       again: (values, pins, retriesLeft) => {
+        const caller = this.caller.core.actors.callerAgain(this.caller);
         const call = new ActorCall(caller, method, values, retriesLeft);
         call.options = optionsAgain(options);
         call.parent = 0;

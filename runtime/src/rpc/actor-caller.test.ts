@@ -68,7 +68,7 @@ class World {
       clock: this.clock,
       turnClock: new TurnClock(this.clock),
       connect: () => this.#connect(),
-      refresh: () => queueMicrotask(() => this.caller.apply(this.#update)),
+      actors: { refresh: () => queueMicrotask(() => this.caller.apply(this.#update)) },
       lend: () => undefined,
       unpin: () => undefined,
       callStarted: () => (this.pendingWork += 1),

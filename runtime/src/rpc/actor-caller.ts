@@ -223,7 +223,7 @@ export class ActorCaller {
     this.#disconnect();
     this.#cancelTimer?.();
     this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () =>
-      this.core.refresh(this.actorId),
+      this.core.actors.refresh(this.actorId),
     );
   }
 
@@ -338,7 +338,7 @@ export class ActorCaller {
   /** To where the actor was, unless the head knows better by then. */
   #connectLater(): void {
     this.#failedRevision = this.#update?.revision;
-    this.core.refresh(this.actorId);
+    this.core.actors.refresh(this.actorId);
     this.#cancelTimer?.();
     this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
       if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();

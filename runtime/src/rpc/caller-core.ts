@@ -8,6 +8,7 @@ import type { Clock } from '../time/clock.ts';
 import type { TurnClock } from '../time/turn-clock.ts';
 import type { CallSettings, ProcessAddress } from '../wire/messages.ts';
 import type { ArgumentKeeper, ArgumentSender } from './arguments.ts';
+import type { ActorCaller } from './actor-caller.ts';
 import type { PeerConnection } from './peer-connection.ts';
 
 export interface MethodInfo {
@@ -15,6 +16,14 @@ export interface MethodInfo {
   /** Index in the class's method table. */
   number: number;
   stream: boolean;
+}
+
+/** The actors that this process can call. */
+export interface CallerActors {
+  /** Asks the head anew for the state of an actor; the answer comes as an update. */
+  refresh(actorId: ActorId): void;
+  /** Who makes a call of that caller's actor once more: a new one when its last handle here is gone. */
+  callerAgain(caller: ActorCaller): ActorCaller;
 }
 
 /** What callers share: the process they live in. */
@@ -28,8 +37,7 @@ export interface CallerCore extends ArgumentKeeper, ArgumentSender {
   readonly parentNow: (() => number) | undefined;
   readonly turnClock: TurnClock;
   connect(address: ProcessAddress): Promise<PeerConnection>;
-  /** Asks the head anew for the state of an actor; the answer comes as an update. */
-  refresh(actorId: ActorId): void;
+  readonly actors: CallerActors;
   receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
   unpin(pins: readonly Transferable[]): void;
   /** What made a stored value is remembered, so that it can be made again. */

@@ -4,13 +4,8 @@ import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '../errors/errors.ts';
 import { LIMITS } from '../wire/limits.ts';
-import {
-  ActorHoldReply,
-  ActorKill,
-  Heartbeat,
-  NodeEvent,
-  PROTOCOL_VERSION,
-} from '../wire/messages.ts';
+import { ActorHoldReply, ActorKill } from '../wire/actor-messages.ts';
+import { Heartbeat, NodeEvent, PROTOCOL_VERSION } from '../wire/messages.ts';
 import { decodeControl, encodeControl } from './control-codec.ts';
 
 const anything = v.unknown();

@@ -3,7 +3,7 @@ import { MantaError } from '../errors/errors.ts';
 import type { BlobId, NodeId, ObjectId } from '../ids.ts';
 import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
-import type { Explanation } from '../wire/messages.ts';
+import type { Explanation } from '../wire/actor-messages.ts';
 import {
   NodeObjectsReply,
   type NodeObjectsInput,

@@ -6,7 +6,7 @@ import { RECORD } from '../rpc/records.ts';
 import { decodeControl, encodeControl } from '../serialization/control-codec.ts';
 import { encodeError } from '../serialization/error-codec.ts';
 import { taskIdOf } from '../tasks/task-id.ts';
-import type { Explanation } from '../wire/messages.ts';
+import type { Explanation } from '../wire/actor-messages.ts';
 import { ProcessInquiry, type ProcessReport } from '../wire/object-messages.ts';
 import { explainRef, HOPS_MAX, type ExplainingCore } from './explain-ref.ts';
 import type { ReportedCore } from './known-refs.ts';

@@ -1,13 +1,13 @@
 import type { ActorId, JobId, ProcessId } from '../ids.ts';
 import type { ActorCaller } from '../rpc/actor-caller.ts';
-import type { CallerCore } from '../rpc/caller-core.ts';
+import type { CallerActors, CallerCore } from '../rpc/caller-core.ts';
 import type { TaskCounts } from '../wire/job-messages.ts';
 import type { ActorSpec } from '../wire/messages.ts';
 
 /** What a submitter needs of the process it lives in. */
 export interface SubmitterCore extends CallerCore {
   readonly processId: ProcessId;
-  readonly actors: {
+  readonly actors: CallerActors & {
     readonly leases: Map<ActorId, ActorSpec>;
     create(spec: ActorSpec): ActorCaller;
     submitCreation(spec: ActorSpec, caller: ActorCaller): void;

@@ -125,7 +125,6 @@ export class FakeTaskCluster {
       clock: this.clock,
       processId: 'p_0000000000000000',
       connect: (address: ProcessAddress) => this.#connect(address),
-      refresh: (actorId: ActorId) => queueMicrotask(() => this.#refresh(actorId)),
       lend: noop,
       unpin: noop,
       warn: noop,
@@ -136,6 +135,7 @@ export class FakeTaskCluster {
       endLease: (actorId: ActorId) => Promise.resolve(this.#endLease(actorId)),
       actors: {
         leases: new Map(),
+        refresh: (actorId: ActorId) => queueMicrotask(() => this.#refresh(actorId)),
         create: (spec: ActorSpec) => this.#create(core as unknown as CallerCore, spec),
         submitCreation: noop,
         drop: (caller: ActorCaller) => caller.close(),

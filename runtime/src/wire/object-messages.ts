@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { LIMITS } from './limits.ts';
-import { Explanation } from './messages.ts';
+import { Explanation } from './actor-messages.ts';
 import { ObjectStoreState } from './object-store-state.ts';
 import { count, id, name } from './schema-parts.ts';
 import { TaskFilter, TaskRow } from './task-messages.ts';

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, type ObjectRef, put } from '@manta/sdk';
+import { collectGarbage } from '@manta/runtime/core/garbage';
+import { waitFor } from '@manta/runtime/testing/wait-for';
+import { actorIdOf, get, listActors, type ObjectRef, put } from '@manta/sdk';
 import type { TestNode } from '@manta/sdk/testing';
 import { LENGTH, make, makeItems, MakerActor, next } from './fixtures/lineage.ts';
 import { coreOf } from './testing/core.ts';
@@ -57,6 +59,53 @@ describe('the result of an actor call', () => {
   });
 });
 
+describe('the result of an actor whose last handle was dropped', () => {
+  /** Of its handle nothing is left but what the result was made by. */
+  const makeOnce = async (victim: TestNode, file: string, maxRestarts: number) => {
+    const options = { ...at(victim), maxRestarts, maxTaskRetries: -1 };
+    const maker = MakerActor.options(options).create();
+    const ref = maker.make(file, 'made', 7);
+    await ready([ref]);
+    return { ref, actorId: actorIdOf(maker) };
+  };
+  const endsOutOfScope = async (actorId: string) => {
+    const info = (await listActors()).find((actor) => actor.actorId === actorId);
+    return info?.state === 'dead' && info.deathCause?.kind === 'out-of-scope';
+  };
+  const outOfScope = (actorId: string) =>
+    waitFor(
+      async () => {
+        await collectGarbage();
+        return endsOutOfScope(actorId);
+      },
+      { describe: `${actorId} goes out of scope` },
+    );
+
+  it('is made again by that actor, which is started for it and ends again', async () => {
+    const journal = journals.create();
+    const victim = await victims.add();
+    const { ref, actorId } = await makeOnce(victim, journal.file, 2);
+    await outOfScope(actorId);
+    await victim.kill();
+    expect((await get(ref))[0]).toBe(7);
+    expect(journal.count('made')).toBe(2);
+    await outOfScope(actorId);
+  });
+
+  it('is lost when it has no restarts left', async () => {
+    const journal = journals.create();
+    const victim = await victims.add();
+    const { ref, actorId } = await makeOnce(victim, journal.file, 0);
+    await outOfScope(actorId);
+    await victim.kill();
+    expect(await failureOf(get(ref))).toMatchObject({
+      name: 'ObjectReconstructionFailedError',
+      cause: { name: 'ActorDiedError', deathCause: { kind: 'out-of-scope' } },
+    });
+    expect(journal.count('made')).toBe(1);
+  });
+});
+
 describe('items of a generator', () => {
   it('are made again by one more run of it, only those that were lost', async () => {
     const journal = journals.create();
@@ -74,12 +123,15 @@ describe('items of a generator', () => {
     const journal = journals.create();
     const victim = await victims.add();
     const options = { ...at(victim), maxRestarts: 1, maxTaskRetries: -1 };
-    const stream = MakerActor.options(options).create().items(journal.file, 'run', 3);
+    const maker = MakerActor.options(options).create();
+    const stream = maker.items(journal.file, 'run', 3);
     const items: ObjectRef<Float32Array>[] = [];
     for await (const item of stream.refs()) items.push(item as unknown as ObjectRef<Float32Array>);
     await victim.kill();
     expect(await firstsOf(items)).toEqual([0, 1, 2]);
     expect(journal.count('run')).toBe(2);
+    // Its handle was kept until now.
+    expect(await maker.pid()).toBeGreaterThan(0);
   });
 });
 

@@ -1,9 +1,7 @@
-import { GetTimeoutError, InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { isObjectRef, REF_STATE, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
-import { isElsewhere } from '@manta/runtime/objects/stored-value';
-import { ActorCall } from '@manta/runtime/rpc/actor-call';
-import { TaskCall } from '@manta/runtime/tasks/task-call';
+import { InvalidArgumentError } from '@manta/runtime/errors/errors';
+import { isObjectRef, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
+import { valuesOf, type WaitingCore } from './list-get.ts';
 import { checkOptionNames, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
@@ -57,9 +55,7 @@ export function nameOf(value: unknown): string {
 
 type Core = ReturnType<typeof currentSession>['core'];
 
-export function coreOf(
-  refs: readonly AnyObjectRef[],
-): Pick<Core, 'callStarted' | 'callFinished' | 'waits'> {
+export function coreOf(refs: readonly AnyObjectRef[]): WaitingCore {
   return (refs[0]?.runtime as unknown as Core) ?? currentSession().core;
 }
 
@@ -82,106 +78,8 @@ export async function get(what: unknown, options?: TimeoutOptions): Promise<unkn
     throw new InvalidArgumentError(`get() takes a ref or a list of refs; got ${nameOf(what)}.`);
   const refs = refsOf(isList ? what : [what], 'get()');
   if (refs.length === 0) return [];
-  const values = await valuesOf(refs, options?.timeoutMs);
+  const values = await valuesOf(coreOf(refs), refs, options?.timeoutMs);
   return isList ? values : values[0];
-}
-
-function valuesOf(refs: AnyObjectRef[], timeoutMs: number | undefined): Promise<unknown[]> {
-  return new Promise((resolve, reject) => {
-    const core = coreOf(refs);
-    let missing = refs.length;
-    let cancelTimer: (() => void) | undefined;
-    let over = false;
-    const end = (settle: () => void): void => {
-      if (over) return;
-      over = true;
-      cancelTimer?.();
-      core.callFinished();
-      core.waits.end(wait);
-      settle();
-    };
-    const fail = (error: unknown): void => {
-      for (const ref of refs) ref.removeWaiter(waiter);
-      end(() => reject(error as Error));
-    };
-    const waiter = {
-      settled(ref: AnyObjectRef): void {
-        if (ref.state === REF_STATE.failed) {
-          fail(ref.content);
-          return;
-        }
-        missing -= 1;
-        if (missing === 0 && !over)
-          collectValues(refs, (values) => end(() => resolve(values)), fail);
-      },
-    };
-    const wait = core.waits.begin();
-    core.callStarted();
-    for (let index = 0; index < refs.length && !over; index += 1)
-      (refs[index] as AnyObjectRef).addWaiter(waiter);
-    if (timeoutMs !== undefined && !over) {
-      const timer = setTimeout(() => fail(timeoutError(refs, missing, timeoutMs)), timeoutMs);
-      cancelTimer = () => clearTimeout(timer);
-    }
-  });
-}
-
-/** Of refs that are ready: large values may have to be brought to this node. */
-function collectValues(
-  refs: readonly AnyObjectRef[],
-  done: (values: unknown[]) => void,
-  fail: (error: unknown) => void,
-): void {
-  const values: unknown[] = [];
-  let missing = 1;
-  const one = (): void => {
-    missing -= 1;
-    if (missing === 0) done(values);
-  };
-  try {
-    refs.forEach((ref, index) => {
-      if (ref.isHere) {
-        values[index] = ref.value();
-        return;
-      }
-      missing += 1;
-      ref.deliver({
-        resolve: (value) => {
-          values[index] = value;
-          one();
-        },
-        reject: fail,
-      });
-    });
-  } catch (error) {
-    fail(error);
-    return;
-  }
-  one();
-}
-
-function timeoutError(
-  refs: readonly AnyObjectRef[],
-  missing: number,
-  timeoutMs: number,
-): GetTimeoutError {
-  if (missing === 0) {
-    const coming = refs.filter(({ content }) => isElsewhere(content)).length;
-    return new GetTimeoutError(
-      `${coming} of ${refs.length} values are made, but not on this node yet after ${timeoutMs} ms.`,
-    );
-  }
-  const pending = refs.find((ref) => ref.state === REF_STATE.pending);
-  const example = pending === undefined ? '' : ` (the first: ${described(pending)})`;
-  return new GetTimeoutError(
-    `${missing} of ${refs.length} values are not there after ${timeoutMs} ms${example}. Ask explain(ref) what it waits for.`,
-  );
-}
-
-function described(ref: AnyObjectRef): string {
-  if (ref instanceof TaskCall) return `task ${ref.task.name}`;
-  if (ref instanceof ActorCall) return `a call of ${ref.caller.className}.${ref.method.name}`;
-  return `object ${ref.id}`;
 }
 
 /** Drops the values now, whoever holds refs; later use of a ref gives ObjectFreedError. */

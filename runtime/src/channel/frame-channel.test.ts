@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createIdMint } from '../ids.ts';
 import { FrameChannel } from './frame-channel.ts';
@@ -38,6 +39,36 @@ it('sends a frame before the turn ends when its records have become large', asyn
   await new Promise((resolve) => setImmediate(resolve));
   expect(frames.length).toBeGreaterThan(10);
   expect(Math.max(...frames)).toBeLessThan(1.5 * MIB);
+});
+
+it('writes a record of bytes as if it were sent as lists', () => {
+  const bytesOf = (send: (channel: FrameChannel) => void): string => {
+    const written: Uint8Array[] = [];
+    const pipe = {
+      ...collectingPipe().pipe,
+      write: (buffers: Uint8Array[]) => written.push(...buffers),
+    };
+    const reader = new FrameReader(() => undefined, MIB);
+    const channel = new FrameChannel(pipe as unknown as Pipe, peer, reader, () => undefined);
+    send(channel);
+    channel.close();
+    return Buffer.concat(written).toString('hex');
+  };
+  const number = fc.oneof(fc.nat(300), fc.nat(2 ** 32 - 1), fc.constant(2 ** 40));
+  const bytes = fc.oneof(fc.uint8Array(), fc.uint8Array({ minLength: 250, maxLength: 1_100 }));
+  const calls = fc.array(fc.tuple(fc.nat(127), number, bytes, fc.boolean()), { minLength: 1 });
+  fc.assert(
+    fc.property(calls, (all) => {
+      const direct = bytesOf((channel) => {
+        for (const call of all) channel.sendBytes(...call);
+      });
+      const asLists = bytesOf((channel) => {
+        for (const [kind, count, value, isBuffer] of all)
+          channel.send([kind, count, isBuffer ? [value, 1] : [value]]);
+      });
+      expect(direct).toBe(asLists);
+    }),
+  );
 });
 
 describe('flushed()', () => {

@@ -81,6 +81,16 @@ export class FrameChannel implements Channel {
     if (this.#closed !== undefined) return;
     if (segments !== undefined) this.#attach(record, segments, whenSent);
     this.#writer.write(record);
+    this.#flushInTime();
+  }
+
+  sendBytes(kind: number, number: number, bytes: Uint8Array, isBuffer: boolean): void {
+    if (this.#closed !== undefined) return;
+    this.#writer.writeBytes(kind, number, bytes, isBuffer);
+    this.#flushInTime();
+  }
+
+  #flushInTime(): void {
     if (
       this.#writer.count >= RECORDS_PER_FRAME ||
       this.#segmentBytes >= SEGMENT_BYTES_PER_FRAME ||

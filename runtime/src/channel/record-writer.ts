@@ -53,6 +53,21 @@ export class RecordWriter {
     this.#list(record);
   }
 
+  /** The record `[kind, number, [bytes]]`, or `[kind, number, [bytes, 1]]`. @param kind below 128. */
+  writeBytes(kind: number, number: number, bytes: Uint8Array, isBuffer: boolean): void {
+    this.#count += 1;
+    this.#room(2);
+    this.#slab[this.#position++] = 0x93;
+    this.#slab[this.#position++] = kind;
+    this.#number(number);
+    this.#room(1);
+    this.#slab[this.#position++] = isBuffer ? 0x92 : 0x91;
+    this.#bytes(bytes);
+    if (!isBuffer) return;
+    this.#room(1);
+    this.#slab[this.#position++] = 1;
+  }
+
   /** Everything written since the last call, behind the reserved bytes. The memory is not touched again. */
   finish(): Buffer {
     const at = this.#start + this.#reservedBytes;

@@ -13,6 +13,7 @@ class LostChannel implements Channel {
     this.end = listener;
   }
   send(_record: ChannelRecord): void {}
+  sendBytes(): void {}
   onRecord(): void {}
   onSegment(): void {}
   pause(): void {}

@@ -17,6 +17,10 @@ export abstract class FakeChannel implements Channel {
 
   abstract send(record: ChannelRecord): void;
 
+  sendBytes(kind: number, number: number, bytes: Uint8Array, isBuffer: boolean): void {
+    this.send([kind, number, isBuffer ? [bytes, 1] : [bytes]]);
+  }
+
   /** What the other side has sent. */
   protected arrive(record: ChannelRecord): void {
     this.#handler?.(record, []);

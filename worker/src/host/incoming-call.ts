@@ -3,7 +3,7 @@ import type { Channel } from '@manta/runtime/channel/channel';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
 import type { OutgoingValue } from '@manta/runtime/core/object-values';
 import { SerializationError } from '@manta/runtime/errors/errors';
-import { isPrimitive, rawFormOf, rawRecord } from '@manta/runtime/objects/payload';
+import { isPrimitive, rawFormOf } from '@manta/runtime/objects/payload';
 import { taskIdOf } from '@manta/runtime/tasks/task-id';
 import type { Caller } from '@manta/runtime/rpc/caller-record';
 import { RECORD, SEGMENT_THRESHOLD_BYTES } from '@manta/runtime/rpc/records';
@@ -160,7 +160,7 @@ export class IncomingCall implements MailboxEntry, RunningCall {
     }
     const raw = rawFormOf(value);
     if (raw !== undefined) {
-      this.sendAnswer([RECORD.result, this.number, rawRecord(value as Uint8Array, raw)]);
+      this.#sendBytes(value as Uint8Array, raw === 'buffer');
       return;
     }
     const outgoing = this.#handOver(value, core, 'result');
@@ -214,6 +214,12 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   sendAnswer(record: unknown[], segments?: Uint8Array[]): void {
     this.answered = true;
     if (!this.cancelled) this.channel.send(record, segments);
+    this.listener?.answered(this);
+  }
+
+  #sendBytes(bytes: Uint8Array, isBuffer: boolean): void {
+    this.answered = true;
+    if (!this.cancelled) this.channel.sendBytes(RECORD.result, this.number, bytes, isBuffer);
     this.listener?.answered(this);
   }
 

@@ -161,7 +161,8 @@ export class HostRuntime {
       return () => void this.#actors.delete(instance.spec.actorId);
     };
     try {
-      await warmUp(this.#core, this.#context, address, house);
+      const { preloadModules } = this.#configuration;
+      await warmUp(this.#core, this.#context, address, house, preloadModules);
     } catch (error) {
       // It only saves time; an actor that comes is not affected.
       console.error('This host could not call itself to warm up:', error);

@@ -9,6 +9,11 @@ import type { ClassReference } from '@manta/runtime/wire/messages';
 const SETUP_TIMEOUT_MS = 300_000;
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
 
+/** What runs when a module is evaluated. */
+interface TopLevel {
+  reachedDriverPart(): void;
+}
+
 /**
  * Loads the modules that define actor classes and tasks. A module may be a whole program: its class is taken as soon as it is
  * defined and the module either has finished or has reached `init()`, which never settles in a host, so the driver's
@@ -21,7 +26,9 @@ export class ModuleLoader {
   readonly #definitions = new Map<string, ActorConstructor | TaskBody>();
   readonly #loads = new Map<string, Promise<void>>();
   /** Follows what runs at the top level of each module, over its awaits: to know whose driver part was reached. */
-  readonly #topLevels = new AsyncLocalStorage<{ reachedDriverPart(): void }>();
+  readonly #topLevels = new AsyncLocalStorage<TopLevel>();
+  /** Following takes milliseconds at first, so the first module is known by not being followed: most load no other. */
+  #first: TopLevel | undefined;
   #unfinishedLoads = 0;
 
   constructor(cacheDirectory: string, clock: Clock = systemClock) {
@@ -34,7 +41,7 @@ export class ModuleLoader {
   }
 
   reachedDriverPart(): void {
-    this.#topLevels.getStore()?.reachedDriverPart();
+    (this.#topLevels.getStore() ?? this.#first)?.reachedDriverPart();
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the class. */
@@ -112,7 +119,10 @@ export class ModuleLoader {
   #runTopLevel(url: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const topLevel = { reachedDriverPart: () => resolve(undefined) };
-      this.#topLevels.run(topLevel, () => import(url)).then(resolve, reject);
+      const isFirst = this.#first === undefined;
+      this.#first ??= topLevel;
+      const load = isFirst ? import(url) : this.#topLevels.run(topLevel, () => import(url));
+      load.then(resolve, reject);
     });
   }
 

@@ -161,8 +161,10 @@ export class HostRuntime {
       return () => void this.#actors.delete(instance.spec.actorId);
     };
     try {
-      const { preloadModules } = this.#configuration;
-      await warmUp(this.#core, this.#context, address, house, preloadModules);
+      const modules = this.#configuration.preloadModules ?? [];
+      await warmUp(this.#core, this.#context, address, house, async (load) => {
+        for (const module of modules) await this.#loader.practise(`${module}?load=${load}`);
+      });
     } catch (error) {
       // It only saves time; an actor that comes is not affected.
       console.error('This host could not call itself to warm up:', error);

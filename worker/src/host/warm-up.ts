@@ -5,6 +5,7 @@ import type { ActorSpec, ProcessAddress } from '@manta/runtime/wire/messages';
 import { ActorInstance } from './actor-instance.ts';
 import { PLAIN_SPEC } from '@manta/runtime/wire/plain-spec';
 import type { CallContext } from './call-context.ts';
+import { openConstructorArguments } from './constructor-arguments.ts';
 
 class Practice {
   ping(value: unknown): unknown {
@@ -14,9 +15,7 @@ class Practice {
 
 /** How often it calls itself: enough to have every function on the way compiled, a millisecond in all. */
 const CALLS = 20;
-/** Loading a first module sets up the engine's module loader. */
-const EMPTY_MODULE = 'data:text/javascript,';
-/** Loads of one module, each as if it were another: after so many they take half the time. */
+/** Loads of a module, each as if it were another: the first sets up the engine's loader, after so many it is at speed. */
 const LOADS = 4;
 
 /**
@@ -29,11 +28,9 @@ export async function warmUp(
   context: CallContext,
   address: ProcessAddress,
   house: (instance: ActorInstance) => () => void,
-  modules: readonly string[] = [],
+  loadModule: (load: number) => Promise<void>,
 ): Promise<void> {
-  await import(EMPTY_MODULE);
-  for (const module of modules)
-    for (let load = 0; load < LOADS; load += 1) await import(`${module}?load=${load}`);
+  for (let load = 0; load < LOADS; load += 1) await loadModule(load);
   const spec = practiceSpec(core);
   const instance = new ActorInstance({
     spec,
@@ -44,7 +41,7 @@ export async function warmUp(
     context,
     onEnded: () => undefined,
   });
-  instance.construct(Practice, []);
+  instance.construct(Practice, await openConstructorArguments(core, spec));
   const leave = house(instance);
   try {
     const connection = await core.connect(address);
@@ -77,7 +74,7 @@ function practiceSpec(core: CoreProcess): ActorSpec {
     jobId: core.options.mintId('job'),
     ownerId: core.processId,
     className: Practice.name,
-    classReference: { moduleUrl: EMPTY_MODULE, exportKey: Practice.name },
+    classReference: { moduleUrl: import.meta.url, exportKey: Practice.name },
     methods: [{ name: 'ping', stream: false }],
     namespace: 'practice',
   };

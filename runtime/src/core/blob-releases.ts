@@ -1,12 +1,16 @@
 import type { BlobId, ProcessId } from '../ids.ts';
 import type { Connect } from '../objects/pull-owner.ts';
+import { tell } from '../rpc/ask.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 
 const RELEASE_DELAY_MS = 5;
 
-/** Tells agents of blobs that are not needed any more: those of a few milliseconds in one record. */
+/**
+ * Tells agents of blobs that are not needed any more: those of a few milliseconds in one record, which goes again when its
+ * connection breaks.
+ */
 export class BlobReleases {
   readonly #clock: Clock;
   readonly #connect: Connect;
@@ -32,10 +36,8 @@ export class BlobReleases {
     const batches = [...this.#batches.values()];
     this.#batches.clear();
     for (const { agent, blobIds } of batches) {
-      this.#connect(agent).then(
-        ({ channel }) => channel.send([RECORD.storeRelease, [...blobIds]]),
-        () => undefined, // The agent is gone, and what it kept with it.
-      );
+      // Without an answer the agent is gone, and what it kept with it.
+      void tell(this.#clock, () => this.#connect(agent), RECORD.storeRelease, [...blobIds]);
     }
   }
 }

@@ -138,6 +138,11 @@ export class BorrowedRefs {
     this.#lenderOf(owner).words.passedOn(id, borrower);
   }
 
+  /** The user has freed it, for all who hold refs. */
+  freed(id: ObjectId, owner: ProcessAddress): void {
+    this.#lenderOf(owner).words.freed(id);
+  }
+
   #addressOf(processId: ProcessId): AddressRecord | null {
     const address = this.#ways.addressOf(processId);
     return address === undefined ? null : addressRecord(address);

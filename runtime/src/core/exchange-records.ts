@@ -8,7 +8,7 @@ import { WORD } from './owner-words.ts';
 
 /** A word of a borrower, as its owner reads it (core/owner-words.ts). */
 export type HeardWord =
-  | { kind: 'holds'; ids: ObjectId[] }
+  | { kind: 'holds' | 'freed'; ids: ObjectId[] }
   | {
       kind: 'passedOn';
       ids: ObjectId[];
@@ -33,6 +33,8 @@ export function wordsFrom(value: unknown): HeardWord[] {
         };
       case WORD.released:
         return { kind: 'released', releases: releasesFrom(about) };
+      case WORD.freed:
+        return { kind: 'freed', ids: idsFrom('object', about) };
       default:
         throw new ProtocolError(`A word of unknown kind ${String(kind)} about refs.`);
     }

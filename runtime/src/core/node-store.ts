@@ -369,6 +369,11 @@ export class NodeStore {
     }
   }
 
+  /** The same of one agent's copy. */
+  releaseAt(agent: ProcessAddress, blobId: BlobId): void {
+    this.#releases.add(agent, blobId);
+  }
+
   flushReleases(): void {
     this.#releases.flush();
   }

@@ -25,6 +25,7 @@ import type { ProcessAddress } from '../wire/messages.ts';
 import { bequeath } from './bequeath.ts';
 import { BorrowedRefs } from './borrowed-refs.ts';
 import { wordsFrom, type HeardWord } from './exchange-records.ts';
+import type { NodeStore } from './node-store.ts';
 import { FetchAnswers, ObjectFetcher } from './object-fetches.ts';
 import { HeardWords } from './owner-words.ts';
 import { PeerPresence } from './peer-presence.ts';
@@ -34,6 +35,7 @@ export interface ExchangeCore {
   readonly runtime: RefOwnerRuntime;
   readonly clock: Clock;
   readonly address: ProcessAddress;
+  readonly store: Pick<NodeStore, 'releaseAt'>;
   connect(address: ProcessAddress): Promise<PeerConnection>;
   receivePayload(received: Uint8Array | unknown[], sender: ProcessId): Payload | StoredValue;
   describe(stored: StoredValue): StoredRecord;
@@ -83,6 +85,7 @@ export class ObjectExchange {
     this.table = new ObjectTable(core.address.processId, (ref) => core.letGo(ref));
     this.blobs = new BlobOwner({
       connect: (agent) => core.connect(agent),
+      release: (agent, blobId) => core.store.releaseAt(agent, blobId),
       onLost: (blobId, reason) => this.#blobLost(blobId, reason),
     });
     this.borrowed = new BorrowedRefs(core.clock, {
@@ -176,9 +179,6 @@ export class ObjectExchange {
         channel.send([RECORD.result, record[1], held]);
         return true;
       }
-      case RECORD.free:
-        for (const id of idsFrom('object', record[1])) this.#free(id);
-        return true;
       default:
         return this.blobs.receive(channel, record) || this.heapBlobs.receive(channel, record);
     }
@@ -203,6 +203,9 @@ export class ObjectExchange {
         break;
       case 'released':
         this.#released(speaker, word.releases);
+        break;
+      case 'freed':
+        for (const id of word.ids) this.#free(id);
         break;
     }
   }

@@ -42,7 +42,7 @@ function valuesWith(store: Partial<NodeStore>): { values: ObjectValues; heapBlob
     forgetStored: ignored,
     watchNodes: ignored,
   };
-  const blobs = new BlobOwner({ connect, onLost: ignored });
+  const blobs = new BlobOwner({ connect, release: ignored, onLost: ignored });
   return { values: new ObjectValues(core, store as NodeStore, { blobs, heapBlobs }), heapBlobs };
 }
 

@@ -1,11 +1,9 @@
 import { InvalidArgumentError, MantaError } from '../errors/errors.ts';
+import type { ObjectId } from '../ids.ts';
 import { DurableRef, ownerDiedError } from '../objects/durable-ref.ts';
 import { isObjectRef, ObjectRef, REF_STATE, type AnyObjectRef } from '../objects/object-ref.ts';
 import { isPrimitive, type Payload } from '../objects/payload.ts';
 import { StoredValue } from '../objects/stored-value.ts';
-import { RECORD } from '../rpc/records.ts';
-import type { PeerConnection } from '../rpc/peer-connection.ts';
-import type { ProcessAddress } from '../wire/messages.ts';
 import type { RefOwnerRuntime } from '../objects/object-ref.ts';
 import type { Lineage } from '../lineage/lineage.ts';
 import type { Transferable } from '../serialization/transferable.ts';
@@ -22,7 +20,6 @@ interface OwnedCore extends RefOwnerRuntime {
   readonly store: NodeStore;
   readonly codec: ValueCodec;
   unpin(pins: readonly Transferable[]): void;
-  connect(address: ProcessAddress): Promise<PeerConnection>;
 }
 
 /** A large argument of one call: nobody else has this ref, so its value goes with the call. */
@@ -131,11 +128,7 @@ export class OwnedObjects {
 
   free(ref: AnyObjectRef): void {
     if (ref.owner !== undefined) {
-      const record = [RECORD.free, [ref.id]];
-      this.#core.connect(ref.owner).then(
-        ({ channel }) => channel.send(record),
-        () => undefined, // The owner is gone, and the object with it.
-      );
+      this.#core.objects.borrowed.freed(ref.id as ObjectId, ref.owner);
       ref.discard();
       return;
     }

@@ -83,6 +83,8 @@ describe('words to an owner', () => {
     words.passedOn(otherId, borrower);
     words.passedOn(id, otherBorrower);
     words.released([id, 1]);
+    words.freed(id);
+    words.freed(otherId);
     words.holds(id);
     await turn();
     const said: Word[] = [
@@ -90,6 +92,7 @@ describe('words to an owner', () => {
       [WORD.passedOn, [id, otherId], borrower, null],
       [WORD.passedOn, [id], otherBorrower, null],
       [WORD.released, [[id, 1]]],
+      [WORD.freed, [id, otherId]],
       [WORD.holds, [id]],
     ];
     expect(recordsOn(0)).toEqual([[1, said]]);

@@ -1,12 +1,12 @@
 import type { ObjectId, ProcessId } from '../ids.ts';
 import type { AddressRecord } from '../rpc/address-record.ts';
-import { ask } from '../rpc/ask.ts';
+import { tell } from '../rpc/ask.ts';
 import type { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
 import type { Clock } from '../time/clock.ts';
 
 /** What a borrower can say of refs. */
-export const WORD = { holds: 0, passedOn: 1, released: 2 } as const;
+export const WORD = { holds: 0, passedOn: 1, released: 2, freed: 3 } as const;
 
 /** It was given back; how often the speaker had been given it: by its owner, and by others. */
 export type Release = [
@@ -19,7 +19,8 @@ export type Release = [
 export type Word =
   | [typeof WORD.holds, ObjectId[]]
   | [typeof WORD.passedOn, ObjectId[], borrower: ProcessId, AddressRecord | null]
-  | [typeof WORD.released, Release[]];
+  | [typeof WORD.released, Release[]]
+  | [typeof WORD.freed, ObjectId[]];
 
 export interface OwnerWordsOptions {
   readonly clock: Clock;
@@ -36,9 +37,6 @@ export interface OwnerWordsOptions {
 
 /** Refs that one word speaks of, and about as many as one record does. */
 const REFS_MAX = 10_000;
-/** Before the second try on a new connection; twice as long before each that follows. */
-const AGAIN_DELAY_MS = 100;
-const AGAIN_DELAY_MAX_MS = 10_000;
 
 /**
  * What a process tells the owner of refs that it borrows. The owner hears every word once and in order, whatever
@@ -76,6 +74,13 @@ export class OwnerWords {
     else this.#say([WORD.released, [release]]);
   }
 
+  /** `free()`: the value is to be dropped now, whoever holds refs. */
+  freed(id: ObjectId): void {
+    const last = this.#waiting.at(-1);
+    if (last?.[0] === WORD.freed && last[1].length < REFS_MAX) last[1].push(id);
+    else this.#say([WORD.freed, [id]]);
+  }
+
   #say(word: Word): void {
     this.#waiting.push(word);
     if (this.#isTelling) return;
@@ -85,10 +90,11 @@ export class OwnerWords {
   }
 
   async #tellAll(): Promise<void> {
-    const { nextNumber, onHeard, onOwnerGone } = this.#options;
+    const { clock, connect, nextNumber, onHeard, onOwnerGone } = this.#options;
     while (this.#waiting.length > 0) {
       const words = this.#takeRecord();
-      if (!(await this.#isHeard(nextNumber(), words))) {
+      // Also when it is heard twice: the number tells the owner.
+      if (!(await tell(clock, connect, RECORD.borrow, nextNumber(), words))) {
         this.#waiting.length = 0;
         this.#isTelling = false;
         onOwnerGone();
@@ -103,32 +109,6 @@ export class OwnerWords {
     let refs = 0;
     const rest = this.#waiting.findIndex(([, about]) => (refs += about.length) > REFS_MAX);
     return this.#waiting.splice(0, rest === -1 ? this.#waiting.length : Math.max(1, rest));
-  }
-
-  /** False: the owner is gone. */
-  async #isHeard(number: number, words: readonly Word[]): Promise<boolean> {
-    for (let failures = 0; ; failures += 1) {
-      let connection: PeerConnection;
-      try {
-        connection = await this.#options.connect();
-      } catch {
-        return false;
-      }
-      try {
-        await ask(connection, RECORD.borrow, number, words);
-        return true;
-      } catch {
-        // Whether it was heard is not known: the number tells the owner.
-        if (failures > 0) await this.#pause(AGAIN_DELAY_MS * 2 ** (failures - 1));
-      }
-    }
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    const { clock } = this.#options;
-    return new Promise((resolve) => {
-      clock.after(Math.min(milliseconds, AGAIN_DELAY_MAX_MS), resolve, { unref: true });
-    });
   }
 }
 

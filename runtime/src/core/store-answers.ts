@@ -17,7 +17,7 @@ export interface StoreAnswerer {
 /** What the agent asks of a process that is attached to its store. @throws ProtocolError */
 export async function answerAgent(answerer: StoreAnswerer, record: ChannelRecord): Promise<void> {
   if (record[0] === RECORD.storeRelease) {
-    answerer.produced.release(idsFrom('blob', record[1]));
+    answerer.produced.release(idsFrom('blob', record[2]));
     return;
   }
   const { channel } = answerer.connection;

@@ -9,8 +9,10 @@ import type { ProcessAddress } from '../wire/messages.ts';
 import { BlobSources, type FailedSource } from './blob-sources.ts';
 
 export interface BlobOwnerOptions {
-  /** How this process reaches an agent; a rejection means that the agent's process is gone or unreachable. */
-  connect(agent: ProcessAddress): Promise<{ readonly channel: Pick<Channel, 'send'> }>;
+  /** A rejection means that the agent's process is gone or unreachable. */
+  connect(agent: ProcessAddress): Promise<unknown>;
+  /** The copy at that agent is not needed. */
+  release(agent: ProcessAddress, blobId: BlobId): void;
   /** The last copy of a blob is gone; who waited for it has been told. */
   onLost(blobId: BlobId, reason: string): void;
 }
@@ -93,10 +95,7 @@ export class BlobOwner {
       throw new ProtocolError('A process may tell of a copy on its own node only.');
     if (this.sources.copied(blobId, asker, agent)) return;
     // Freed meanwhile: nobody else will tell that node.
-    this.#options.connect(agent).then(
-      ({ channel }) => channel.send([RECORD.storeRelease, [blobId]]),
-      () => undefined, // It is gone, and the copy with it.
-    );
+    this.#options.release(agent, blobId);
   }
 
   #answerGiveUp(channel: Channel, record: ChannelRecord): void {

@@ -7,7 +7,7 @@ import { RECORD } from './records.ts';
 
 /** Whether records of this kind are no answers to calls, but about objects and their storage (rpc/records.ts). */
 const isAboutObjects = (kind: number): boolean =>
-  kind >= RECORD.free && kind <= RECORD.storeDurable;
+  kind >= RECORD.fetched && kind <= RECORD.storeDurable;
 
 /** Takes a chunk as its bytes come. */
 export interface ChunkSink {

@@ -54,8 +54,6 @@ export const RECORD = {
   holds: 35,
   /** [inspect, call, targetCall]: answered by a text: `running`, `queued` or `unknown`, and for how many ms it has it. */
   inspect: 16,
-  /** [free, objectIds]: drop the values now, whoever holds refs. */
-  free: 17,
   /** [fetched, call, entries, firstSegment?]: answers to some of the objects of a fetch (core/object-fetches.ts). */
   fetched: 18,
   /** [link, address]: driver → agent of a node: this channel is the driver's sign of life; how the driver is reached. */
@@ -68,8 +66,8 @@ export const RECORD = {
   /** [storeLocate, call, blob, ownerAddress]: bring it into this node's memory; answered by a slot, in array form. */
   storeLocate: 22,
   /**
-   * [storeRelease, blobIds]: their owner has dropped them; also from owners on other nodes. From an agent to the
-   * process that stored them (storeKeep): their slots can go.
+   * [storeRelease, call, blobIds]: their owner has dropped them; also from owners on other nodes; answered by a result, and
+   * sent again until it is. From an agent to the process that stored them (storeKeep), without a call: their slots can go.
    */
   storeRelease: 23,
   // agent → process attached to it (over the same channel)

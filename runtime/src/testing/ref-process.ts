@@ -41,6 +41,8 @@ export class RefProcess implements RefOwnerRuntime {
   readonly runtime: RefOwnerRuntime = this;
   readonly address: ProcessAddress;
   readonly exchange: ObjectExchange;
+  /** Nothing here is large enough for one. */
+  readonly store = { releaseAt: (): void => undefined };
   isAlive = true;
   readonly clock: ManualClock;
   /** What code holds, and how often. */

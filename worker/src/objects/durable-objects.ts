@@ -1,4 +1,6 @@
 import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
+import { BlobReleases } from '@manta/runtime/core/blob-releases';
+import { wordsFrom } from '@manta/runtime/core/exchange-records';
 import { FETCHED } from '@manta/runtime/core/object-fetches';
 import { MantaError, ObjectFreedError, ObjectLostError } from '@manta/runtime/errors/errors';
 import type { BlobId, ObjectId } from '@manta/runtime/ids';
@@ -41,11 +43,14 @@ export class DurableObjects {
   /** Freed, lost, or never written. */
   readonly #gone = new Map<ObjectId, MantaError>();
   readonly #owner: BlobOwner;
+  readonly #releases: BlobReleases;
 
   constructor(options: DurableObjectsOptions) {
     this.#options = options;
+    this.#releases = new BlobReleases(options.clock, (agent) => options.connect(agent));
     this.#owner = new BlobOwner({
       connect: (agent) => options.connect(agent),
+      release: (agent, blobId) => this.#releases.add(agent, blobId),
       onLost: (blobId, reason) => this.#lost(blobId, reason),
     });
   }
@@ -67,11 +72,9 @@ export class DurableObjects {
         this.#fetch(channel, callFrom(record[1]), idsFrom('object', record[2], IDS_MAX));
         return true;
       case RECORD.borrow:
-        // They stay until they are freed, whoever holds refs.
+        // They stay until they are freed, whoever holds refs. To free twice is to free.
+        for (const word of wordsFrom(record[3])) if (word.kind === 'freed') this.#freeAll(word.ids);
         channel.send([RECORD.result, callFrom(record[1]), null]);
-        return true;
-      case RECORD.free:
-        for (const objectId of idsFrom('object', record[1], IDS_MAX)) this.#free(objectId);
         return true;
       default:
         return this.#owner.receive(channel, record);
@@ -121,18 +124,17 @@ export class DurableObjects {
     this.#end(objectId, new ObjectLostError(text));
   }
 
+  #freeAll(objectIds: readonly ObjectId[]): void {
+    for (const objectId of objectIds) this.#free(objectId);
+  }
+
   #free(objectId: ObjectId): void {
     const blob = this.#blobs.get(objectId);
     this.#end(objectId, new ObjectFreedError(`Durable object ${objectId} was freed.`));
     if (blob === undefined) return;
-    const { agent, connect, release } = this.#options;
-    for (const copy of this.#owner.sources.copies(blob.blobId)) {
-      if (copy.processId === agent().processId) continue;
-      connect(copy).then(
-        ({ channel }) => channel.send([RECORD.storeRelease, [blob.blobId]]),
-        () => undefined, // Its node is gone, and the copy with it.
-      );
-    }
+    const { agent, release } = this.#options;
+    for (const copy of this.#owner.sources.copies(blob.blobId))
+      if (copy.processId !== agent().processId) this.#releases.add(copy, blob.blobId);
     release([blob.blobId]);
   }
 

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProtocolError } from '@manta/runtime/errors/errors';
+import { WORD } from '@manta/runtime/core/owner-words';
+import type { ObjectId } from '@manta/runtime/ids';
 import type { BlobDescriptor } from '@manta/runtime/objects/blob';
 import { storedFrom } from '@manta/runtime/objects/stored-value';
 import { RECORD } from '@manta/runtime/rpc/records';
@@ -86,6 +88,9 @@ class HeldDisk extends FailingSpillStorage {
   }
 }
 
+/** What a process tells the owner of an object that it frees. */
+const freed = (objectId: ObjectId): unknown[] => [RECORD.borrow, 0, 1, [[WORD.freed, [objectId]]]];
+
 /** Puts until the first blobs are on disk. */
 async function fill(process: StoreProcess, owner?: StoreProcess) {
   const values: [BlobDescriptor, Buffer][] = [];
@@ -170,7 +175,7 @@ describe('release', () => {
     await open({ limitBytes: 16 * MIB });
     const [owner, producer] = [await world.addProcess('driver'), await world.addProcess()];
     producer.nextBlobId = storeMint('blob');
-    owner.tell([RECORD.storeRelease, [producer.nextBlobId]]);
+    owner.tell([RECORD.storeRelease, 0, [producer.nextBlobId]]);
     // A question that is answered: the release has been read.
     await expect(owner.put(randomValue(17 * MIB))).rejects.toThrow();
     const blob = await producer.put(randomValue(2 * MIB), owner.address);
@@ -247,7 +252,7 @@ describe('a durable object', () => {
     owner.die(world);
     const { blob } = storedFrom((await reader.fetchDurable(objectId)) as unknown[]);
     expect(value.equals(await reader.read(blob, world.agent))).toBe(true);
-    reader.tell([RECORD.free, [objectId]]);
+    reader.tell(freed(objectId));
     expect(decodeError((await reader.fetchDurable(objectId)) as Uint8Array)).toMatchObject({
       name: 'ObjectFreedError',
     });
@@ -266,7 +271,7 @@ describe('a durable object whose writing takes long', () => {
     const kept = owner.nodeStore.keepDurable(objectId, randomValue(3 * MIB));
     const refusal = kept.catch((error: unknown) => error);
     await disk.reached;
-    owner.tell([RECORD.free, [objectId]]);
+    owner.tell(freed(objectId));
     expect(failureOf(await early)).toMatchObject({ name: 'ObjectFreedError' });
     disk.letGo();
     expect(await refusal).toMatchObject({ name: 'ObjectFreedError' });

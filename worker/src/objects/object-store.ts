@@ -169,7 +169,8 @@ export class ObjectStore {
         return true;
       }
       case RECORD.storeRelease:
-        this.#release(blobIdsFrom(record[1]));
+        this.#release(blobIdsFrom(record[2]));
+        channel.send([RECORD.result, callFrom(record[1]), null]);
         return true;
       case RECORD.storeKeep:
         this.#keep(channel.peer.processId, record[1]);
@@ -320,7 +321,7 @@ export class ObjectStore {
       const { blobId, sizeBytes, slot } = blob;
       if (slot === undefined) throw new ProtocolError('A blob is kept, but nowhere.');
       if (this.#earlyReleases.take(blobId)) {
-        this.#processes.tell(holder, [RECORD.storeRelease, [blobId]]);
+        this.#processes.tell(holder, [RECORD.storeRelease, null, [blobId]]);
         continue;
       }
       this.#table.add({
@@ -352,7 +353,7 @@ export class ObjectStore {
     }
     for (const location of spilled) void this.#files.free(location);
     for (const [holder, blobIds] of byHolder)
-      this.#processes.tell(holder, [RECORD.storeRelease, blobIds]);
+      this.#processes.tell(holder, [RECORD.storeRelease, null, blobIds]);
     for (const owner of owners) this.#owners.unwatch(owner);
   }
 

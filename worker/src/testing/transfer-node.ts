@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Channel, ChannelServer } from '@manta/runtime/channel/channel';
 import { listenChannels, type ListenOptions } from '@manta/runtime/channel/channel-server';
+import { BlobReleases } from '@manta/runtime/core/blob-releases';
 import { createIdMint, type BlobId, type ClusterId, type NodeId } from '@manta/runtime/ids';
 import type { BlobDescriptor, SlotAddress } from '@manta/runtime/objects/blob';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
@@ -69,8 +70,10 @@ export class TransferNode {
       onRefused: () => undefined,
     });
     const connect = (address: ProcessAddress) => this.connections.connect(address);
+    const releases = new BlobReleases(systemClock, connect);
     this.owner = new BlobOwner({
       connect,
+      release: (agent, blobId) => releases.add(agent, blobId),
       onLost: (blobId, reason) => {
         this.lost.push(blobId);
         this.lossReasons.push(reason);
@@ -146,7 +149,9 @@ export class TransferNode {
     };
     channel.onRecord((record) => {
       if (this.server.receive(channel, record) || this.owner.receive(channel, record)) return;
-      if (record[0] === RECORD.storeRelease) this.released.push(...(record[1] as BlobId[]));
+      if (record[0] !== RECORD.storeRelease) return;
+      this.released.push(...(record[2] as BlobId[]));
+      channel.send([RECORD.result, record[1], null]);
     });
     channel.onClose(() => this.owner.peerGone(channel.peer.processId));
   }

@@ -40,6 +40,7 @@ describe('a chunk server refuses', () => {
 describe('an owner refuses', () => {
   const owner = new BlobOwner({
     connect: () => Promise.reject(new Error('nobody is to be connected')),
+    release: () => undefined,
     onLost: () => undefined,
   });
   const other = [idOf('p', 'd'), idOf('n', 'd'), 'machine', null, null, null];

@@ -215,7 +215,9 @@ export class NodeStore {
     sizeBytes: number,
     owner?: ProcessAddress,
   ): BlobDescriptor | PendingBlob {
-    const opened = this.#isShort ? undefined : this.#open();
+    // Who waits for room comes first, also where there is some for this one.
+    const mustWait = this.#isShort || this.#room.waitingBytes > 0;
+    const opened = mustWait ? undefined : this.#open();
     const blob = opened && this.#writeNow(opened, parts, sizeBytes);
     if (opened !== undefined && blob !== undefined) {
       if (owner === undefined || this.#keep(opened, blob, owner)) return blob;

@@ -77,5 +77,6 @@ function practiceSpec(core: CoreProcess): ActorSpec {
     classReference: { moduleUrl: import.meta.url, exportKey: Practice.name },
     methods: [{ name: 'ping', stream: false }],
     namespace: 'practice',
+    encodedArgs: core.codec.encode([], 'practice').bytes,
   };
 }

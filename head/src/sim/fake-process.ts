@@ -108,12 +108,7 @@ export class FakeProcess {
   /** Says again what it holds, as every process does when a head has started. */
   async holdAgain(): Promise<void> {
     const actorIds = [...this.held];
-    const { actors } = await this.ask(
-      'actor.hold',
-      { processId: this.processId, actorIds },
-      ActorHoldReply,
-    );
-    for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
+    const actors = await this.#hold(actorIds);
     const unknown = actorIds.filter((_, index) => actors[index] === undefined);
     const specs = unknown.flatMap((actorId) => this.leases.get(actorId) ?? []);
     if (this.createsAgain && specs.length > 0) await this.create(specs);
@@ -122,9 +117,14 @@ export class FakeProcess {
   /** A lost result of this actor is wanted again. */
   async holdToMakeAgain(actorId: ActorId): Promise<void> {
     this.held.add(actorId);
-    const message = { processId: this.processId, actorIds: [actorId], again: [actorId] };
+    await this.#hold([actorId], [actorId]);
+  }
+
+  async #hold(actorIds: readonly ActorId[], again?: readonly ActorId[]) {
+    const message = { processId: this.processId, actorIds, again };
     const { actors } = await this.ask('actor.hold', message, ActorHoldReply);
     for (const actor of actors) if (actor !== undefined) this.#take(actor.update);
+    return actors;
   }
 
   async release(actorIds: readonly ActorId[]): Promise<void> {

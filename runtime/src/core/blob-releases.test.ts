@@ -1,10 +1,9 @@
 import { randomFillSync } from 'node:crypto';
 import { beforeEach, expect, it } from 'vitest';
-import type { ChannelRecord } from '../channel/channel.ts';
 import { createIdMint } from '../ids.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
 import { RECORD } from '../rpc/records.ts';
-import { FakeChannel } from '../testing/fake-channel.ts';
+import { AskedChannel } from '../testing/asked-channel.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { BlobReleases } from './blob-releases.ts';
@@ -19,20 +18,8 @@ const agent: ProcessAddress = {
   tcp: undefined,
 };
 
-class AgentChannel extends FakeChannel {
-  readonly sent: ChannelRecord[] = [];
-
-  send(record: ChannelRecord): void {
-    if (this.isOpen) this.sent.push(record);
-  }
-
-  answer(): void {
-    this.arrive([RECORD.result, this.sent.at(-1)?.[1], null]);
-  }
-}
-
 let clock: ManualClock;
-let channels: AgentChannel[];
+let channels: AskedChannel[];
 let isAgentGone: boolean;
 let releases: BlobReleases;
 
@@ -42,7 +29,7 @@ beforeEach(() => {
   isAgentGone = false;
   releases = new BlobReleases(clock, () => {
     if (isAgentGone) return Promise.reject(new Error('nobody there'));
-    const channel = new AgentChannel(agent.processId);
+    const channel = new AskedChannel(agent.processId);
     channels.push(channel);
     return Promise.resolve(new PeerConnection(channel));
   });
@@ -62,7 +49,7 @@ it('go together, and once when they are answered', async () => {
   releases.add(agent, otherBlobId);
   await passTime(5);
   expect(releasedOn(0)).toEqual([[RECORD.storeRelease, [blobId, otherBlobId]]]);
-  channels[0]?.answer();
+  channels[0]?.acknowledge();
   channels[0]?.break();
   await passTime(60_000);
   expect(channels).toHaveLength(1);

@@ -367,7 +367,7 @@ export class NodeStore {
     for (const agent of agents) {
       const isHere = agent.processId === this.#options.processId;
       if (isHere || (isOwn && agent.processId === blob.agent.processId)) continue;
-      this.#releases.add(agent, blob.blobId);
+      this.releaseAt(agent, blob.blobId);
     }
   }
 

@@ -1,10 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ChannelRecord } from '../channel/channel.ts';
 import { createIdMint } from '../ids.ts';
 import { PeerConnection } from '../rpc/peer-connection.ts';
-import { RECORD } from '../rpc/records.ts';
-import { FakeChannel } from '../testing/fake-channel.ts';
+import { AskedChannel } from '../testing/asked-channel.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { HeardWords, OwnerWords, WORD, type Word } from './owner-words.ts';
 
@@ -16,20 +14,8 @@ const [owner, borrower, otherBorrower] = [
   mintId('process'),
 ] as const;
 
-class OwnerChannel extends FakeChannel {
-  readonly sent: ChannelRecord[] = [];
-
-  send(record: ChannelRecord): void {
-    if (this.isOpen) this.sent.push(record);
-  }
-
-  acknowledge(): void {
-    this.arrive([RECORD.result, this.sent.at(-1)?.[1], null]);
-  }
-}
-
 let clock: ManualClock;
-let channels: OwnerChannel[];
+let channels: AskedChannel[];
 let current: PeerConnection | undefined;
 let isOwnerGone: boolean;
 let told: string[];
@@ -47,8 +33,8 @@ beforeEach(() => {
     connect: () => {
       if (isOwnerGone) return Promise.reject(new Error('nobody there'));
       if (current === undefined || current.closed) {
-        channels.push(new OwnerChannel(owner));
-        current = new PeerConnection(channels.at(-1) as OwnerChannel);
+        channels.push(new AskedChannel(owner));
+        current = new PeerConnection(channels.at(-1) as AskedChannel);
       }
       return Promise.resolve(current);
     },

@@ -81,23 +81,25 @@ describe('the result of an actor whose last handle was dropped', () => {
       { describe: `${actorId} goes out of scope` },
     );
 
-  it('is made again by that actor, which is started for it and ends again', async () => {
+  /** The actor has gone out of scope, and then the node with the result has died. */
+  const loseResult = async (maxRestarts: number) => {
     const journal = journals.create();
     const victim = await victims.add();
-    const { ref, actorId } = await makeOnce(victim, journal.file, 2);
+    const { ref, actorId } = await makeOnce(victim, journal.file, maxRestarts);
     await outOfScope(actorId);
     await victim.kill();
+    return { journal, ref, actorId };
+  };
+
+  it('is made again by that actor, which is started for it and ends again', async () => {
+    const { journal, ref, actorId } = await loseResult(2);
     expect((await get(ref))[0]).toBe(7);
     expect(journal.count('made')).toBe(2);
     await outOfScope(actorId);
   });
 
   it('is lost when it has no restarts left', async () => {
-    const journal = journals.create();
-    const victim = await victims.add();
-    const { ref, actorId } = await makeOnce(victim, journal.file, 0);
-    await outOfScope(actorId);
-    await victim.kill();
+    const { journal, ref } = await loseResult(0);
     expect(await failureOf(get(ref))).toMatchObject({
       name: 'ObjectReconstructionFailedError',
       cause: { name: 'ActorDiedError', deathCause: { kind: 'out-of-scope' } },

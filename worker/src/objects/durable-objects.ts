@@ -2,7 +2,12 @@ import type { Channel, ChannelRecord } from '@manta/runtime/channel/channel';
 import { BlobReleases } from '@manta/runtime/core/blob-releases';
 import { wordsFrom } from '@manta/runtime/core/exchange-records';
 import { FETCHED } from '@manta/runtime/core/object-fetches';
-import { MantaError, ObjectFreedError, ObjectLostError } from '@manta/runtime/errors/errors';
+import {
+  MantaError,
+  ObjectFreedError,
+  ObjectLostError,
+  ProtocolError,
+} from '@manta/runtime/errors/errors';
 import type { BlobId, ObjectId } from '@manta/runtime/ids';
 import { blobFrom, type BlobDescriptor } from '@manta/runtime/objects/blob';
 import { BlobOwner } from '@manta/runtime/objects/blob-owner';
@@ -73,7 +78,7 @@ export class DurableObjects {
         return true;
       case RECORD.borrow:
         // They stay until they are freed, whoever holds refs. To free twice is to free.
-        for (const word of wordsFrom(record[3])) if (word.kind === 'freed') this.#freeAll(word.ids);
+        for (const objectId of freedIn(record[3])) this.#free(objectId);
         channel.send([RECORD.result, callFrom(record[1]), null]);
         return true;
       default:
@@ -124,10 +129,6 @@ export class DurableObjects {
     this.#end(objectId, new ObjectLostError(text));
   }
 
-  #freeAll(objectIds: readonly ObjectId[]): void {
-    for (const objectId of objectIds) this.#free(objectId);
-  }
-
   #free(objectId: ObjectId): void {
     const blob = this.#blobs.get(objectId);
     this.#end(objectId, new ObjectFreedError(`Durable object ${objectId} was freed.`));
@@ -175,4 +176,11 @@ export class DurableObjects {
     }
     return this.#blobs.get(objectId);
   }
+}
+
+/** What words to an owner say is freed. @throws ProtocolError */
+function freedIn(words: unknown): readonly ObjectId[] {
+  const freed = wordsFrom(words).flatMap((word) => (word.kind === 'freed' ? word.ids : []));
+  if (freed.length > IDS_MAX) throw new ProtocolError('A record that frees too many objects.');
+  return freed;
 }

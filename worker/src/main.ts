@@ -40,8 +40,8 @@ export interface NodeOptions extends ResourceOptions {
   directory: string;
   /** Interface for channels from other machines; absent: Unix sockets only. */
   tcpHost?: string;
-  /** URLs of modules that hosts load before their first actor comes, so that it finds them loaded. */
-  preloadModules?: readonly string[];
+  /** URL of the module with the actor that hosts practise with before their first one comes (host/warm-up.ts). */
+  practiceModule?: string;
   /**
    * Host processes kept ready. Default: one per CPU, at least two, and more while the node has nothing to do: up to 20,
    * as far as they fit into 5 % of its memory.
@@ -113,7 +113,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       labels: options.labels ?? {},
       folders: await folders,
       tcpHost: options.tcpHost,
-      preloadModules: options.preloadModules ?? [],
+      practiceModule: options.practiceModule,
       poolSettings: defaultPoolSettings(capacity.cpus, options.poolSize, capacity.memoryBytes),
       objectStore: {
         limitBytes: options.objectStoreBytes,

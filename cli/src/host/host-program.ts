@@ -4,7 +4,7 @@ import { packedProgram } from './packed-programs.ts';
 /** What a node needs to know to start host processes. */
 export interface HostProgram {
   programs?: { host: string; hostNodeArguments: readonly string[] };
-  preloadModules: readonly string[];
+  practiceModule: string;
 }
 
 /**
@@ -12,11 +12,11 @@ export interface HostProgram {
  * developing) hosts run the compiled modules as they are.
  */
 export function hostProgram(): HostProgram {
-  const preloadModules = [new URL('../host/practice-actor.js', import.meta.url).href];
+  const practiceModule = new URL('../host/practice-actor.js', import.meta.url).href;
   const packed = packedProgram('host-main');
-  if (packed === undefined) return { preloadModules };
+  if (packed === undefined) return { practiceModule };
   return {
     programs: { host: fileURLToPath(packed), hostNodeArguments: ['--conditions=manta-host'] },
-    preloadModules,
+    practiceModule,
   };
 }

@@ -13,6 +13,7 @@ import {
   type NodeRegisterInput,
 } from '@manta/runtime/wire/messages';
 import { subjectsOf, type Subjects } from '@manta/runtime/wire/subjects';
+import { practiceActor } from '../host/warm-up.ts';
 import type { ObjectStoreSettings } from '../objects/node-object-store.ts';
 import { GroupGuardian } from '../pool/group-guardian.ts';
 import type { PoolSettings } from '../pool/pool-settings.ts';
@@ -38,7 +39,8 @@ export interface NodeAgentOptions {
   clusterId: ClusterId;
   natsUrl: string;
   token: string;
-  preloadModules: readonly string[];
+  /** Of the actor that hosts practise with (host/warm-up.ts). */
+  practiceModule: string | undefined;
   clock: Clock;
   mintId: MintId;
   logger: AgentLogger;
@@ -254,6 +256,9 @@ export class NodeAgent {
 
   private makeSupervisor(): ActorSupervisor {
     const { options } = this;
+    const { practiceModule, mintId } = options;
+    const practice =
+      practiceModule === undefined ? undefined : practiceActor(practiceModule, mintId);
     return new ActorSupervisor({
       settings: options.poolSettings,
       hostEntryFile: options.programs.host,
@@ -280,7 +285,7 @@ export class NodeAgent {
         ...(options.tcpHost === undefined ? {} : { tcpHost: options.tcpHost }),
         token: options.token,
         brokerAddress: options.natsUrl,
-        preloadModules: options.preloadModules,
+        ...(practice === undefined ? {} : { practice }),
       }),
       report: (event) => this.report(event),
       onUnusedHostEnded: (hostId) => this.connections.processEnded(hostId),

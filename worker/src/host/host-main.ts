@@ -29,7 +29,7 @@ async function configure(configuration: HostConfiguration): Promise<void> {
     return;
   }
   const runtime = new HostRuntime(configuration, send);
-  await Promise.all([preload(configuration.preloadModules ?? []), runtime.listen()]);
+  await Promise.all([preload(configuration), runtime.listen()]);
   host = {
     start: (actor) => {
       applyEnvironment(actor, configuration.isolation);
@@ -42,14 +42,15 @@ async function configure(configuration: HostConfiguration): Promise<void> {
   runtime.announce();
 }
 
-async function preload(modules: readonly string[]): Promise<void> {
-  for (const module of modules) {
-    try {
-      await import(module);
-    } catch (error) {
-      // It only saves time: an actor that needs it will say what is wrong.
-      console.error(`Module ${module} could not be loaded ahead of time:`, error);
-    }
+/** Brings the SDK in, which every actor needs. */
+async function preload({ practice }: HostConfiguration): Promise<void> {
+  if (practice === undefined) return;
+  const { moduleUrl } = practice.spec.classReference;
+  try {
+    await import(moduleUrl);
+  } catch (error) {
+    // It only saves time: an actor that needs it will say what is wrong.
+    console.error(`Module ${moduleUrl} could not be loaded ahead of time:`, error);
   }
 }
 

@@ -28,8 +28,8 @@ export interface HostConfiguration {
   /** Host interface for TCP channels; absent: Unix sockets only. Unless it is the loopback, NATS is a way here too. */
   tcpHost?: string;
   token: string;
-  /** URLs of modules that every actor will import (the SDK): loaded while the host waits for its first actor. */
-  preloadModules?: readonly string[];
+  /** To be started, called and forgotten while the host waits for its first actor (warm-up.ts). */
+  practice?: StartActor;
   /** `nats://host:port` of the broker, for code in actors that uses the SDK. */
   brokerAddress: string;
 }

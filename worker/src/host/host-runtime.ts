@@ -29,7 +29,7 @@ import { openConstructorArguments } from './constructor-arguments.ts';
 import { ModuleLoader } from './module-loader.ts';
 import { TaskExecutor } from './task-executor.ts';
 import { TaskFunctions } from './task-functions.ts';
-import { warmUp } from './warm-up.ts';
+import { warmUp, type Stage } from './warm-up.ts';
 
 type EndHow = Extract<AgentToHost, { type: 'end' }>['how'];
 
@@ -149,22 +149,29 @@ export class HostRuntime {
     systemClock.after(
       WARM_UP_DELAY_MS,
       () => {
-        if (!this.#isUsed) void this.#warmUp(address);
+        const { practice } = this.#configuration;
+        if (practice !== undefined && !this.#isUsed) void this.#warmUp(address, practice);
       },
       { unref: true },
     );
   }
 
-  async #warmUp(address: ProcessAddress): Promise<void> {
-    const house = (instance: ActorInstance): (() => void) => {
-      this.#actors.set(instance.spec.actorId, instance);
-      return () => void this.#actors.delete(instance.spec.actorId);
+  async #warmUp(address: ProcessAddress, practice: StartActor): Promise<void> {
+    const stage: Stage = {
+      core: this.#core,
+      address,
+      start: (actor) =>
+        this.#startActor(actor, (message) => {
+          if (message.type === 'ended') throw new Error(message.cause.message);
+        }),
+      leave: ({ spec }) => {
+        this.#actors.delete(spec.actorId);
+        this.#loader.forget(spec.classReference.moduleUrl);
+      },
+      isOver: () => this.#isUsed,
     };
     try {
-      const modules = this.#configuration.preloadModules ?? [];
-      await warmUp(this.#core, this.#context, address, house, async (load) => {
-        for (const module of modules) await this.#loader.practise(`${module}?load=${load}`);
-      });
+      await warmUp(stage, practice);
     } catch (error) {
       // It only saves time; an actor that comes is not affected.
       console.error('This host could not call itself to warm up:', error);
@@ -251,13 +258,14 @@ export class HostRuntime {
   }
 
   async start(actor: StartActor): Promise<void> {
+    this.#isUsed = true;
+    if (actor.spec.kind === 'task-worker') this.#startLease(actor);
+    else await this.#startActor(actor, this.#send);
+  }
+
+  async #startActor(actor: StartActor, tell: (message: HostToAgent) => void): Promise<void> {
     const { spec, incarnation } = actor;
     const { actorId, className } = spec;
-    this.#isUsed = true;
-    if (spec.kind === 'task-worker') {
-      this.#startLease(actor);
-      return;
-    }
     this.#starting.add(actor);
     let failed = `The module of ${className} could not be loaded`;
     try {
@@ -265,16 +273,21 @@ export class HostRuntime {
       failed = `The constructor of ${className} could not get its arguments`;
       const args = await openConstructorArguments(this.#core, spec);
       failed = `The constructor of ${className} threw`;
-      if (this.#starting.has(actor)) this.#construct(actor, actorClass, args);
+      if (this.#starting.has(actor)) this.#construct(actor, actorClass, args, tell);
     } catch (error) {
       if (this.#starting.has(actor))
-        this.#send({ type: 'ended', actorId, incarnation, ...constructionFailure(failed, error) });
+        tell({ type: 'ended', actorId, incarnation, ...constructionFailure(failed, error) });
     } finally {
       this.#starting.delete(actor);
     }
   }
 
-  #construct(actor: StartActor, actorClass: ActorConstructor, args: unknown[]): void {
+  #construct(
+    actor: StartActor,
+    actorClass: ActorConstructor,
+    args: unknown[],
+    tell: (message: HostToAgent) => void,
+  ): void {
     const { spec, incarnation, gpuIndexes } = actor;
     const { actorId } = spec;
     const instance: ActorInstance = new ActorInstance({
@@ -289,7 +302,7 @@ export class HostRuntime {
     instance.construct(actorClass, args);
     this.#actors.set(actorId, instance);
     const { address } = this.#server as ChannelServer;
-    this.#send({ type: 'started', actorId, incarnation, address });
+    tell({ type: 'started', actorId, incarnation, address });
   }
 
   #ended(instance: ActorInstance, cause: DeathCause): void {

@@ -28,13 +28,20 @@ it('knows whose driver part was reached, of several modules and beside practised
   const loader = new ModuleLoader(directory);
   let open = (): void => undefined;
   stage.stage = { loader, gate: new Promise((resolve) => (open = resolve)) };
-  const practice = write('practice.mjs', 'export const nothing = 0;');
-  await loader.practise(`${practice}?load=1`);
-  const practising = loader.practise(`${practice}?load=2`);
+  const practise = async (life: number): Promise<void> => {
+    const moduleUrl = write(
+      `practice-${life}.mjs`,
+      `globalThis.stage.loader.define(import.meta.url, 'Practice', class Practice {});`,
+    );
+    await loader.load({ moduleUrl, exportKey: 'Practice' });
+    loader.forget(moduleUrl);
+  };
+  await practise(1);
+  const practising = practise(2);
   const urls = ['one.mjs', 'two.mjs'].map((name) => write(name, program));
   const loads = urls.map((moduleUrl) => loader.load({ moduleUrl, exportKey: 'A' }));
   await practising;
-  await loader.practise(`${practice}?load=3`);
+  await practise(3);
   open();
   for (const loaded of await Promise.all(loads)) expect(loaded.name).toBe('A');
 });

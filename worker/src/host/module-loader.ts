@@ -11,6 +11,7 @@ const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx']);
 
 /** What runs when a module is evaluated. */
 interface TopLevel {
+  url: string;
   reachedDriverPart(): void;
 }
 
@@ -53,9 +54,13 @@ export class ModuleLoader {
     return this.#find(reference, `actor ${reference.exportKey}`, 'defineActor') as ActorConstructor;
   }
 
-  /** Loads a module that no actor needs, and that has no driver part: the next one takes less time. */
-  async practise(moduleUrl: string): Promise<void> {
-    await this.#import(moduleUrl, SETUP_TIMEOUT_MS, (url) => import(url));
+  /** It was loaded for practice, and has no driver part: the next module is the first one again. */
+  forget(moduleUrl: string): void {
+    const ofModule = definitionKey(moduleUrl, '');
+    for (const key of this.#definitions.keys())
+      if (key.startsWith(ofModule)) this.#definitions.delete(key);
+    this.#loads.delete(moduleUrl);
+    if (this.#first?.url === moduleUrl) this.#first = undefined;
   }
 
   /** @throws RuntimeEnvSetupError when the module cannot be loaded in time or does not define the function. */
@@ -98,11 +103,7 @@ export class ModuleLoader {
     return load;
   }
 
-  async #import(
-    moduleUrl: string,
-    timeoutMs: number,
-    run: (url: string) => Promise<unknown> = (url) => this.#runTopLevel(url),
-  ): Promise<void> {
+  async #import(moduleUrl: string, timeoutMs: number): Promise<void> {
     let cancelTimeout: (() => void) | undefined;
     this.#unfinishedLoads += 1;
     try {
@@ -110,7 +111,7 @@ export class ModuleLoader {
       const tooLate = new Promise<never>((_resolve, reject) => {
         cancelTimeout = this.#clock.after(timeoutMs, () => reject(unfinished(timeoutMs)));
       });
-      await Promise.race([run(url), tooLate]);
+      await Promise.race([this.#runTopLevel(url), tooLate]);
     } catch (error) {
       throw new RuntimeEnvSetupError(
         `Module ${moduleUrl} could not be loaded on this node: ${error instanceof Error ? error.message : String(error)}`,
@@ -127,7 +128,7 @@ export class ModuleLoader {
   /** Resolves when the module has finished, or its driver part is reached. */
   #runTopLevel(url: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const topLevel = { reachedDriverPart: () => resolve(undefined) };
+      const topLevel = { url, reachedDriverPart: () => resolve(undefined) };
       const isFirst = this.#first === undefined;
       this.#first ??= topLevel;
       const load = isFirst ? import(url) : this.#topLevels.run(topLevel, () => import(url));

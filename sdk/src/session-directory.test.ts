@@ -7,15 +7,16 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createSessionDirectory, removeDeadSessions } from './session-directory.ts';
+import { createSessionDirectory, removeDeadSessions, sessionRoot } from './session-directory.ts';
 
 let directory: string;
 let root: string;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'manta-sessions-'));
+  // Not in the directory for temporary files, which may be too long (see below).
+  directory = mkdtempSync('/tmp/manta-sessions-');
   vi.stubEnv('TMPDIR', directory);
   root = join(directory, `manta-${userInfo().uid}`);
 });
@@ -25,6 +26,12 @@ afterEach(() => {
 });
 
 describe('session directories', () => {
+  it('lie in the directory for temporary files, unless it leaves no room for the path of a socket', () => {
+    expect(sessionRoot()).toBe(root);
+    vi.stubEnv('TMPDIR', '/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/');
+    expect(sessionRoot()).toBe(`/tmp/manta-${userInfo().uid}`);
+  });
+
   it("are this user's alone, each a new one", async () => {
     const [first, second] = [await createSessionDirectory(), await createSessionDirectory()];
     expect(first).not.toBe(second);

@@ -2,9 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { socketPathBytesMax } from '@manta/runtime/channel/socket-path';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
 
-const root = (): string => join(tmpdir(), `manta-${userInfo().uid}`);
+const LONGEST_SOCKET = '1234567-01234567/node/sockets/0123456789abcdef.sock';
+
+/** Of all sessions of this user. macOS has directories for temporary files whose names leave no room for a socket's. */
+export function sessionRoot(): string {
+  const name = `manta-${userInfo().uid}`;
+  const root = join(tmpdir(), name);
+  const fits = Buffer.byteLength(join(root, LONGEST_SOCKET)) <= socketPathBytesMax();
+  return fits ? root : join('/tmp', name);
+}
 
 /**
  * A new directory for the sockets and files of one private cluster. Its name starts with the process id of its user,
@@ -12,9 +21,10 @@ const root = (): string => join(tmpdir(), `manta-${userInfo().uid}`);
  * @throws ClusterUnavailableError when others could reach into it.
  */
 export async function createSessionDirectory(): Promise<string> {
-  const directory = join(root(), `${process.pid}-${randomBytes(4).toString('hex')}`);
+  const root = sessionRoot();
+  const directory = join(root, `${process.pid}-${randomBytes(4).toString('hex')}`);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await assertOwn(root());
+  await assertOwn(root);
   return directory;
 }
 
@@ -29,11 +39,12 @@ async function assertOwn(directory: string): Promise<void> {
 
 /** Removes what sessions of dead processes left behind. */
 export async function removeDeadSessions(): Promise<void> {
-  const names = await readdir(root()).catch(() => []);
+  const root = sessionRoot();
+  const names = await readdir(root).catch(() => []);
   for (const name of names) {
     const pid = Number(name.split('-')[0]);
     if (Number.isInteger(pid) && pid > 0 && !isAlive(pid))
-      await rm(join(root(), name), { recursive: true, force: true });
+      await rm(join(root, name), { recursive: true, force: true });
   }
 }
 

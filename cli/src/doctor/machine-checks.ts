@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { access, constants, mkdir, readFile, stat, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, stat, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import { VERSION } from '../version.ts';
 import { formatBytes } from '../output.ts';
-import type { Check } from './finding.ts';
+import type { Check, Finding } from './finding.ts';
 
 const run = promisify(execFile);
 const NODE_MINIMUM = [20, 19] as const;
@@ -91,9 +91,10 @@ export const checkSharedMemory: Check = async () => {
   }
 };
 
-export const checkFileLimit: Check = async () => {
+export const checkFileLimit: Check = () => Promise.resolve(fileFinding(fileLimit()));
+
+function fileFinding(limit: number | undefined): Finding {
   const what = 'open files';
-  const limit = await fileLimit();
   if (limit === undefined)
     return { what, level: 'note', found: 'the limit could not be read here' };
   const found = `a process may open ${Number.isFinite(limit) ? limit : 'any number of'} files`;
@@ -104,13 +105,17 @@ export const checkFileLimit: Check = async () => {
     found,
     todo: `raise it before starting: ulimit -n ${FILES_WANTED} (each actor process takes about ten)`,
   };
-};
+}
 
-async function fileLimit(): Promise<number | undefined> {
-  const text = await readFile('/proc/self/limits', 'utf8').catch(() => undefined);
-  const soft = text === undefined ? undefined : /^Max open files\s+(\S+)/m.exec(text)?.[1];
-  if (soft === undefined) return undefined;
-  return soft === 'unlimited' ? Infinity : Number(soft);
+/** Undefined on Windows, which has none. */
+function fileLimit(): number | undefined {
+  // Looking up the names of all connections may take long.
+  Object.assign(process.report, { excludeNetwork: true });
+  const { userLimits } = process.report.getReport() as {
+    userLimits?: { open_files: { soft: number | 'unlimited' } };
+  };
+  const soft = userLimits?.open_files.soft;
+  return soft === 'unlimited' ? Infinity : soft;
 }
 
 /** `setpriv --pdeathsig` lets the kernel end an actor's process when its agent is killed. */

@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { AuthenticationError, type MantaError } from '../errors/errors.ts';
 import type { NodeId, ProcessId } from '../ids.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -11,6 +10,7 @@ import { FrameChannel } from './frame-channel.ts';
 import { challengeFor } from './handshake.ts';
 import { listenNatsPipes } from './nats-pipe.ts';
 import { socketPipe, type Pipe } from './pipe.ts';
+import { checkSocketPath, socketPathOf } from './socket-path.ts';
 import type { Transport } from '../transport/transport.ts';
 
 export interface ListenOptions {
@@ -34,7 +34,10 @@ export interface ListenOptions {
   accepts?(): boolean;
 }
 
-/** Takes channels on all the ways this process can be reached. Nothing is delivered before a peer has proved the token. */
+/**
+ * Takes channels on all the ways this process can be reached. Nothing is delivered before a peer has proved the token.
+ * @throws MantaError when the path of the socket would be too long for this system.
+ */
 export async function listenChannels(options: ListenOptions): Promise<ChannelServer> {
   const servers: Server[] = [];
   const open = new Set<Pipe>();
@@ -64,8 +67,9 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
     tcp: undefined,
   };
   if (options.socketDirectory !== undefined) {
-    mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
     address.socketPath = socketPathOf(options.socketDirectory, options.processId);
+    checkSocketPath(address.socketPath);
+    mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
     servers.push(await listen(createServer(takeSocket), { path: address.socketPath }));
   }
   if (options.tcpHost !== undefined) {
@@ -105,10 +109,6 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
 /** Removes the socket of a process that was killed, and could not do so itself. */
 export function removeSocket(socketDirectory: string, processId: ProcessId): void {
   rmSync(socketPathOf(socketDirectory, processId), { force: true });
-}
-
-function socketPathOf(socketDirectory: string, processId: ProcessId): string {
-  return join(socketDirectory, `${processId.slice(2)}.sock`);
 }
 
 function listen(

@@ -26,6 +26,9 @@ import { ProcessGoneError } from './process-gone.ts';
  * packet included, is behind a firewall.
  */
 const TCP_TIMEOUT_MS = 2_000;
+/** macOS refuses a connection to a Unix socket for a listener that has too many to take, too: so long, so often. */
+const FULL_QUEUE_MS = 2_000;
+const FULL_QUEUE_PAUSE_MS = 30;
 
 export interface OpenOptions {
   self: ChannelPeer;
@@ -36,6 +39,7 @@ export interface OpenOptions {
   onRefused?(reason: MantaError): void;
   /** The last resort, when neither socket nor TCP is reachable. */
   nats?: { transport: () => Promise<Transport>; subject: string } | undefined;
+  platform?: NodeJS.Platform;
 }
 
 /**
@@ -103,7 +107,7 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
     ways.push({
       name: socketPath,
       isLocal: true,
-      open: () => openSocket({ path: socketPath }, options.timeoutMs),
+      open: () => openLocalSocket(socketPath, options),
     });
   }
   if (tcp !== undefined) {
@@ -117,6 +121,21 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
     });
   }
   return ways;
+}
+
+async function openLocalSocket(path: string, options: OpenOptions): Promise<Pipe> {
+  const { timeoutMs, platform = process.platform } = options;
+  const retriedUntilMs =
+    platform === 'darwin' ? performance.now() + Math.min(timeoutMs, FULL_QUEUE_MS) : 0;
+  for (;;) {
+    try {
+      return await openSocket({ path }, timeoutMs);
+    } catch (error) {
+      const isRefused = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+      if (!isRefused || performance.now() >= retriedUntilMs || !existsSync(path)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, FULL_QUEUE_PAUSE_MS));
+  }
 }
 
 function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {

@@ -73,33 +73,42 @@ const CONSTANTS = {
   darwin: { anonymous: 0x1000, noReserve: 0x40, pageSizeName: 29 },
 } as const;
 
+type SystemName = keyof typeof CONSTANTS;
+
+interface Abilities {
+  renewal: NativeMemory['renewal'];
+  canReserve: boolean;
+  canPopulate: boolean;
+}
+const ABILITIES: Record<SystemName, Abilities> = {
+  linux: { renewal: 'advice', canReserve: true, canPopulate: true },
+  darwin: { renewal: 'remap', canReserve: false, canPopulate: false },
+};
+
 type Koffi = typeof koffiModule;
 type NumberFunction = ((...parameters: number[]) => number) & {
   async(...parameters: [...number[], (error: unknown, result: number) => void]): void;
 };
 
-let loaded: NativeMemory | undefined;
-let isLoaded = false;
+const loaded = new Map<SystemName | undefined, NativeMemory | undefined>();
 
 /**
  * Undefined where `koffi` is not installed or does not work, on systems whose pages are larger than our slots, and with
  * MANTA_STORE_ACCESS=copied in the environment.
+ * @param asOn does without what that system lacks, for tests of it on another one. Default: this system.
  */
-export function nativeMemory(): NativeMemory | undefined {
-  if (!isLoaded) {
-    isLoaded = true;
-    loaded = load();
-  }
-  return loaded;
+export function nativeMemory(asOn?: SystemName): NativeMemory | undefined {
+  if (!loaded.has(asOn)) loaded.set(asOn, load(asOn));
+  return loaded.get(asOn);
 }
 
-function load(): NativeMemory | undefined {
+function load(asOn: SystemName | undefined): NativeMemory | undefined {
   const { platform } = process;
   if (platform !== 'linux' && platform !== 'darwin') return undefined;
   if (process.env['MANTA_STORE_ACCESS'] === 'copied') return undefined;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;
-    const memory = new KoffiMemory(koffi, platform);
+    const memory = new KoffiMemory(koffi, platform, ABILITIES[asOn ?? platform]);
     return memory.isUsable() ? memory : undefined;
   } catch {
     // An optional dependency, and a system may lack what it is to call: the store then copies through files.
@@ -111,7 +120,8 @@ class KoffiMemory implements NativeMemory {
   readonly canReserve: boolean;
   readonly renewal: 'advice' | 'remap';
   private readonly koffi: Koffi;
-  private readonly platform: keyof typeof CONSTANTS;
+  private readonly platform: SystemName;
+  private readonly canPopulate: boolean;
   private readonly mmap: NumberFunction;
   private readonly munmap: NumberFunction;
   private readonly madvise: NumberFunction;
@@ -120,11 +130,12 @@ class KoffiMemory implements NativeMemory {
   private readonly sysconf: NumberFunction;
   private readonly account: EngineAccount | undefined;
 
-  constructor(koffi: Koffi, platform: keyof typeof CONSTANTS) {
+  constructor(koffi: Koffi, platform: SystemName, abilities: Abilities) {
     this.koffi = koffi;
     this.platform = platform;
-    this.canReserve = platform === 'linux';
-    this.renewal = platform === 'linux' ? 'advice' : 'remap';
+    this.canReserve = abilities.canReserve;
+    this.canPopulate = abilities.canPopulate;
+    this.renewal = abilities.renewal;
     const library = koffi.load(null);
     this.mmap = library.func('mmap', 'intptr_t', [
       'size_t',
@@ -138,8 +149,9 @@ class KoffiMemory implements NativeMemory {
     this.madvise = library.func('madvise', 'int', ['size_t', 'size_t', 'int']) as NumberFunction;
     this.sysconf = library.func('sysconf', 'long', ['int']) as NumberFunction;
     this.account = EngineAccount.open(koffi, platform);
-    if (platform === 'linux') {
+    if (this.canPopulate)
       this.mincore = library.func('mincore', 'int', ['size_t', 'size_t', 'void *']);
+    if (this.canReserve) {
       this.fallocate = library.func('posix_fallocate', 'int', [
         'int',
         'int64_t',
@@ -217,13 +229,11 @@ class KoffiMemory implements NativeMemory {
   }
 
   populateNow(address: number, lengthBytes: number): boolean {
-    return (
-      this.platform === 'linux' && this.madvise(address, lengthBytes, MADV_POPULATE_WRITE) === 0
-    );
+    return this.canPopulate && this.madvise(address, lengthBytes, MADV_POPULATE_WRITE) === 0;
   }
 
   populate(address: number, lengthBytes: number, done: (isDone: boolean) => void): void {
-    if (this.platform !== 'linux') return done(false);
+    if (!this.canPopulate) return done(false);
     this.madvise.async(address, lengthBytes, MADV_POPULATE_WRITE, (error, result) =>
       done(error == null && result === 0),
     );

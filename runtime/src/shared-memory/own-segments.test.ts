@@ -6,7 +6,7 @@ import { TestStore } from '../testing/test-store.ts';
 const MIB = 1024 * 1024;
 
 it('segments grow by no more than is filled with zeros at once where pages cannot be reserved', async () => {
-  const world = new TestStore('copied', 2048 * MIB);
+  const world = new TestStore({ access: 'copied' }, 2048 * MIB);
   try {
     const store = world.attach();
     const value = Buffer.alloc(8 * MIB);

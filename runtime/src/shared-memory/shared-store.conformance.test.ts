@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { collectGarbage } from '../core/garbage.ts';
 import { ProtocolError } from '../errors/errors.ts';
 import type { SlotAddress } from '../objects/blob.ts';
-import { TestStore } from '../testing/test-store.ts';
+import { STORE_KINDS, TestStore } from '../testing/test-store.ts';
 import type { SharedStore } from './shared-store.ts';
 import type { StoredBytes } from './stored-bytes.ts';
 
@@ -16,10 +16,11 @@ const filled = (fill: number, sizeBytes: number): Uint8Array =>
 const allOf = (opened: StoredBytes | undefined): Uint8Array =>
   new Uint8Array(opened?.bufferOf(0, opened.sizeBytes) ?? new ArrayBuffer(0));
 
-describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
+describe.each(STORE_KINDS)('a store ($name)', (kind) => {
+  const { access } = kind;
   const stores: TestStore[] = [];
   const newStore = (limitBytes = 64 * MIB): TestStore => {
-    const store = new TestStore(access, limitBytes);
+    const store = new TestStore(kind, limitBytes);
     stores.push(store);
     return store;
   };
@@ -197,7 +198,7 @@ describe.each(['mapped', 'copied'] as const)('a %s store', (access) => {
       live.push({ slot, sizeBytes, fill });
       expect(producer.usedBytes).toBeLessThanOrEqual(75 * MIB);
     }
-    const copied = store.access === 'copied';
+    const copied = access === 'copied';
     for (const { slot, sizeBytes, fill } of live) {
       const all = allOf(reader.open(slot, sizeBytes));
       expect([all[0], all[sizeBytes - 1]]).toEqual([fill, fill]);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { collectGarbage } from '../core/garbage.ts';
 import type { SlotAddress } from '../objects/blob.ts';
-import { TestStore } from '../testing/test-store.ts';
+import { MAPPED_KINDS, STORE_KINDS, TestStore, type StoreKind } from '../testing/test-store.ts';
 import { waitFor } from '../testing/wait-for.ts';
 import type { SharedStore } from './shared-store.ts';
 import { pinsPath, segmentPath } from './store-layout.ts';
@@ -12,8 +12,8 @@ const filled = (fill: number, sizeBytes: number): Uint8Array =>
   new Uint8Array(sizeBytes).fill(fill);
 
 const stores: TestStore[] = [];
-const newStore = (access: 'mapped' | 'copied', limitBytes = 64 * MIB): TestStore => {
-  const store = new TestStore(access, limitBytes);
+const newStore = (kind: StoreKind, limitBytes = 64 * MIB): TestStore => {
+  const store = new TestStore(kind, limitBytes);
   stores.push(store);
   return store;
 };
@@ -34,9 +34,10 @@ const fillsOf = (store: SharedStore, slot: SlotAddress, sizeBytes = MIB): number
 const isSamePlace = (a: SlotAddress, b: SlotAddress): boolean =>
   a.segmentId === b.segmentId && a.offset === b.offset;
 
-describe.each(['mapped', 'copied'] as const)('processes of a %s store that die', (access) => {
+describe.each(STORE_KINDS)('processes of a store ($name) that die', (kind) => {
+  const { access } = kind;
   it('leave what they stored to who adopts it', async () => {
-    const store = newStore(access);
+    const store = newStore(kind);
     const agent = store.attach();
     const dying = await store.startProcess();
     const slots: SlotAddress[] = [];
@@ -68,7 +69,7 @@ describe.each(['mapped', 'copied'] as const)('processes of a %s store that die',
   });
 
   it('hold nothing any more once they are adopted', async () => {
-    const store = newStore(access);
+    const store = newStore(kind);
     const producer = store.attach();
     const dying = await store.startProcess();
     const slot = put(producer, 4);
@@ -85,9 +86,9 @@ describe.each(['mapped', 'copied'] as const)('processes of a %s store that die',
   });
 });
 
-describe('pins of a mapped store', () => {
+describe.each(MAPPED_KINDS)('pins of a store ($name)', (kind) => {
   it('keep the bytes of a released slot for as long as another process looks at them', async () => {
-    const store = newStore('mapped');
+    const store = newStore(kind);
     const producer = store.attach();
     const reader = await store.startProcess();
     const slot = put(producer, 1);
@@ -103,7 +104,7 @@ describe('pins of a mapped store', () => {
   });
 
   it('are found though the process attached, and pinned more than fits a page, after the last look', async () => {
-    const store = newStore('mapped', 256 * MIB);
+    const store = newStore(kind, 256 * MIB);
     const producer = store.attach();
     producer.release([put(producer, 1)]);
     const reader = store.attach();
@@ -127,7 +128,7 @@ describe('pins of a mapped store', () => {
   });
 
   it('last until the last ArrayBuffer of a slot is gone, also of a slot that was opened twice', async () => {
-    const store = newStore('mapped');
+    const store = newStore(kind);
     const [producer, reader] = [store.attach(), store.attach()];
     const slot = put(producer, 1);
     const held = new Map<string, Uint8Array>();
@@ -153,7 +154,7 @@ describe('pins of a mapped store', () => {
   });
 
   it('are looked at again in the background', async () => {
-    const store = newStore('mapped');
+    const store = newStore(kind);
     const [producer, reader] = [store.attach(), store.attach()];
     const slot = put(producer, 1);
     expect(fillsOf(reader, slot)).toEqual([1]);
@@ -166,9 +167,9 @@ describe('pins of a mapped store', () => {
   });
 });
 
-describe('private pages of a mapped store', () => {
+describe.each(MAPPED_KINDS)('private pages of a store ($name)', (kind) => {
   it('that a reader changed are not shown in place of what is stored there later', async () => {
-    const store = newStore('mapped');
+    const store = newStore(kind);
     const producer = store.attach();
     const reader = await store.startProcess();
     const slot = put(producer, 1);
@@ -191,7 +192,7 @@ describe('private pages of a mapped store', () => {
   });
 
   it('of a segment that was given back do not keep its memory', async () => {
-    const store = newStore('mapped');
+    const store = newStore(kind);
     const [producer, reader] = [store.attach(), store.attach()];
     const slot = put(producer, 1);
     expect(fillsOf(reader, slot)).toEqual([1]);

@@ -39,6 +39,8 @@ export interface SharedStoreOptions {
   processId: ProcessId;
   /** Default: 'mapped' where koffi loads, else 'copied'. */
   access?: 'mapped' | 'copied';
+  /** What is mapped with. Default: this system's. */
+  memory?: NativeMemory | undefined;
   clock?: Clock;
 }
 
@@ -111,7 +113,7 @@ export class SharedStore {
   private constructor(options: SharedStoreOptions) {
     const { directory, processId } = options;
     checkPrivateDirectory(directory);
-    const memory = options.access === 'copied' ? undefined : nativeMemory();
+    const memory = options.access === 'copied' ? undefined : (options.memory ?? nativeMemory());
     if (memory === undefined && options.access === 'mapped')
       throw new MantaError(
         'Shared memory cannot be mapped here: koffi is missing or does not work.',

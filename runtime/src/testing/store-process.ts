@@ -3,15 +3,17 @@ import { once } from 'node:events';
 import { randomFillSync } from 'node:crypto';
 import { createIdMint, type ProcessId } from '../ids.ts';
 import type { SlotAddress } from '../objects/blob.ts';
+import type { StoreKind } from './test-store.ts';
 
 const compiled = (path: string): string =>
   JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
 
 const PROGRAM = `
+import { nativeMemory } from ${compiled('shared-memory/native-memory.js')};
 import { SharedStore } from ${compiled('shared-memory/shared-store.js')};
 import { collectGarbage } from ${compiled('core/garbage.js')};
-const [directory, processId, access] = process.argv.slice(1);
-const store = SharedStore.attach({ directory, processId, access });
+const [directory, processId, access, asOn] = process.argv.slice(1);
+const store = SharedStore.attach({ directory, processId, access, memory: nativeMemory(asOn) });
 const views = new Map();
 const commands = {
   write: (fill, sizeBytes) => store.write([new Uint8Array(sizeBytes).fill(fill)], sizeBytes),
@@ -50,9 +52,11 @@ export class StoreProcess {
     this.child = child;
   }
 
-  static async start(directory: string, access: 'mapped' | 'copied'): Promise<StoreProcess> {
+  static async start(directory: string, kind: StoreKind): Promise<StoreProcess> {
+    const { access, asOn } = kind;
     const processId = createIdMint((target) => randomFillSync(target))('process');
     const parameters = ['--input-type=module', '-e', PROGRAM, directory, processId, access];
+    if (asOn !== undefined) parameters.push(asOn);
     const child = spawn(process.execPath, parameters, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

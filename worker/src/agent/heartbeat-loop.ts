@@ -26,8 +26,12 @@ const CHECK_INTERVAL_MIN_MS = 10;
 const CONNECT_RETRY_MS = 250;
 const PROBE_TIMEOUT_MAX_MS = 1_000;
 
-/** Includes the time a machine slept, unlike `performance.now()`, and never jumps, unlike `Date.now()`. */
-const now = (): number => uptime() * 1_000;
+/**
+ * Includes the time a machine slept, and never jumps, unlike `Date.now()`. On Linux `performance.now()` leaves sleep out;
+ * on macOS it does not, and `uptime()` is whole seconds of the wall clock.
+ */
+const now =
+  process.platform === 'darwin' ? (): number => performance.now() : (): number => uptime() * 1_000;
 
 /**
  * A node's sign of life, apart from its agent: runs in a thread with a connection of its own, so that an agent that

@@ -25,11 +25,13 @@ export interface LogTailerOptions {
   clock: Clock;
   publish(source: LogSource, lines: string[]): void;
   onError(error: unknown): void;
+  platform?: NodeJS.Platform;
 }
 
 interface TrackedFile {
   file: string;
   source: LogSource;
+  watcher: FSWatcher | undefined;
   /** Where the next line begins. */
   offset: number;
   /** Bytes that may still be sent; grows with time up to one second's worth. */
@@ -56,20 +58,21 @@ export class LogTailer {
 
   constructor(options: LogTailerOptions) {
     this.options = options;
-    this.watcher = watch(options.directory, { persistent: false }, (_event, name) => {
+    this.watcher = this.watch(options.directory, (name) => {
       if (name !== null) this.touch(name);
     });
-    this.watcher.on('error', (error) => options.onError(error));
   }
 
   /** Lines written from now on go to the source's job. */
   track(path: string, source: LogSource): void {
     const file = basename(path);
+    this.forget(file);
+    const watcher = this.watchFile(path);
     const nowMs = this.options.clock.now();
     const { size } = statSync(path);
     const budgetBytes = BYTES_PER_SECOND;
     const counters = { budgetBytes, budgetAtMs: nowMs, skippedBytes: 0, finished: false };
-    this.files.set(file, { file, source, offset: size, ...counters });
+    this.files.set(file, { file, source, watcher, offset: size, ...counters });
   }
 
   /** The process is gone: its last words are sent, whether or not they end a line. */
@@ -83,7 +86,25 @@ export class LogTailer {
   close(): void {
     this.closed = true;
     this.watcher.close();
+    for (const { watcher } of this.files.values()) watcher?.close();
     this.cancelFlush?.();
+  }
+
+  private watch(path: string, onChange: (name: string | null) => void): FSWatcher {
+    const watcher = watch(path, { persistent: false }, (_event, name) => onChange(name));
+    watcher.on('error', (error) => this.options.onError(error));
+    return watcher;
+  }
+
+  /** A directory of macOS tells what is written to a file in it when the file is closed, which is when its host ends. */
+  private watchFile(path: string): FSWatcher | undefined {
+    if ((this.options.platform ?? process.platform) !== 'darwin') return undefined;
+    return this.watch(path, () => this.touch(basename(path)));
+  }
+
+  private forget(file: string): void {
+    this.files.get(file)?.watcher?.close();
+    this.files.delete(file);
   }
 
   private touch(file: string): void {
@@ -105,9 +126,9 @@ export class LogTailer {
       if (tracked === undefined) continue;
       try {
         if (await this.read(tracked)) this.changed.add(name);
-        else if (tracked.finished) this.files.delete(name);
+        else if (tracked.finished) this.forget(name);
       } catch (error) {
-        this.files.delete(name);
+        this.forget(name);
         this.options.onError(error);
       }
     }

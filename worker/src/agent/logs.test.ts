@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@manta/runtime/time/clock';
@@ -46,7 +46,7 @@ it.each([
 });
 
 describe('LogTailer', () => {
-  function follow(file: string) {
+  function follow(file: string, platform: NodeJS.Platform = process.platform) {
     const lines: string[] = [];
     const errors: unknown[] = [];
     const tailer = new LogTailer({
@@ -54,6 +54,7 @@ describe('LogTailer', () => {
       clock: systemClock,
       publish: (_source, added) => lines.push(...added),
       onError: (error) => errors.push(error),
+      platform,
     });
     const path = join(directory, file);
     tailer.track(path, { jobId: testMint('job'), pid: 1, stream: 'stdout', label: () => '' });
@@ -72,6 +73,21 @@ describe('LogTailer', () => {
     await waitFor(() => lines.length === 4, { describe: 'the last words' });
     tailer.close();
     expect(lines).toEqual(['one', 'two', 'three', 'last words']);
+    expect(errors).toEqual([]);
+  });
+
+  it('sends what is written though the directory tells nothing of it (macOS)', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'manta-logs-elsewhere-'));
+    writeFileSync(join(elsewhere, 'written'), 'before\n');
+    symlinkSync(join(elsewhere, 'written'), join(directory, 'host.out'));
+    const { tailer, lines, errors, path } = follow('host.out', 'darwin');
+    for (const line of ['one', 'two']) {
+      appendFileSync(path, `${line}\n`);
+      await waitFor(() => lines.includes(line), { describe: line });
+    }
+    tailer.close();
+    rmSync(elsewhere, { recursive: true });
+    expect(lines).toEqual(['one', 'two']);
     expect(errors).toEqual([]);
   });
 

@@ -60,7 +60,7 @@ function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     // A zombie is over: only its parent has not looked yet.
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return !existsSync('/proc') || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }

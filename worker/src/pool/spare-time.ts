@@ -81,12 +81,14 @@ function isIdle(before: MachineUse, now: MachineUse): boolean {
   return now.idle - before.idle >= IDLE_SHARE_MIN * (now.total - before.total);
 }
 
-function machineUse(): MachineUse {
+export function machineUse(platform: NodeJS.Platform = process.platform): MachineUse {
   let idle = 0;
   let total = 0;
   for (const { times } of cpus()) {
     idle += times.idle;
     total += times.user + times.nice + times.sys + times.irq + times.idle;
   }
-  return { idle, total, freeMemoryShare: freemem() / totalmem() };
+  // macOS fills its memory with what may be wanted again, and counts none of that as free.
+  const freeMemoryShare = platform === 'darwin' ? 1 : freemem() / totalmem();
+  return { idle, total, freeMemoryShare };
 }

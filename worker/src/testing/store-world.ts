@@ -1,5 +1,6 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '@manta/runtime/assert';
 import type { Channel, ChannelPeer, ChannelServer } from '@manta/runtime/channel/channel';
@@ -14,6 +15,7 @@ import { StoredValue } from '@manta/runtime/objects/stored-value';
 import { PeerConnection } from '@manta/runtime/rpc/peer-connection';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { SharedStore } from '@manta/runtime/shared-memory/shared-store';
+import { MEMORY_DIRECTORY } from '@manta/runtime/shared-memory/store-directory';
 import { systemClock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
 import { silentLogger } from '../agent/agent-logger.ts';
@@ -27,6 +29,7 @@ export const MIB = 2 ** 20;
 
 const TOKEN = 'test-token';
 const MACHINE = 'this machine';
+const PARENT = existsSync(MEMORY_DIRECTORY) ? MEMORY_DIRECTORY : tmpdir();
 
 export interface StoreWorldOptions {
   limitBytes: number;
@@ -36,7 +39,7 @@ export interface StoreWorldOptions {
 
 /** A node's object store and processes attached to it, all within one: real shared memory, channels and files. */
 export class StoreWorld {
-  readonly root = mkdtempSync('/dev/shm/manta-test-');
+  readonly root = mkdtempSync(join(PARENT, 'manta-test-'));
   readonly nodeId = storeMint('node');
   agent: ProcessAddress;
   readonly store: ObjectStore;

@@ -78,13 +78,16 @@ async function freePort(): Promise<number> {
 }
 
 export interface EmbeddingsClient {
-  /** Settles when the whole answer has been read. @throws Error when its status is not 200. */
-  request(): Promise<void>;
+  /** The bytes of the answer's body, once it has been read. @throws Error when its status is not 200. */
+  request(): Promise<number>;
   close(): void;
 }
 
 /** A client with one connection that it keeps. */
-export function embeddingsClient({ port, apiKey }: Service, body: unknown): EmbeddingsClient {
+export function embeddingsClient(
+  { port, apiKey }: Pick<Service, 'port' | 'apiKey'>,
+  body: unknown,
+): EmbeddingsClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const payload = Buffer.from(JSON.stringify(body));
   const options = {
@@ -103,10 +106,11 @@ export function embeddingsClient({ port, apiKey }: Service, body: unknown): Embe
     request: () =>
       new Promise((resolve, reject) => {
         const outgoing = request(options, (answer) => {
-          answer.resume();
+          let bytes = 0;
+          answer.on('data', (chunk: Buffer) => (bytes += chunk.length));
           answer.on('error', reject);
           answer.on('end', () => {
-            if (answer.statusCode === 200) resolve();
+            if (answer.statusCode === 200) resolve(bytes);
             else reject(new Error(`The service answered ${String(answer.statusCode)}.`));
           });
         });

@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type ActorClass, type ActorHandle, init, shutdown } from '@manta/sdk';
-import { quantile, standardDeviation } from '../harness/statistics.ts';
+import { median, quantile, standardDeviation } from '../harness/statistics.ts';
+import { startHttpEcho } from '../limits/http-echo.ts';
 import type { Row } from '../report/report.ts';
 import { repositoryPath } from '../repository.ts';
 import { embeddingsClient, startService, type Service } from './gateway-service.ts';
@@ -18,6 +20,8 @@ interface EmbeddingActor {
 interface Samples {
   http: number[][];
   direct: number[][];
+  /** Of as many bytes, with a bare HTTP server. */
+  bare: number[][];
 }
 
 async function timeBlock(call: () => Promise<unknown>, count: number): Promise<number[]> {
@@ -30,37 +34,59 @@ async function timeBlock(call: () => Promise<unknown>, count: number): Promise<n
   return latencies;
 }
 
-/** Blocks over HTTP and direct ones take turns, so that both see the same machine. */
+/** As `timeBlock`, with all processes asleep before each call for as long as a model takes: waking up is a part of it. */
+async function timePausedBlock(
+  call: () => Promise<unknown>,
+  count: number,
+  pauseMs: number,
+): Promise<number[]> {
+  const latencies: number[] = [];
+  for (let index = 0; index < count; index++) {
+    await delay(pauseMs);
+    latencies.push(...(await timeBlock(call, 1)));
+  }
+  return latencies;
+}
+
+/** Blocks over HTTP, direct ones and bare ones take turns, so that all see the same machine. */
 async function sample(
   service: Service,
   actor: ActorHandle<EmbeddingActor>,
   settings: SuiteSettings,
 ): Promise<Samples> {
-  const client = embeddingsClient(service, { model: `local/${modelName}`, input: text });
-  const overHttp = (): Promise<unknown> => client.request();
-  const direct = async (): Promise<unknown> => actor.embed([text]);
+  const body = { model: `local/${modelName}`, input: text };
+  const client = embeddingsClient(service, body);
+  const overHttp = (): Promise<number> => client.request();
+  const directly = async (): Promise<unknown> => actor.embed([text]);
   const count = settings.quick ? 10 : 500;
-  const samples: Samples = { http: [], direct: [] };
+  const samples: Samples = { http: [], direct: [], bare: [] };
+  await using echo = await startHttpEcho(await overHttp());
+  const bareClient = embeddingsClient({ ...echo, apiKey: service.apiKey }, body);
+  const bare = (): Promise<number> => bareClient.request();
   try {
     await timeBlock(overHttp, count);
-    await timeBlock(direct, count);
+    await timeBlock(directly, count);
     for (let block = 0; block < (settings.quick ? 2 : 8); block++) {
       samples.http.push(await timeBlock(overHttp, count));
-      samples.direct.push(await timeBlock(direct, count));
+      const direct = await timeBlock(directly, count);
+      samples.direct.push(direct);
+      samples.bare.push(await timePausedBlock(bare, count, median(direct)));
     }
   } finally {
     client.close();
+    bareClient.close();
   }
   return samples;
 }
 
-function rowsOf({ http, direct }: Samples): Row[] {
+function rowsOf({ http, direct, bare }: Samples): Row[] {
   return [0.5, 0.99].flatMap((fraction) => {
     const name = `p${fraction * 100}`;
     const overHttp = quantile(http.flat(), fraction);
     const directly = quantile(direct.flat(), fraction);
     const httpBlocks = http.map((block) => quantile(block, fraction));
     const directBlocks = direct.map((block) => quantile(block, fraction));
+    const bareBlocks = bare.map((block) => quantile(block, fraction));
     const added = httpBlocks.map((value, index) => value - (directBlocks[index] ?? 0));
     const common = { suite: 'gateway', unit: 'ms', peers: {} };
     return [
@@ -80,6 +106,11 @@ function rowsOf({ http, direct }: Samples): Row[] {
         name: `gateway_embeddings_added_${name}`,
         value: overHttp - directly,
         sd: standardDeviation(added),
+        limit: {
+          name: `bare_http_exchange_${name}`,
+          value: quantile(bare.flat(), fraction),
+          sd: standardDeviation(bareBlocks),
+        },
       },
     ];
   });
@@ -97,7 +128,7 @@ async function createModelActor(): Promise<ActorHandle<EmbeddingActor>> {
   return EmbeddingModelActor.options({ cpus: 1 }).create(modelName);
 }
 
-const rowNames = rowsOf({ http: [[0]], direct: [[0]] }).map((row) => row.name);
+const rowNames = rowsOf({ http: [[0]], direct: [[0]], bare: [[0]] }).map((row) => row.name);
 
 async function run(settings: SuiteSettings): Promise<Row[]> {
   if (!rowNames.some((name) => settings.wants(name))) return [];

@@ -170,11 +170,16 @@ class NodeRequest implements HttpRequest {
         reject(bodyTooLarge(limits.bodyBytes));
       });
       incoming.on('end', () => {
+        isWhole = true;
         const [first] = chunks;
         resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
       });
-      incoming.on('error', () => reject(new ClientGoneError()));
-      incoming.on('close', () => reject(new ClientGoneError()));
+      let isWhole = false;
+      const left = (): void => {
+        if (!isWhole) reject(new ClientGoneError());
+      };
+      incoming.on('error', left);
+      incoming.on('close', left);
     });
   }
 }

@@ -18,7 +18,8 @@ export const usage = `npm run bench -- SUITE… [options]
   --json FILE            write the results as JSON
   --svg FILE             draw them as a chart
   --settle SECONDS       quiet time before each timed row (10, as Ray does)
-  --quick                tiny counts, to see that everything runs; the figures mean nothing`;
+  --quick                tiny counts, to see that everything runs; the figures mean nothing
+  --help                 this text`;
 
 /** Throws an Error for a person to read when the arguments make no sense. */
 export function parseCommandLine(

@@ -12,3 +12,9 @@ test('a command that makes no sense ends with code 2 and says what to write', as
     stderr: expect.stringContaining('No suite "nothing"'),
   });
 });
+
+test('--help tells the options and does nothing', async () => {
+  const main = repositoryPath('bench/dist/main.js');
+  const { stdout } = await run(process.execPath, [main, 'core', '--help']);
+  expect(stdout).toContain('--rows PATTERN');
+});

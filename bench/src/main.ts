@@ -65,16 +65,27 @@ async function besidePeers(
   if (rows.length === 0) return rows;
   let compared = rows;
   for (const peer of peers) {
-    const report = await runPeer(peer, { rows: rows.map(({ name }) => name), quick, settleMs });
-    compared = withPeer(compared, peer, report);
+    const wanted = { rows: rows.map(({ name }) => name), quick, settleMs };
+    try {
+      compared = withPeer(compared, peer, await runPeer(peer, wanted));
+    } catch (error) {
+      // What was measured of ours, and of the others, is not lost for it.
+      say(`${wanted.rows.join(', ')} without ${peer}: ${(error as Error).message}`);
+      process.exitCode = 1;
+    }
   }
   return compared;
 }
 
 async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  if (args.includes('--help')) {
+    process.stdout.write(`${usage}\n`);
+    return;
+  }
   let command: BenchCommand;
   try {
-    command = parseCommandLine(process.argv.slice(2), Object.keys(suites));
+    command = parseCommandLine(args, Object.keys(suites));
   } catch (error) {
     say(`${(error as Error).message}\n\n${usage}`);
     process.exitCode = 2;

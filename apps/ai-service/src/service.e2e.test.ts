@@ -20,7 +20,8 @@ let key = '';
 let openai: OpenAI;
 
 beforeAll(async () => {
-  const args = ['--port', '0', '--nodes', '2', '--data', join(folder, 'data')];
+  const scale = ['--nodes', '2', '--replicas', '2'];
+  const args = ['--port', '0', ...scale, '--data', join(folder, 'data')];
   service = spawn(process.execPath, [PROGRAM, ...args], {
     env: {
       ...process.env,
@@ -83,6 +84,13 @@ test('says where it is and lines that work as they are', async () => {
     expect(await once(shell, 'close')).toEqual([0, null]);
     expect(answer).toMatch(/"embedding":\[|data: \[DONE\]/);
   }
+});
+
+test('serves each model with as many replicas as were asked for', async () => {
+  const replicas = (): number =>
+    markedProcesses().filter((pid) => readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'))
+      .length;
+  await vi.waitUntil(() => replicas() === 2, { timeout: 30_000 });
 });
 
 describe('the openai package, unchanged', () => {

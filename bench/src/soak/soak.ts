@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { init, listObjects, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
-import { processTree } from '../harness/process-tree.ts';
+import { childrenOf } from '../harness/process-tree.ts';
 import { DriverProcess } from './driver-process.ts';
 import { filesOfNodes, objectFiles, privateMemoryBytes, untilNone } from './leftovers.ts';
 import type { PlayerReport } from './player.ts';
@@ -21,10 +21,10 @@ export interface SoakReport {
   readonly rounds: number;
   readonly operations: Record<string, number>;
   readonly explained: Record<string, number>;
-  readonly kills: { readonly drivers: number; readonly nodes: number };
+  readonly kills: { readonly drivers: number; readonly nodes: number; readonly heads: number };
   /** Everything that must not be. Empty: the soak has passed. */
   readonly violations: readonly string[];
-  /** Private bytes of processes that lived all through, at the end of each round. */
+  /** Private bytes at the end of each round of processes that live to the end; of the last head. */
   readonly memory: Record<string, number[]>;
 }
 
@@ -33,6 +33,8 @@ const NODES = 3;
 const DRIVERS = 3;
 const STRANDS = 4;
 const ROUND_SECONDS = 30;
+/** How long there may be no head, and no broker. */
+const HEADLESS_MS_MAX = 4_000;
 /** What is let go may take a while to be gone. */
 const CLEAR_MS = 90_000;
 /**
@@ -64,7 +66,7 @@ class Soak {
   readonly #operations: Record<string, number> = {};
   readonly #explained: Record<string, number> = {};
   readonly #memory: Record<string, number[]> = {};
-  readonly #kills = { drivers: 0, nodes: 0 };
+  readonly #kills = { drivers: 0, nodes: 0, heads: 0 };
   #drivers: DriverProcess[] = [];
   #headPid = 0;
 
@@ -79,13 +81,13 @@ class Soak {
     const cluster = await startTestCluster({ nodes: Array.from({ length: NODES }, () => NODE) });
     const rounds = Math.max(2, Math.round(seconds / ROUND_SECONDS));
     try {
-      const agents = cluster.nodes.map(({ pid }) => pid);
-      const own = await processTree(process.pid);
-      this.#headPid = own.find((pid) => pid !== process.pid && !agents.includes(pid)) ?? 0;
+      this.#headPid = await this.#findHead(cluster);
       this.#nodeIds.push(...cluster.nodes.map(({ nodeId }) => nodeId));
       while (this.#drivers.length < DRIVERS) await this.#addDriver(cluster);
       for (let round = 1; round <= rounds; round += 1) {
-        await this.#round(cluster, (seconds * 1000) / rounds);
+        // The memory of the last head is looked at over the rest of the time.
+        const mayKillHead = round <= rounds / 2;
+        await this.#round(cluster, (seconds * 1000) / rounds, mayKillHead);
         say(`round ${round} of ${rounds} is over: ${this.#violations.length} violations`);
       }
       await this.#end(cluster);
@@ -117,7 +119,7 @@ class Soak {
     return driver;
   }
 
-  async #round(cluster: TestCluster, milliseconds: number): Promise<void> {
+  async #round(cluster: TestCluster, milliseconds: number, mayKillHead: boolean): Promise<void> {
     const end = performance.now() + milliseconds;
     await Promise.all(this.#drivers.map((driver) => driver.play(STRANDS)));
     for (;;) {
@@ -126,6 +128,7 @@ class Soak {
       await delay(pause);
       if (this.#random.chance(0.25)) await this.#replaceNode(cluster);
       else if (this.#random.chance(0.5)) await this.#replaceDriver(cluster);
+      else if (mayKillHead && this.#random.chance(0.5)) await this.#replaceHead(cluster);
     }
     await delay(Math.max(0, end - performance.now()));
     for (const report of await Promise.all(this.#drivers.map((driver) => driver.rest())))
@@ -160,6 +163,22 @@ class Soak {
     this.#kills.nodes += 1;
     const { nodeId } = await cluster.addNode(NODE);
     this.#nodeIds.push(nodeId);
+  }
+
+  /** Its broker dies with it. Nothing may fail for that: to the players it is no reason. */
+  async #replaceHead(cluster: TestCluster): Promise<void> {
+    await cluster.killHead();
+    this.#kills.heads += 1;
+    await delay(this.#random.between(0, HEADLESS_MS_MAX));
+    await cluster.restartHead();
+    this.#headPid = await this.#findHead(cluster);
+    this.#memory['head'] = [];
+  }
+
+  async #findHead(cluster: TestCluster): Promise<number> {
+    const others = [...cluster.nodes, ...this.#drivers].map(({ pid }) => pid);
+    const children = await childrenOf(process.pid);
+    return children.find((pid) => !others.includes(pid)) ?? 0;
   }
 
   readonly #killed = new Set<string>();

@@ -101,7 +101,7 @@ export class TaskLease {
       () =>
         caller.connectionState === 'dead' ||
         (this.state === 'requested' && caller.connectionState === 'open') ||
-        (!this.isEnding && caller.lastUpdate?.wanted === true),
+        (this.state === 'open' && !this.isEnding && caller.lastUpdate?.wanted === true),
       () => this.#onCallerChanged(),
     );
   }

@@ -72,6 +72,19 @@ describe('leases', () => {
     expect(cluster.workers.length).toBeGreaterThan(1);
   });
 
+  it('go back also when others want them before their worker is reached', async () => {
+    const cluster = new FakeTaskCluster(1);
+    const calls = submit(cluster, define(cluster), 3);
+    await cluster.turn();
+    cluster.grant();
+    const [first] = cluster.workers;
+    if (first !== undefined) cluster.want(first);
+    await cluster.turn();
+    expect(first?.isOpen).toBe(false);
+    await cluster.settle();
+    expect(calls.every(({ state }) => state === REF_STATE.ready)).toBe(true);
+  });
+
   it('that take long get one task, quick ones many', async () => {
     const cluster = new FakeTaskCluster(1);
     const task = define(cluster);

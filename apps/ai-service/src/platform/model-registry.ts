@@ -28,8 +28,7 @@ const PENDING_CALLS_MAX = 1024;
 
 export interface ActorModelRegistryOptions {
   logger: Logger;
-  /** Of each model; default 1. */
-  replicasPerModel?: number;
+  replicasPerModel: number;
 }
 
 /** The catalogue's models, each served by replicas that are actors of this process's job. */
@@ -72,10 +71,15 @@ export class ActorModelRegistry implements ModelRegistry, AsyncDisposable {
    */
   async start(served: ServedModel): Promise<void> {
     const { replicas, id } = this.#byName.get(served.metadata.name) as ActorModel;
-    const added = Array.from({ length: this.#options.replicasPerModel ?? 1 }, () => replicas.add());
-    await Promise.race(
-      added.map((replica) => this.#health.untilHealthy(replicas, replica, id, START_LOADS_MAX)),
+    const { replicasPerModel } = this.#options;
+    const starts = Array.from({ length: replicasPerModel }, () =>
+      this.#health.untilHealthy(replicas, replicas.add(), id, START_LOADS_MAX),
     );
+    try {
+      await Promise.any(starts);
+    } catch (error) {
+      throw (error as AggregateError).errors.at(-1);
+    }
     void this.#health.watch(replicas, id);
   }
 

@@ -7,19 +7,22 @@ test('without options: this machine, port 8080, one node', () => {
     port: 8080,
     dataFolder: './data',
     nodes: 1,
+    replicas: 1,
     help: false,
   });
 });
 
 test('options are taken, and each is in the help', () => {
-  expect(readCommandLine(['--port', '0', '--host=::', '--data', '/x', '--nodes', '3'])).toEqual({
+  const args = ['--port', '0', '--host=::', '--data', '/x', '--nodes', '3', '--replicas', '2'];
+  expect(readCommandLine(args)).toEqual({
     host: '::',
     port: 0,
     dataFolder: '/x',
     nodes: 3,
+    replicas: 2,
     help: false,
   });
-  for (const option of ['--port', '--host', '--data', '--nodes', '--help'])
+  for (const option of ['--port', '--host', '--data', '--nodes', '--replicas', '--help'])
     expect(HELP).toContain(option);
 });
 
@@ -28,6 +31,7 @@ test.each([
   [['--port', ''], '--port'],
   [['--nodes', '0'], '--nodes'],
   [['--nodes', '1.5'], '--nodes'],
+  [['--replicas', '17'], '--replicas'],
   [['--colour'], '--colour'],
   [['stray'], 'stray'],
 ])('%j is refused by name', (args, name) => {

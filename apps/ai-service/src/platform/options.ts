@@ -6,6 +6,7 @@ export interface CommandLine {
   port: number;
   dataFolder: string;
   nodes: number;
+  replicas: number;
   help: boolean;
 }
 
@@ -17,6 +18,7 @@ Usage: npm start -- [options]
   --host HOST   Address to listen on. Default 127.0.0.1: this machine only.
   --data DIR    Folder for the API key, made if missing. Default ./data.
   --nodes N     Worker nodes, 1 to 16. Default 1.
+  --replicas N  Of each model, 1 to 16, on any of the nodes. Default 1.
   --help        This text.
 
 Environment
@@ -33,6 +35,7 @@ export function readCommandLine(args: string[]): CommandLine {
     port: readInteger('port', values.port, 0, 65_535),
     dataFolder: values.data,
     nodes: readInteger('nodes', values.nodes, 1, 16),
+    replicas: readInteger('replicas', values.replicas, 1, 16),
     help: values.help,
   };
 }
@@ -46,6 +49,7 @@ function parse(args: string[]) {
         port: { type: 'string', default: '8080' },
         data: { type: 'string', default: './data' },
         nodes: { type: 'string', default: '1' },
+        replicas: { type: 'string', default: '1' },
         help: { type: 'boolean', default: false, short: 'h' },
       },
     });

@@ -14,6 +14,8 @@ export interface ServiceOptions {
   port: number;
   dataFolder: string;
   nodes: number;
+  /** Of each model. */
+  replicas: number;
   version: string;
 }
 
@@ -45,7 +47,7 @@ export class AiService implements AsyncDisposable {
     const parts: (() => Promise<void>)[] = [];
     try {
       const key = await loadApiKey(options.dataFolder);
-      const registry = new ActorModelRegistry({ logger });
+      const registry = new ActorModelRegistry({ logger, replicasPerModel: options.replicas });
       const gateway = new Gateway({
         registry,
         apiKey: new ApiKey(key),
@@ -56,7 +58,7 @@ export class AiService implements AsyncDisposable {
       const server = await listen(gateway, options, logger);
       parts.push(() => server.close({ graceMs: STREAMS_GRACE_MS }));
       const cluster = await progress.step(clusterTitle(options.nodes), () =>
-        LocalCluster.start({ nodes: options.nodes, cpusNeeded: cpusNeeded() }),
+        LocalCluster.start({ nodes: options.nodes, cpusNeeded: options.replicas * cpusNeeded() }),
       );
       parts.unshift(() => cluster[Symbol.asyncDispose]());
       parts.splice(1, 0, () => registry[Symbol.asyncDispose]());
@@ -111,6 +113,7 @@ function clusterTitle(nodes: number): string {
   return `cluster: head and ${nodes} worker ${nodes === 1 ? 'node' : 'nodes'}`;
 }
 
+/** By one replica of each model. */
 function cpusNeeded(): number {
   return [...MODEL_CATALOG.values()].reduce((sum, { resources }) => sum + resources.cpus, 0);
 }

@@ -90,7 +90,7 @@ test('serves each model with as many replicas as were asked for', async () => {
   const replicas = (): number =>
     markedProcesses().filter((pid) => readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'))
       .length;
-  await vi.waitUntil(() => replicas() === 2, { timeout: 30_000 });
+  await expect.poll(replicas, { timeout: 30_000 }).toBe(2);
 });
 
 describe('the openai package, unchanged', () => {

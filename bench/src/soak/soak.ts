@@ -128,7 +128,7 @@ class Soak {
       await delay(pause);
       if (this.#random.chance(0.25)) await this.#replaceNode(cluster);
       else if (this.#random.chance(0.5)) await this.#replaceDriver(cluster);
-      else if (mayKillHead && this.#random.chance(0.5)) await this.#replaceHead(cluster);
+      else if (mayKillHead && this.#random.chance(0.4)) await this.#replaceHead(cluster);
     }
     await delay(Math.max(0, end - performance.now()));
     for (const report of await Promise.all(this.#drivers.map((driver) => driver.rest())))

@@ -39,6 +39,7 @@ import { subjectsOf } from '../wire/subjects.ts';
 import { ActorRegistry } from './actor-registry.ts';
 import { Cancellation } from './cancellation.ts';
 import type { CoreOptions } from './core-options.ts';
+import { firstConnection } from './first-connection.ts';
 import { collectGarbage } from './garbage.ts';
 import { HandleCounts } from './handle-counts.ts';
 import { errorFromReply, HeadClient } from './head-client.ts';
@@ -144,12 +145,15 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
 
   #controlPlane(): Promise<{ transport: Transport; head: HeadClient }> {
     if (this.#closed) return Promise.reject(shutDownError('the head'));
-    this.#control ??= this.#connectControlPlane();
-    return this.#control;
+    return (this.#control ??= this.#connectControlPlane().catch((error: unknown) => {
+      // Who asks next tries anew.
+      this.#control = undefined;
+      throw error;
+    }));
   }
 
   async #connectControlPlane(): Promise<{ transport: Transport; head: HeadClient }> {
-    const transport = await this.options.connectTransport();
+    const transport = await firstConnection(this.options, () => this.#closed);
     const subjects = subjectsOf(this.options.clusterId);
     transport.subscribe(subjects.processUpdates(this.processId), (payload) => {
       if (this.#isLeaving) return;

@@ -221,7 +221,11 @@ export class NodeStore {
     const blob = opened && this.#writeNow(opened, parts, sizeBytes);
     if (opened !== undefined && blob !== undefined) {
       if (owner === undefined || this.#keep(opened, blob, owner)) return blob;
-      return { blob: this.#keepLater(opened, blob, owner), giveUp: () => undefined };
+      return {
+        blob: this.#keepLater(opened, blob, owner),
+        bytes: undefined,
+        giveUp: () => undefined,
+      };
     }
     const limitBytes = Math.max(WAITING_BYTES_MAX, this.#opened?.store.limitBytes ?? 0);
     return this.#room.add(joinParts(parts, sizeBytes), owner, limitBytes);

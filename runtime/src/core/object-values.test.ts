@@ -13,7 +13,7 @@ import { createValueCodec } from '../serialization/value-codec.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import type { NodeStore } from './node-store.ts';
-import { ObjectValues } from './object-values.ts';
+import { ObjectValues, type WaitingValue } from './object-values.ts';
 
 const mintId = createIdMint(randomFillSync);
 const address = (): ProcessAddress => ({
@@ -99,6 +99,26 @@ describe('without a store', () => {
     expect(heapBlobs.read({ ...last, bytes: 17 }, new Uint8Array(17))).toBe(false);
     values.drop(stored);
     expect(heapBlobs.read(last, target)).toBe(false);
+  });
+
+  it('a value that waited for room when the node went is served from there, too', async () => {
+    const bytes = Uint8Array.of(1, 2, 3);
+    const gone = new ClusterUnavailableError('the node is gone');
+    const full = {
+      ...store,
+      isAvailable: true,
+      write() {
+        full.isAvailable = false;
+        return { blob: Promise.reject(gone), bytes, giveUp: ignored };
+      },
+    };
+    const { values, heapBlobs } = valuesWith(full);
+    const waiting = values.keep(new Uint8Array(2 * MIB), 'value') as WaitingValue;
+    const { blob } = (await waiting.stored) as StoredValue;
+    const target = new Uint8Array(3);
+    const whole = { blobId: blob.blobId, offset: 0, bytes: 3, slot: undefined };
+    expect(heapBlobs.read(whole, target)).toBe(true);
+    expect(target).toEqual(bytes);
   });
 
   it('a result that no message can carry is refused before it is sent', () => {

@@ -25,6 +25,7 @@ import type { Clock } from '../time/clock.ts';
 import type { ProcessAddress } from '../wire/messages.ts';
 import { HeapPulls } from './heap-pulls.ts';
 import type { NodeStore } from './node-store.ts';
+import type { PendingBlob } from './room-queue.ts';
 
 export interface ValuesCore {
   readonly options: { readonly mintId: MintId };
@@ -122,12 +123,25 @@ export class ObjectValues {
     if (!('giveUp' in written)) return this.#own(written, transferables);
     return {
       giveUp: () => written.giveUp(),
-      stored: written.blob.then((blob) => {
-        if (blob !== undefined) return this.#own(blob, transferables);
-        this.#core.unpin(transferables);
-        return undefined;
-      }),
+      stored: this.#onceStored(written, transferables),
     };
+  }
+
+  async #onceStored(
+    { blob, bytes }: PendingBlob,
+    transferables: readonly Transferable[],
+  ): Promise<StoredValue | undefined> {
+    let stored: BlobDescriptor | undefined;
+    try {
+      stored = await blob;
+    } catch (error) {
+      // The node is gone, and its store with it; the value is not.
+      if (this.#store.isAvailable || bytes === undefined) throw error;
+      return this.#keepInHeap(bytes, transferables);
+    }
+    if (stored !== undefined) return this.#own(stored, transferables);
+    this.#core.unpin(transferables);
+    return undefined;
   }
 
   /** There is no store: others get it from here. */

@@ -6,6 +6,8 @@ import type { ProcessAddress } from '../wire/messages.ts';
 export interface PendingBlob {
   /** Undefined: given up before it was stored. */
   readonly blob: Promise<BlobDescriptor | undefined>;
+  /** What waits for room; undefined: it has been stored. */
+  readonly bytes: Uint8Array | undefined;
   /** Nobody needs it any more: it makes room for others that wait. */
   giveUp(): void;
 }
@@ -65,7 +67,7 @@ export class RoomQueue {
       giveUp = () => this.#giveUp(entry);
     });
     if (!this.#isPumping) void this.#pump();
-    return { blob, giveUp };
+    return { blob, bytes, giveUp };
   }
 
   #giveUp(entry: Entry): void {

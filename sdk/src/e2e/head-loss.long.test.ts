@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, it } from 'vitest';
-import { init, shutdown } from '@manta/sdk';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { explain, init, ready, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
+import { ParentActor } from './fixtures/actors.ts';
 import { Journals } from './testing/journal.ts';
 import { expectOutageIsHarmless } from './testing/outage.ts';
 
@@ -21,6 +22,16 @@ it('goes on while its head is killed, and finds everything after a restart', asy
   const begin = () => cluster.killHead('SIGKILL');
   const end = () => cluster.restartHead();
   await expectOutageIsHarmless({ cluster, journals, begin, end });
+});
+
+it('has an actor that first needs the head while there is none wait for it', async () => {
+  const parent = ParentActor.create();
+  await ready(parent);
+  await cluster.killHead('SIGKILL');
+  const made = parent.makeChild();
+  await expect.poll(async () => (await explain(made)).state).toBe('running');
+  await cluster.restartHead();
+  expect(await (await made).value()).toBe(100);
 });
 
 it('goes on while its broker is down', async () => {

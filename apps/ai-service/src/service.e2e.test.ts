@@ -14,15 +14,18 @@ const MARK = `MANTA_E2E=${process.pid}`;
 
 const folder = mkdtempSync(join(tmpdir(), 'ms-'));
 let service: ChildProcess;
-let output = '';
+let written: Written;
 let url = '';
 let key = '';
 let openai: OpenAI;
 
-beforeAll(async () => {
-  const scale = ['--nodes', '2', '--replicas', '2'];
-  const args = ['--port', '0', ...scale, '--data', join(folder, 'data')];
-  service = spawn(process.execPath, [PROGRAM, ...args], {
+/** What a service that was started has written so far. */
+interface Written {
+  text: string;
+}
+
+async function start(args: string[]): Promise<{ process: ChildProcess; written: Written }> {
+  const started = spawn(process.execPath, [PROGRAM, '--port', '0', ...args], {
     env: {
       ...process.env,
       MANTA_E2E: String(process.pid),
@@ -31,13 +34,19 @@ beforeAll(async () => {
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const collect = (chunk: Buffer): void => void (output += chunk.toString());
-  service.stdout?.on('data', collect);
-  service.stderr?.on('data', collect);
-  await vi.waitUntil(() => output.includes('Stop it with Ctrl-C') || service.exitCode !== null, {
-    timeout: 50_000,
-  });
-  url = /URL\s+(\S+)/.exec(output)?.[1] ?? '';
+  const written = { text: '' };
+  const collect = (chunk: Buffer): void => void (written.text += chunk.toString());
+  started.stdout?.on('data', collect);
+  started.stderr?.on('data', collect);
+  const isUp = (): boolean => written.text.includes('Stop it with Ctrl-C');
+  await vi.waitUntil(() => isUp() || started.exitCode !== null, { timeout: 50_000 });
+  return { process: started, written };
+}
+
+beforeAll(async () => {
+  const args = ['--nodes', '2', '--data', join(folder, 'data')];
+  ({ process: service, written } = await start(args));
+  url = /URL\s+(\S+)/.exec(written.text)?.[1] ?? '';
   key = readFileSync(join(folder, 'data/api-key'), 'utf8').trim();
   openai = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 });
 });
@@ -65,6 +74,9 @@ function readProc(pid: number, file: string): string {
   }
 }
 
+const embeddingReplicas = (): number[] =>
+  markedProcesses().filter((pid) => readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'));
+
 const headers = (): Record<string, string> => ({ authorization: `Bearer ${key}` });
 const moby = {
   model: 'local/tiny-moby',
@@ -72,9 +84,9 @@ const moby = {
 };
 
 test('says where it is and lines that work as they are', async () => {
-  expect(output).toContain('✓ cluster: head and 2 worker nodes');
+  expect(written.text).toContain('✓ cluster: head and 2 worker nodes');
   const lines = [
-    ...output.matchAll(/^ {2}curl [\s\S]*?'$\n {4}-d '.*'$|^ {2}curl [^\n]*\\\n[^\n]*$/gm),
+    ...written.text.matchAll(/^ {2}curl [\s\S]*?'$\n {4}-d '.*'$|^ {2}curl [^\n]*\\\n[^\n]*$/gm),
   ].map(([line]) => line);
   expect(lines).toHaveLength(2);
   for (const line of lines) {
@@ -84,13 +96,6 @@ test('says where it is and lines that work as they are', async () => {
     expect(await once(shell, 'close')).toEqual([0, null]);
     expect(answer).toMatch(/"embedding":\[|data: \[DONE\]/);
   }
-});
-
-test('serves each model with as many replicas as were asked for', async () => {
-  const replicas = (): number =>
-    markedProcesses().filter((pid) => readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'))
-      .length;
-  await expect.poll(replicas, { timeout: 30_000 }).toBe(2);
 });
 
 describe('the openai package, unchanged', () => {
@@ -225,9 +230,7 @@ test('more work than a replica takes is refused with 429 and a time to come back
 });
 
 test('a replica that is killed is replaced, and no request fails for it', async () => {
-  const replica = markedProcesses().find((pid) =>
-    readProc(pid, 'cmdline').startsWith('manta:EmbeddingModel'),
-  );
+  const [replica] = embeddingReplicas();
   process.kill(replica ?? 0, 'SIGKILL');
   for (let call = 0; call < 5; call += 1) {
     const { data } = await openai.embeddings.create({
@@ -264,4 +267,13 @@ test('an interrupt lets streams finish and leaves nothing', async () => {
       .filter((name) => name.startsWith('manta-'))
       .flatMap((name) => readdirSync(join(folder, name))),
   ).toEqual([]);
+});
+
+test('serves each model with as many replicas as are asked for', async () => {
+  const count = (): number => embeddingReplicas().length;
+  const { process: another } = await start(['--replicas', '2', '--data', join(folder, 'another')]);
+  await expect.poll(count, { timeout: 30_000 }).toBe(2);
+  another.kill('SIGTERM');
+  await once(another, 'exit');
+  await expect.poll(count, { timeout: 5_000 }).toBe(0);
 });

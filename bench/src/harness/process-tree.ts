@@ -13,11 +13,6 @@ async function parentsByPid(): Promise<Map<number, number>> {
   return parents;
 }
 
-export async function childrenOf(pid: number): Promise<number[]> {
-  const parents = await parentsByPid();
-  return [...parents].flatMap(([child, parent]) => (parent === pid ? [child] : []));
-}
-
 /** `rootPid` and all that descend from it. */
 export async function processTree(rootPid: number): Promise<number[]> {
   const parents = await parentsByPid();

@@ -1,11 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Contender } from '../harness/timeit.ts';
 import type { EchoRound } from './echo-client.ts';
+import { startLimitProcess } from './limit-process.ts';
 
 /** Bare client and server processes over bare Unix sockets: what the machine gives to any runtime with these frames. */
 export interface RawEcho extends AsyncDisposable {
@@ -25,14 +25,16 @@ export async function startRawEcho(shape: RawEchoShape): Promise<RawEcho> {
   const sockets = Array.from({ length: shape.servers }, (_, index) =>
     join(directory, `${index}.sock`),
   );
-  const servers = await Promise.all(sockets.map((socket) => startProcess('echo-server', [socket])));
+  const servers = await Promise.all(
+    sockets.map((socket) => startLimitProcess('echo-server', [socket])),
+  );
   const clients = await Promise.all(
     Array.from({ length: shape.clients }, (_, index) =>
-      startProcess('echo-client', shape.paired ? sockets.slice(index, index + 1) : sockets),
+      startLimitProcess('echo-client', shape.paired ? sockets.slice(index, index + 1) : sockets),
     ),
   );
   async function runRound(round: EchoRound): Promise<number> {
-    const rates = await Promise.all(clients.map((client) => askForRound(client, round)));
+    const rates = await Promise.all(clients.map(({ child }) => askForRound(child, round)));
     return rates.reduce((sum, rate) => sum + rate, 0);
   }
   return {
@@ -43,7 +45,7 @@ export async function startRawEcho(shape: RawEchoShape): Promise<RawEcho> {
       round: (durationMs) => runRound({ ...load, durationMs }),
     }),
     async [Symbol.asyncDispose]() {
-      await Promise.all([...clients, ...servers].map(endProcess));
+      await Promise.all([...clients, ...servers].map((process) => process[Symbol.asyncDispose]()));
       await rm(directory, { recursive: true });
     },
   };
@@ -58,26 +60,9 @@ export async function timeBareForks(count: number): Promise<number> {
   return elapsedMs;
 }
 
-async function startProcess(name: string, args: string[]): Promise<ChildProcess> {
-  const child = fork(fileURLToPath(new URL(`./${name}.js`, import.meta.url)), args, {
-    execArgv: [],
-  });
-  const failed = once(child, 'exit').then(([code, signal]) => {
-    throw new Error(`${name} ended before it was ready (${String(signal ?? code)})`);
-  });
-  await Promise.race([once(child, 'message'), failed]);
-  return child;
-}
-
 async function askForRound(client: ChildProcess, round: EchoRound): Promise<number> {
   const answered = once(client, 'message');
   client.send(round);
   const [rate] = (await answered) as [number];
   return rate;
-}
-
-async function endProcess(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit');
-  child.disconnect();
-  await exited;
 }

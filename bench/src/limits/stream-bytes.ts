@@ -1,8 +1,7 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { mean } from '../harness/statistics.ts';
+import { startLimitProcess } from './limit-process.ts';
 
 const bytesPerGigabyte = 1e9;
 const receiveBufferBytes = 4 * 1024 * 1024;
@@ -12,22 +11,14 @@ const receiveBufferBytes = 4 * 1024 * 1024;
  * bytes and nothing done with them (what `iperf3` measures), into one buffer that is used again and again.
  */
 export async function streamBytes(load: { sizeBytes: number; rounds: number }): Promise<number> {
-  const sender = fork(fileURLToPath(new URL('./stream-sender.js', import.meta.url)), [], {
-    execArgv: [],
-  });
-  try {
-    const [port] = (await once(sender, 'message')) as [number];
-    const rates: number[] = [];
-    for (let round = 0; round < load.rounds; round++) {
-      const start = performance.now();
-      await receive(port, load.sizeBytes);
-      rates.push(load.sizeBytes / bytesPerGigabyte / ((performance.now() - start) / 1000));
-    }
-    return mean(rates);
-  } finally {
-    sender.disconnect();
-    await once(sender, 'exit');
+  await using sender = await startLimitProcess('stream-sender');
+  const rates: number[] = [];
+  for (let round = 0; round < load.rounds; round++) {
+    const start = performance.now();
+    await receive(sender.firstWord as number, load.sizeBytes);
+    rates.push(load.sizeBytes / bytesPerGigabyte / ((performance.now() - start) / 1000));
   }
+  return mean(rates);
 }
 
 async function receive(port: number, sizeBytes: number): Promise<void> {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { init, listObjects, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
-import { childrenOf } from '../harness/process-tree.ts';
 import { DriverProcess } from './driver-process.ts';
 import { filesOfNodes, objectFiles, privateMemoryBytes, untilNone } from './leftovers.ts';
 import type { PlayerReport } from './player.ts';
@@ -68,7 +67,6 @@ class Soak {
   readonly #memory: Record<string, number[]> = {};
   readonly #kills = { drivers: 0, nodes: 0, heads: 0 };
   #drivers: DriverProcess[] = [];
-  #headPid = 0;
 
   constructor(options: SoakOptions, temporary: string) {
     this.#options = options;
@@ -81,7 +79,6 @@ class Soak {
     const cluster = await startTestCluster({ nodes: Array.from({ length: NODES }, () => NODE) });
     const rounds = Math.max(2, Math.round(seconds / ROUND_SECONDS));
     try {
-      this.#headPid = await this.#findHead(cluster);
       this.#nodeIds.push(...cluster.nodes.map(({ nodeId }) => nodeId));
       while (this.#drivers.length < DRIVERS) await this.#addDriver(cluster);
       for (let round = 1; round <= rounds; round += 1) {
@@ -171,14 +168,7 @@ class Soak {
     this.#kills.heads += 1;
     await delay(this.#random.between(0, HEADLESS_MS_MAX));
     await cluster.restartHead();
-    this.#headPid = await this.#findHead(cluster);
     this.#memory['head'] = [];
-  }
-
-  async #findHead(cluster: TestCluster): Promise<number> {
-    const others = [...cluster.nodes, ...this.#drivers].map(({ pid }) => pid);
-    const children = await childrenOf(process.pid);
-    return children.find((pid) => !others.includes(pid)) ?? 0;
   }
 
   readonly #killed = new Set<string>();
@@ -200,7 +190,7 @@ class Soak {
   async #noteMemory(cluster: TestCluster): Promise<void> {
     const [first] = this.#drivers;
     const node = cluster.nodes.find(({ nodeId }) => nodeId === first?.nodeId);
-    const pids = { head: this.#headPid, agent: node?.pid ?? 0, driver: first?.pid ?? 0 };
+    const pids = { head: cluster.headPid ?? 0, agent: node?.pid ?? 0, driver: first?.pid ?? 0 };
     for (const [name, pid] of Object.entries(pids)) {
       const bytes = await privateMemoryBytes(pid);
       if (bytes !== undefined) (this.#memory[name] ??= []).push(bytes);

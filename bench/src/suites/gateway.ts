@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type ActorClass, type ActorHandle, init, shutdown } from '@manta/sdk';
 import { median, quantile, standardDeviation } from '../harness/statistics.ts';
-import { startHttpEcho } from '../limits/http-echo.ts';
+import { startLimitProcess } from '../limits/limit-process.ts';
 import type { Row } from '../report/report.ts';
 import { repositoryPath } from '../repository.ts';
 import { embeddingsClient, startService, type Service } from './gateway-service.ts';
@@ -60,8 +60,9 @@ async function sample(
   const directly = async (): Promise<unknown> => actor.embed([text]);
   const count = settings.quick ? 10 : 500;
   const samples: Samples = { http: [], direct: [], bare: [] };
-  await using echo = await startHttpEcho(await overHttp());
-  const bareClient = embeddingsClient({ ...echo, apiKey: service.apiKey }, body);
+  await using echo = await startLimitProcess('http-echo-server', [String(await overHttp())]);
+  const bareService = { port: echo.firstWord as number, apiKey: service.apiKey };
+  const bareClient = embeddingsClient(bareService, body);
   const bare = (): Promise<number> => bareClient.request();
   try {
     await timeBlock(overHttp, count);

@@ -1,17 +1,18 @@
 import * as v from 'valibot';
 import * as errors from '../errors/errors.ts';
-import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import { ClusterUnavailableError, ProtocolError, type MantaError } from '../errors/errors.ts';
 import type { ClusterId } from '../ids.ts';
 import { decodeControl, encodeControl } from '../serialization/control-codec.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DiscoverReply, ErrorReply } from '../wire/messages.ts';
 import { DISCOVER_SUBJECT, subjectsOf, type HeadOperation } from '../wire/subjects.ts';
+import { isUnavailable, whileUnavailable } from './while-unavailable.ts';
 
 const ATTEMPT_TIMEOUT_MS = 5_000;
-const RETRY_DELAY_MS = 50;
-const RETRY_DELAY_MAX_MS = 500;
-const REQUEST_TIMEOUT_MS = 60_000;
+const DISCOVERY_ATTEMPT_TIMEOUT_MS = 1_000;
+const DISCOVERY_DELAY_MS = 50;
+export const REQUEST_TIMEOUT_MS = 60_000;
 
 /**
  * Requests to the head. Every operation is idempotent, so an attempt without an answer can simply be made again.
@@ -37,22 +38,18 @@ export class HeadClient {
     replySchema: S,
     timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<v.InferOutput<S>> {
-    const deadline = this.#clock.now() + timeoutMs;
-    for (let delayMs = RETRY_DELAY_MS; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)) {
-      const remainingMs = Math.max(1, deadline - this.#clock.now());
-      try {
-        const attemptTimeoutMs = Math.min(ATTEMPT_TIMEOUT_MS, remainingMs);
-        return await this.requestOnce(operation, message, replySchema, attemptTimeoutMs);
-      } catch (error) {
-        if (!isUnavailable(error) || this.#transport.status === 'closed') throw error;
-        if (this.#clock.now() + delayMs >= deadline) {
-          throw new ClusterUnavailableError(
-            `No head answered ${operation} within ${timeoutMs} ms.`,
-            { cause: error },
-          );
-        }
-        await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve));
-      }
+    const isOver = (): boolean => this.#transport.status === 'closed';
+    const attempt = (remainingMs: number): Promise<v.InferOutput<S>> => {
+      const attemptTimeoutMs = Math.min(ATTEMPT_TIMEOUT_MS, remainingMs);
+      return this.requestOnce(operation, message, replySchema, attemptTimeoutMs);
+    };
+    try {
+      return await whileUnavailable(attempt, { clock: this.#clock, timeoutMs, isOver });
+    } catch (error) {
+      if (!isUnavailable(error) || isOver()) throw error;
+      throw new ClusterUnavailableError(`No head answered ${operation} within ${timeoutMs} ms.`, {
+        cause: error,
+      });
     }
   }
 
@@ -90,11 +87,6 @@ export async function requestOver<S extends v.GenericSchema>(
   return reply as v.InferOutput<S>;
 }
 
-/** True for errors that pass when a head is there again; false for what the head itself answered. */
-export function isUnavailable(error: unknown): boolean {
-  return MantaError.is(error, 'ClusterUnavailableError');
-}
-
 /** What heads and nodes refuse with. Errors that carry more than words travel encoded, not in such replies. */
 const ANSWERS: Readonly<Record<string, new (message: string) => MantaError>> = {
   ActorNotFoundError: errors.ActorNotFoundError,
@@ -118,23 +110,17 @@ export function errorFromReply(error: { name: string; message: string }): MantaE
 }
 
 /** Asks the heads on this bus which cluster they are. @throws ClusterUnavailableError when none answers. */
-export async function discoverCluster(
+export function discoverCluster(
   transport: Transport,
   timeoutMs: number,
   clock: Clock,
 ): Promise<v.InferOutput<typeof DiscoverReply>> {
-  const deadline = clock.now() + timeoutMs;
-  for (;;) {
-    try {
-      return await requestOver(transport, {
-        subject: DISCOVER_SUBJECT,
-        message: {},
-        replySchema: DiscoverReply,
-        timeoutMs: Math.max(1, Math.min(1_000, deadline - clock.now())),
-      });
-    } catch (error) {
-      if (!isUnavailable(error) || clock.now() + RETRY_DELAY_MS >= deadline) throw error;
-      await new Promise<void>((resolve) => clock.after(RETRY_DELAY_MS, resolve));
-    }
-  }
+  const attempt = (remainingMs: number): Promise<v.InferOutput<typeof DiscoverReply>> =>
+    requestOver(transport, {
+      subject: DISCOVER_SUBJECT,
+      message: {},
+      replySchema: DiscoverReply,
+      timeoutMs: Math.min(DISCOVERY_ATTEMPT_TIMEOUT_MS, remainingMs),
+    });
+  return whileUnavailable(attempt, { clock, timeoutMs, delayMaxMs: DISCOVERY_DELAY_MS });
 }

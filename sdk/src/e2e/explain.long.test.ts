@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { cancel, explain, init, kill, shutdown, type ActorOptions } from '@manta/sdk';
+import { cancel, explain, init, kill, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { LifeActor, SlowStarterActor } from './fixtures/lives.ts';
+import { SlowStarterActor } from './fixtures/lives.ts';
 import { Journals } from './testing/journal.ts';
+import { livesWith } from './testing/lives.ts';
 
 const journals = new Journals();
+const createLife = livesWith(journals);
 let cluster: TestCluster;
 
 beforeAll(async () => {
@@ -17,11 +19,6 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
   journals.remove();
 });
-
-function createLife(options: ActorOptions = {}) {
-  const journal = journals.create();
-  return { journal, actor: LifeActor.options(options).create(journal.file) };
-}
 
 /** The explanation once it is about this state: what was just asked for takes a moment to get there. */
 function explained(what: Parameters<typeof explain>[0], state: string) {

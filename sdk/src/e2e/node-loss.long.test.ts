@@ -11,11 +11,13 @@ import {
 } from '@manta/sdk';
 import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/testing';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { DeviceActor, LifeActor, SlowStarterActor, TickerActor } from './fixtures/lives.ts';
+import { DeviceActor, SlowStarterActor, TickerActor } from './fixtures/lives.ts';
 import { failureOf, Journals } from './testing/journal.ts';
+import { livesWith } from './testing/lives.ts';
 import { descendantsOf, isAlive } from './testing/processes.ts';
 
 const journals = new Journals();
+const createLife = livesWith(journals);
 let cluster: TestCluster;
 
 afterAll(() => journals.remove());
@@ -28,11 +30,6 @@ async function open(options: Parameters<typeof startTestCluster>[0]): Promise<vo
 async function close(): Promise<void> {
   await shutdown();
   await cluster[Symbol.asyncDispose]();
-}
-
-function createLife(options: ActorOptions) {
-  const journal = journals.create();
-  return { journal, actor: LifeActor.options(options).create(journal.file) };
 }
 
 async function nodeState(nodeId: string): Promise<string | undefined> {

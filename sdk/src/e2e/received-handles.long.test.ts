@@ -2,10 +2,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { init, shutdown } from '@manta/sdk';
 import { CallerActor } from './fixtures/callers.ts';
 import { GateActor } from './fixtures/gates.ts';
-import { LifeActor } from './fixtures/lives.ts';
 import { Journals } from './testing/journal.ts';
+import { livesWith } from './testing/lives.ts';
 
 const journals = new Journals();
+const createLife = livesWith(journals);
 
 beforeAll(async () => {
   await init({ cpus: 16, logToDriver: false });
@@ -16,8 +17,7 @@ afterAll(async () => {
 });
 
 it('a call made with a handle that has just come runs as often as maxTaskRetries says', async () => {
-  const journal = journals.create();
-  const life = LifeActor.options({ maxRestarts: -1, maxTaskRetries: 2 }).create(journal.file);
+  const { journal, actor: life } = createLife({ maxRestarts: -1, maxTaskRetries: 2 });
   const caller = CallerActor.create();
   expect(await caller.crash({ life }, 'good', 2)).toBe('good');
   expect(journal.count('good')).toBe(3);
@@ -28,9 +28,7 @@ it('a call made with a handle that has just come runs as often as maxTaskRetries
 });
 
 it('and again on what retryExceptions names', async () => {
-  const journal = journals.create();
-  const options = { maxTaskRetries: -1, retryExceptions: ['Busy'] };
-  const life = LifeActor.options(options).create(journal.file);
+  const { journal, actor: life } = createLife({ maxTaskRetries: -1, retryExceptions: ['Busy'] });
   expect(await CallerActor.create().fail(life, 'busy', 2)).toBe('busy');
   expect(journal.count('busy')).toBe(3);
 });

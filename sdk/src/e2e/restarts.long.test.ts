@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  get,
-  init,
-  kill,
-  listActors,
-  MantaError,
-  ready,
-  shutdown,
-  stop,
-  type ActorOptions,
-} from '@manta/sdk';
+import { get, init, kill, listActors, MantaError, ready, shutdown, stop } from '@manta/sdk';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { LifeActor, StillbornActor } from './fixtures/lives.ts';
+import { StillbornActor } from './fixtures/lives.ts';
 import { failureOf, Journals } from './testing/journal.ts';
+import { livesWith } from './testing/lives.ts';
 
 const journals = new Journals();
+const createLife = livesWith(journals);
 const ISOLATIONS = ['process', 'thread', 'shared'] as const;
 
 beforeAll(async () => {
@@ -24,11 +16,6 @@ afterAll(async () => {
   await shutdown();
   journals.remove();
 });
-
-function createLife(options: ActorOptions) {
-  const journal = journals.create();
-  return { journal, actor: LifeActor.options(options).create(journal.file) };
-}
 
 async function restarts(actor: ReturnType<typeof createLife>['actor']): Promise<number> {
   return (await actor.where()).restarts;

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cancel, explain, get, init, kill, shutdown, type ActorOptions } from '@manta/sdk';
+import { cancel, explain, get, init, kill, shutdown } from '@manta/sdk';
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { LifeActor } from './fixtures/lives.ts';
 import { coreOf } from './testing/core.ts';
 import { Journals, type Journal } from './testing/journal.ts';
+import { livesWith } from './testing/lives.ts';
 
 const journals = new Journals();
+const createLife = livesWith(journals);
 
 beforeAll(async () => {
   await init({ cpus: 16, logToDriver: false });
@@ -15,11 +16,6 @@ afterAll(async () => {
   await shutdown();
   journals.remove();
 });
-
-function createLife(options: ActorOptions) {
-  const journal = journals.create();
-  return { journal, actor: LifeActor.options(options).create(journal.file) };
-}
 
 const seen = (journal: Journal, line: string, times = 1) =>
   waitFor(() => journal.count(line) >= times, { describe: `"${line}" ${times} times` });

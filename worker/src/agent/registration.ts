@@ -1,8 +1,8 @@
+import { isUnavailable } from '@manta/runtime/core/while-unavailable';
 import type { NodeId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { NodeRegisterInput, NodeRegisterReply } from '@manta/runtime/wire/messages';
 import { Backoff } from './backoff.ts';
-import { isUnavailable } from '@manta/runtime/core/head-client';
 
 const RETRY_FIRST_MS = 25;
 const RETRY_MAX_MS = 1_000;

@@ -1,7 +1,7 @@
 import type { Clock } from '@manta/runtime/time/clock';
 import type { NodeEvent } from '@manta/runtime/wire/messages';
 import { Backoff } from './backoff.ts';
-import { isUnavailable } from '@manta/runtime/core/head-client';
+import { isUnavailable } from '@manta/runtime/core/while-unavailable';
 import { ReportQueue } from './report-queue.ts';
 
 const RETRY_FIRST_MS = 50;

@@ -124,9 +124,11 @@ export class LogTailer {
     for (const name of names) {
       const tracked = this.files.get(name);
       if (tracked === undefined) continue;
+      // As it is before the size is looked at: what ends meanwhile may have written more.
+      const { finished } = tracked;
       try {
-        if (await this.read(tracked)) this.changed.add(name);
-        else if (tracked.finished) this.forget(name);
+        if (await this.read(tracked, finished)) this.changed.add(name);
+        else if (finished) this.forget(name);
       } catch (error) {
         this.forget(name);
         this.options.onError(error);
@@ -138,7 +140,7 @@ export class LogTailer {
   }
 
   /** Sends one portion; true when there is more. */
-  private async read(tracked: TrackedFile): Promise<boolean> {
+  private async read(tracked: TrackedFile, finished: boolean): Promise<boolean> {
     const path = join(this.options.directory, tracked.file);
     const handle = await open(path, 'r');
     try {
@@ -147,7 +149,7 @@ export class LogTailer {
       if (size < tracked.offset) tracked.offset = 0;
       this.refill(tracked);
       await skipFlood(tracked, handle, size);
-      const more = await this.sendPortion(tracked, handle, size);
+      const more = await this.sendPortion(tracked, handle, { size, finished });
       if (more || size <= FILE_BYTES_MAX) return more;
     } finally {
       await handle.close();
@@ -166,11 +168,11 @@ export class LogTailer {
   private async sendPortion(
     tracked: TrackedFile,
     handle: FileHandle,
-    size: number,
+    { size, finished }: { size: number; finished: boolean },
   ): Promise<boolean> {
     const bytes = Buffer.alloc(Math.min(size - tracked.offset, READ_BYTES_MAX));
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, tracked.offset);
-    const isLast = tracked.finished && tracked.offset + bytesRead >= size;
+    const isLast = finished && tracked.offset + bytesRead >= size;
     const portion = bytes.subarray(0, bytesRead);
     // A line longer than a portion is cut; otherwise a cut is made at a line break.
     const isOneLongLine = bytesRead === READ_BYTES_MAX && !portion.includes(0x0a);

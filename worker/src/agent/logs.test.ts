@@ -46,13 +46,19 @@ it.each([
 });
 
 describe('LogTailer', () => {
-  function follow(file: string, platform: NodeJS.Platform = process.platform) {
+  function follow(
+    file: string,
+    { platform = process.platform, onLines = (_lines: string[]): void => undefined } = {},
+  ) {
     const lines: string[] = [];
     const errors: unknown[] = [];
     const tailer = new LogTailer({
       directory,
       clock: systemClock,
-      publish: (_source, added) => lines.push(...added),
+      publish: (_source, added) => {
+        lines.push(...added);
+        onLines(added);
+      },
       onError: (error) => errors.push(error),
       platform,
     });
@@ -76,11 +82,27 @@ describe('LogTailer', () => {
     expect(errors).toEqual([]);
   });
 
+  it('sends the last words of a process that ends while its file is being read', async () => {
+    const path = join(directory, 'host.out');
+    writeFileSync(path, '');
+    const { tailer, lines } = follow('host.out', {
+      onLines: ([line]) => {
+        if (line !== 'one') return;
+        appendFileSync(path, 'last words');
+        tailer.finish(path);
+      },
+    });
+    appendFileSync(path, 'one\n');
+    await waitFor(() => lines.length === 2, { describe: 'the last words' });
+    tailer.close();
+    expect(lines).toEqual(['one', 'last words']);
+  });
+
   it('sends what is written though the directory tells nothing of it (macOS)', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'manta-logs-elsewhere-'));
     writeFileSync(join(elsewhere, 'written'), 'before\n');
     symlinkSync(join(elsewhere, 'written'), join(directory, 'host.out'));
-    const { tailer, lines, errors, path } = follow('host.out', 'darwin');
+    const { tailer, lines, errors, path } = follow('host.out', { platform: 'darwin' });
     for (const line of ['one', 'two']) {
       appendFileSync(path, `${line}\n`);
       await waitFor(() => lines.includes(line), { describe: line });

@@ -9,11 +9,11 @@ import * as stateMessages from '@manta/runtime/wire/state-messages';
 import type { HeadOperation } from '@manta/runtime/wire/subjects';
 import type { InferOutput } from 'valibot';
 import { createActor, takeArguments, type CreateResult } from '../tables/actors.ts';
-import { causeOf } from '../tables/causes.ts';
+import { causeOf, KILLED } from '../tables/causes.ts';
 import type { Cluster } from '../tables/cluster.ts';
 import { changeNode, drainNode, registerNode, reportEvents } from '../tables/nodes.ts';
 import { isTaskWorker } from '../tables/actor-record.ts';
-import { returnLease } from '../tables/leases.ts';
+import { endUnreported, returnLease } from '../tables/leases.ts';
 import {
   endJob,
   holdActors,
@@ -128,14 +128,15 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return { actor: actorDescriptionOf(entry.record) };
   },
   'actor.kill': (context, payload) => {
-    const { actorId, restart, returned } = decodeControl(actorMessages.ActorKill, payload);
+    const message = decodeControl(actorMessages.ActorKill, payload);
+    const { actorId, restart = false, returned = false } = message;
+    endUnreported(context.cluster, actorId, returned);
     const entry = knownActor(context.cluster, actorId);
     if (returned && isTaskWorker(entry.record)) {
       returnLease(context.cluster, entry, context.now);
       return ACKNOWLEDGEMENT;
     }
-    const cause = causeOf('killed', 'kill() was called.');
-    const event = { type: 'kill', cause, restart: restart ?? false, counts: true } as const;
+    const event = { type: 'kill', cause: KILLED, restart, counts: true } as const;
     context.cluster.stepActor(entry, event, context.now);
     return ACKNOWLEDGEMENT;
   },

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Acknowledgement, type ActorSpec } from '@manta/runtime/wire/messages';
 import * as v from 'valibot';
-import type { FakeAgent } from '../sim/fake-agent.ts';
+import type { FakeAgent, FakeAgentOptions } from '../sim/fake-agent.ts';
 import type { FakeProcess } from '../sim/fake-process.ts';
 import { checkTables } from '../sim/checkers.ts';
 import { SimWorld, type SimWorldOptions } from '../sim/sim-world.ts';
@@ -12,8 +12,9 @@ let world: SimWorld;
 
 async function start(
   options: SimWorldOptions = {},
+  agentOptions: Partial<FakeAgentOptions> = {},
 ): Promise<{ agent: FakeAgent; driver: FakeProcess }> {
-  const started = await SimWorld.withNode(options);
+  const started = await SimWorld.withNode(options, agentOptions);
   ({ world } = started);
   return started;
 }
@@ -200,6 +201,26 @@ describe('a head that is started again', () => {
     expect(world.lives(spec.actorId)).toEqual([]);
   });
 
+  it('ends leases that were given back before it heard of them, and their processes stay', async () => {
+    const { agent, driver } = await start();
+    const given = await lease(driver);
+    const withdrawn = await lease(driver);
+    const killed = await lease(driver);
+    world.killHead();
+    world.partition(agent);
+    await world.restartHead();
+    const unknown = 'ActorNotFoundError';
+    await expect(world.run(driver.giveBack(given.actorId))).rejects.toThrow(unknown);
+    await world.run(driver.create([withdrawn]));
+    await world.run(driver.giveBack(withdrawn.actorId));
+    const kill = { actorId: killed.actorId };
+    await expect(world.run(driver.tell('actor.kill', kill))).rejects.toThrow(unknown);
+    world.heal(agent);
+    await world.until(() => freeCpus(agent) === 4 && agent.living.size === 0);
+    expect(agent.idleHosts.size).toBe(2);
+    expect(world.head.cluster.actors.leases().size).toBe(1);
+  });
+
   it('ends leases that nobody holds any more', async () => {
     const { agent, driver } = await start({ settings: { recoveryMs: 5_000 } });
     const spec = await lease(driver);
@@ -209,5 +230,31 @@ describe('a head that is started again', () => {
     await world.until(() => agent.epoch === '2');
     expect(agent.living.has(spec.actorId)).toBe(true);
     await world.until(() => !agent.living.has(spec.actorId));
+  });
+});
+
+describe('a lease with a device that was given back', () => {
+  const oneGpu = { resources: { gpus: 1, cpus: 1 } };
+  const gpus = [{ index: 0, uuid: 'GPU-0', model: 'T4', memoryBytes: 2 ** 30 }];
+
+  it('keeps its process and its device when its node is heard again, by this head and the next', async () => {
+    const { agent, driver } = await start({}, { capacity: { gpus }, retires: true });
+    const spec = await lease(driver, oneGpu);
+    world.partition(agent);
+    await world.run(driver.giveBack(spec.actorId));
+    world.heal(agent);
+    await world.until(() => agent.living.get(spec.actorId)?.isRetiring === true);
+    world.killHead();
+    await world.restartHead();
+    await world.until(() => agent.epoch === '2' && freeCpus(agent) === 4);
+    await world.clock.advance(60_000);
+    expect(agent.living.has(spec.actorId)).toBe(true);
+    expect(world.head.cluster.actors.get(spec.actorId)?.record.deathCause?.kind).toBe('returned');
+    const next = driver.leaseSpec(oneGpu);
+    await world.run(driver.create([next]));
+    await world.clock.advance(1_000);
+    expect(driver.stateOf(next.actorId)).not.toBe('alive');
+    agent.end(spec.actorId, { kind: 'returned', message: 'its process has gone' });
+    await world.until(() => driver.stateOf(next.actorId) === 'alive');
   });
 });

@@ -27,6 +27,8 @@ export interface FakeAgentOptions {
   readonly construct?: (spec: ActorSpec, incarnation: number) => DeathCause | undefined;
   /** How long it takes from the command to the end of the constructor. Default 1. */
   readonly startMs?: () => number;
+  /** Leases with a device that are given back stay until somebody ends them. Default: they are over at once. */
+  readonly retires?: boolean;
 }
 
 export interface LivingActor extends HostedActor {
@@ -35,6 +37,8 @@ export interface LivingActor extends HostedActor {
   isStarted: boolean;
   /** Of a task worker: its task waits. */
   isBlocked: boolean;
+  /** Of a task worker with a device that was given back: its process is still needed. */
+  isRetiring?: boolean;
 }
 
 /** An agent without processes: it speaks the whole protocol, fences itself, and lets tests play its actors. */
@@ -150,7 +154,12 @@ export class FakeAgent {
       const actor = this.living.get(command.actorId);
       this.commands.push(command);
       if (actor?.incarnation !== command.incarnation) return;
-      if (command.how === 'return') this.idleHosts.set(actor.address.processId, actor.spec.jobId);
+      const isReturned = command.how === 'return';
+      if (isReturned && this.#options.retires && actor.gpuIndexes.length > 0) {
+        actor.isRetiring = true;
+        return;
+      }
+      if (isReturned) this.idleHosts.set(actor.address.processId, actor.spec.jobId);
       this.end(command.actorId, command.cause);
       return;
     }
@@ -305,11 +314,12 @@ export class FakeAgent {
       drivers: [...this.drivers],
       leases: [...this.living.values()]
         .filter(({ spec }) => spec.kind === 'task-worker')
-        .map(({ spec, incarnation, gpuIndexes, isBlocked }) => ({
+        .map(({ spec, incarnation, gpuIndexes, isBlocked, isRetiring }) => ({
           spec,
           incarnation,
           gpuIndexes,
           isBlocked,
+          isRetiring,
         })),
       idleHosts: [...this.idleHosts.keys()],
     };

@@ -51,6 +51,11 @@ export function isTaskWorker(record: ActorRecord): boolean {
   return record.spec.kind === 'task-worker';
 }
 
+/** A lease that is over because its holder has returned it, as no other is: its process may live on. */
+export function isGivenBack(record: ActorRecord): boolean {
+  return isTaskWorker(record) && record.state === 'dead' && record.deathCause?.kind === 'returned';
+}
+
 /** Living, and its constructor waits for refs: it cannot be started before its creator sends their values. */
 export function awaitsArguments(record: ActorRecord): boolean {
   return record.state === 'pending' && record.spec.awaitsArguments === true;

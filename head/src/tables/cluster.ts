@@ -3,7 +3,7 @@ import type { ActorId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { NodeCommand } from '@manta/runtime/wire/messages';
 import { compileDemand, type CompiledDemand } from '../scheduling/demand.ts';
 import { stepActor, type ActorEvent } from './actor-machine.ts';
-import { isTaskWorker, type ActorRecord } from './actor-record.ts';
+import { isGivenBack, isTaskWorker, type ActorRecord } from './actor-record.ts';
 import type { ActorEffect } from './actor-steps.ts';
 import { ActorTable, type ActorEntry } from './actor-table.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
@@ -91,6 +91,8 @@ export class Cluster {
   readonly specs = new SpecSharing();
   readonly tasks = new TaskProgress();
   effects: Effects = createEffects();
+  /** Leases that were ended before their nodes had reported them to this head: whether they were given back. */
+  readonly endedUnreported = new Map<ActorId, boolean>();
   /** Until then nodes may live that have not yet reported to this head. */
   nodesMayReportUntil = 0;
   /** Something was freed or joined: what waits is looked at again. */
@@ -126,11 +128,9 @@ export class Cluster {
   /** Steps one actor and does to the other tables what follows from it. */
   stepActor(entry: ActorEntry, event: ActorEvent, now: number): void {
     for (const effect of stepActor(entry.record, event, now)) this.#apply(entry, effect, now);
-    const { state, placement, deathCause, spec } = entry.record;
-    const isOver = state === 'dead' && placement === undefined;
+    const { placement, spec } = entry.record;
     // Nobody asks after a lease that was given back.
-    if (isOver && deathCause?.kind === 'returned' && isTaskWorker(entry.record))
-      this.forgetActor(spec.actorId);
+    if (isGivenBack(entry.record) && placement === undefined) this.forgetActor(spec.actorId);
   }
 
   enqueue(entry: ActorEntry, now: number): void {
@@ -239,9 +239,8 @@ export class Cluster {
     const { actorId, ownerId } = entry.record.spec;
     this.processes.get(ownerId)?.owned.delete(actorId);
     const { deadActorsKeptMs, deadLeasesKeptMs, deadActorsMax } = this.settings;
-    const isLease = isTaskWorker(entry.record);
-    if (entry.record.deathCause?.kind !== 'returned' || !isLease) {
-      const keptMs = isLease ? deadLeasesKeptMs : deadActorsKeptMs;
+    if (!isGivenBack(entry.record)) {
+      const keptMs = isTaskWorker(entry.record) ? deadLeasesKeptMs : deadActorsKeptMs;
       this.deadlines.add(now + keptMs, { kind: 'forget-actor', actorId });
     }
     for (const oldest of this.actors.bury(entry, deadActorsMax)) this.forgetActor(oldest);

@@ -145,6 +145,7 @@ function moveFromDrained(cluster: Cluster, { nodeId }: Of<'node-drained'>, now: 
 
 /** Everybody had time to speak up: what nobody holds or owns any more ends. */
 function endRecovery(cluster: Cluster, now: number): void {
+  cluster.endedUnreported.clear();
   for (const process of [...cluster.processes.all()]) {
     if (process.isSeen || process.watchers.size > 0) continue;
     const cause = causeOf('process-died', 'it did not report to the restarted head');

@@ -4,7 +4,7 @@ import type { ActorSpec, LeaseReport } from '@manta/runtime/wire/messages';
 import { fitOf } from '../scheduling/filters.ts';
 import { createActorRecord, isQueued, isTaskWorker } from './actor-record.ts';
 import type { ActorEntry, ShapeQueue } from './actor-table.ts';
-import { causeOf } from './causes.ts';
+import { causeOf, KILLED } from './causes.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeEntry } from './node-table.ts';
 import { ownActor } from './processes.ts';
@@ -48,6 +48,29 @@ export function adoptLease(
   // It may have been placed anew by the former head, as a later one than this head began with.
   entry.record.incarnation = incarnation;
   entry.record.placement = { nodeId: node.nodeId, incarnation, gpuIndexes };
+}
+
+/**
+ * Somebody ends an actor. If this head knows no place of it, it may be a lease whose node is about to report it: it
+ * ends then, for its holder says so only once.
+ */
+export function endUnreported(cluster: Cluster, actorId: ActorId, isReturned: boolean): void {
+  const isPlaced = cluster.actors.get(actorId)?.record.placement !== undefined;
+  if (!isPlaced && !cluster.nodes.haveAllReported())
+    cluster.endedUnreported.set(actorId, isReturned);
+}
+
+/** After the node's actors are known: which of its task workers nobody has any more. */
+export function endReported(cluster: Cluster, leases: readonly LeaseReport[], now: number): void {
+  for (const { spec, isRetiring } of leases) {
+    const isReturned = isRetiring ?? cluster.endedUnreported.get(spec.actorId);
+    const entry = cluster.actors.get(spec.actorId);
+    if (isReturned === undefined || entry === undefined) continue;
+    cluster.endedUnreported.delete(spec.actorId);
+    if (isReturned) returnLease(cluster, entry, now);
+    else
+      cluster.stepActor(entry, { type: 'kill', cause: KILLED, restart: false, counts: true }, now);
+  }
 }
 
 /** After the node's actors are known: which of its task workers wait. */

@@ -7,11 +7,11 @@ import type {
   NodeRegister,
 } from '@manta/runtime/wire/messages';
 import { startCommand } from './actor-steps.ts';
-import { isStartingAs } from './actor-record.ts';
+import { isGivenBack, isStartingAs } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
 import type { Cluster } from './cluster.ts';
-import { adoptBlocked, adoptLease, recallAllOf } from './leases.ts';
+import { adoptBlocked, adoptLease, endReported, recallAllOf } from './leases.ts';
 import { createNodeRecord, stepNode, type NodeEvent } from './node-machine.ts';
 import { NodeEntry } from './node-table.ts';
 import { processGone, unwatchProcess, watchProcess } from './processes.ts';
@@ -48,6 +48,7 @@ export function registerNode(
   for (const lease of leases) adoptLease(cluster, node, lease, now);
   const killActors = reconcile(cluster, node, actors, isNewSession, now);
   adoptBlocked(cluster, node.nodeId, leases, now);
+  endReported(cluster, leases, now);
   for (const { spec, incarnation } of leases) {
     const isKnown = cluster.actors.get(spec.actorId)?.record.placement?.nodeId === node.nodeId;
     if (!isKnown) killActors.push({ actorId: spec.actorId, incarnation });
@@ -80,19 +81,20 @@ function reconcile(
   const reported = new Set<ActorId>();
   for (const actor of hosted) {
     const record = cluster.actors.get(actor.actorId)?.record;
-    const isWanted =
+    const isPlacedThere =
       record?.placement?.nodeId === node.nodeId &&
       record.placement.incarnation === actor.incarnation &&
-      record.incarnation === actor.incarnation &&
-      record.state !== 'dead';
+      record.incarnation === actor.incarnation;
     if (record?.placement?.incarnation === actor.incarnation) reported.add(actor.actorId);
-    if (isWanted) reportStarted(cluster, node.nodeId, actor, now);
-    else killActors.push({ actorId: actor.actorId, incarnation: actor.incarnation });
+    if (isPlacedThere && record.state !== 'dead') reportStarted(cluster, node.nodeId, actor, now);
+    // The process of a lease that was given back may own what others need.
+    else if (!(isPlacedThere && isGivenBack(record)))
+      killActors.push({ actorId: actor.actorId, incarnation: actor.incarnation });
   }
   for (const actorId of [...node.reservations.keys()]) {
     const entry = cluster.actors.get(actorId);
     if (entry === undefined) continue;
-    if (reported.has(actorId)) repeatStop(cluster, node.nodeId, entry);
+    if (reported.has(actorId)) repeatEnd(cluster, node.nodeId, entry);
     else reconcileAbsent(cluster, node.nodeId, entry, isNewSession, now);
   }
   return killActors;
@@ -126,17 +128,14 @@ function reconcileAbsent(
   cluster.deadlines.add(at, { kind: 'absent-actor', actorId: spec.actorId, incarnation, nodeId });
 }
 
-/** A stop that was asked for before the head was restarted may not have arrived. */
-function repeatStop(cluster: Cluster, nodeId: NodeId, entry: ActorEntry): void {
-  const { stopping, incarnation, state, spec } = entry.record;
-  if (stopping === undefined || state !== 'alive') return;
-  cluster.command(nodeId, {
-    type: 'end-actor',
-    actorId: spec.actorId,
-    incarnation,
-    how: 'stop',
-    cause: stopping,
-  });
+/** A gentle end that was asked for before may not have arrived. */
+function repeatEnd(cluster: Cluster, nodeId: NodeId, { record }: ActorEntry): void {
+  const { stopping, deathCause, incarnation, state, spec } = record;
+  const isReturned = isGivenBack(record);
+  const cause = isReturned ? deathCause : stopping;
+  if (cause === undefined || !(isReturned || state === 'alive')) return;
+  const how = isReturned ? 'return' : 'stop';
+  cluster.command(nodeId, { type: 'end-actor', actorId: spec.actorId, incarnation, how, cause });
 }
 
 function reportStarted(cluster: Cluster, nodeId: NodeId, actor: HostedActor, now: number): void {

@@ -204,6 +204,8 @@ export const LeaseReport = v.object({
   incarnation: count,
   gpuIndexes: v.array(count),
   isBlocked: v.boolean(),
+  /** It was given back; its process keeps the device for as long as others need what it owns. */
+  isRetiring: v.optional(v.boolean()),
 });
 export type LeaseReport = v.InferOutput<typeof LeaseReport>;
 

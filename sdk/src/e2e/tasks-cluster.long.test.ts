@@ -105,8 +105,6 @@ describe('a cluster', () => {
 
 describe('without a head', () => {
   it('tasks go on where there are workers; what waits for one gets it from the next head', async () => {
-    // A lease that is given back as its head is killed is found out only when nobody has held it for a while.
-    await allFree();
     const journal = journals.create();
     const running = [1, 2, 3].map((number) => noteSlowly(journal.file, `running ${number}`, 1_500));
     for (const number of [1, 2, 3]) await seen(journal, `running ${number}`);

@@ -59,7 +59,7 @@ describe('leases in the agent', () => {
     stepAgent(state, commands(end));
     const effects = stepAgent(state, { ...returned, actorId });
     expect(effects).toEqual([{ type: 'retire-host', actorKey: key, isHeld: true }]);
-    expect(leases(state)).toMatchObject([{ gpuIndexes: [1] }]);
+    expect(leases(state)).toMatchObject([{ gpuIndexes: [1], isRetiring: true }]);
     expect(stepAgent(state, commands(end))).toEqual([]);
     const cause = { kind: 'process-died', message: 'exit code 0' };
     const ended = stepAgent(state, { type: 'lost', actorKeys: [key], cause });

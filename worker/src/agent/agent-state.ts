@@ -54,7 +54,7 @@ export interface ActorRecord {
   cause: DeathCause | undefined;
   encodedError: Uint8Array | undefined;
   /** Of a task worker: what a head that does not know it needs. */
-  readonly lease: Omit<LeaseReport, 'isBlocked'> | undefined;
+  readonly lease: Omit<LeaseReport, 'isBlocked' | 'isRetiring'> | undefined;
   /** Of a task worker: its task waits for others. */
   isBlocked: boolean;
 }
@@ -152,8 +152,10 @@ export function hostedActors(state: AgentState): HostWithActors[] {
 /** All task workers, also those that start. */
 export function leases(state: AgentState): LeaseReport[] {
   const reports: LeaseReport[] = [];
-  for (const { lease, isBlocked } of state.actors.values()) {
-    if (lease !== undefined) reports.push({ ...lease, isBlocked });
+  for (const { lease, isBlocked, phase } of state.actors.values()) {
+    if (lease === undefined) continue;
+    const report = { ...lease, isBlocked };
+    reports.push(phase === 'retiring' ? { ...report, isRetiring: true } : report);
   }
   return reports;
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { nodeStart } from '@manta/runtime/certificates/node-start';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
 
 /** What a cluster process runs: a head, a node, or both. It is the command line's, so that the SDK needs no head or worker. */
@@ -73,10 +74,11 @@ export class ClusterProcess {
   ): Promise<ClusterProcess> {
     const program = fileURLToPath(import.meta.resolve(PROGRAM));
     // A group of its own: a Ctrl-C in the terminal is for the driver, which then ends the cluster in order.
-    const child = spawn(process.execPath, [program, configuration.directory], {
+    const { nodeArguments, environment } = nodeStart({ ...process.env, ...variables });
+    const child = spawn(process.execPath, [...nodeArguments, program, configuration.directory], {
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { ...process.env, ...variables },
+      env: environment,
     });
     const started = new ClusterProcess(child);
     (child.stdin as Writable).on('error', () => undefined); // The exit is what is reported.

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { nodeStart } from '@manta/runtime/certificates/node-start';
 import type { ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { ProcessAddress } from '@manta/runtime/wire/messages';
@@ -109,11 +110,12 @@ export class HostProcess {
   }
 
   private start(): ChildProcess {
-    const { entryFile, environment, nodeArguments = [] } = this.options;
+    const { entryFile, nodeArguments = [] } = this.options;
+    const start = nodeStart(this.options.environment);
     const out = openSync(this.outFile, 'a', 0o600);
     const error = openSync(this.errorFile, 'a', 0o600);
     try {
-      const command = [process.execPath, ...nodeArguments, entryFile];
+      const command = [process.execPath, ...start.nodeArguments, ...nodeArguments, entryFile];
       const wrapper = deathSignalWrapper();
       const [file, ...args] = [...wrapper, ...command] as [string, ...string[]];
       const options: SpawnOptions = {
@@ -121,7 +123,7 @@ export class HostProcess {
         serialization: 'advanced',
         // A group of its own: it can be signalled with all that it started, and Ctrl-C reaches the agent alone.
         detached: true,
-        env: environment,
+        env: start.environment,
       };
       return spawn(file, args, options);
     } finally {

@@ -1,4 +1,4 @@
-import { hostContext, type ActorConstructor } from '@manta/runtime/actor/host-context';
+import { defineInHost, type ActorConstructor } from '@manta/runtime/actor/host-context';
 import { actorHandle } from '@manta/runtime/core/actor-handle';
 import {
   encodeConstructorArguments,
@@ -42,7 +42,7 @@ export function defineActor<A extends object, Args extends unknown[]>(
   }
   checkActorOptions(options);
   const exportKey = nameDefinition(meta.url, actorClass.name);
-  hostContext()?.define(meta.url, exportKey, actorClass as unknown as ActorConstructor);
+  defineInHost(meta.url, exportKey, actorClass as unknown as ActorConstructor);
   const definition: Definition = {
     className: actorClass.name,
     reference: { moduleUrl: meta.url, exportKey },

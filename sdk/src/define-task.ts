@@ -1,4 +1,4 @@
-import { hostContext, type TaskBody } from '@manta/runtime/actor/host-context';
+import { defineInHost, type TaskBody } from '@manta/runtime/actor/host-context';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { checkCallOptions, type CallOptions } from '@manta/runtime/rpc/call-options';
 import type { TaskFunction } from '@manta/runtime/tasks/task-function';
@@ -42,7 +42,7 @@ export function defineTask<P extends unknown[], R>(
     throw new InvalidArgumentError(`${fn.name} is a class: make an actor of it with defineActor.`);
   checkTaskOptions(options);
   const exportKey = nameDefinition(meta.url, `task ${fn.name || options.name || 'anonymous'}`);
-  hostContext()?.define(meta.url, exportKey, fn as unknown as TaskBody);
+  defineInHost(meta.url, exportKey, fn as unknown as TaskBody);
   const stream = GENERATORS.has(fn.constructor.name);
   const definition = { functionName: fn.name, moduleUrl: meta.url, exportKey, stream };
   return remoteTask(definition, options, undefined);

@@ -60,4 +60,7 @@ function answerWithin<R>(
 /** Calls that wait must not keep others out: those that would make room, or bring an item. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
-export const QueueActorClass = defineActor(import.meta, QueueActor, { maxConcurrency: UNLIMITED });
+/** Every host has the SDK: its class needs no place from which to load it. */
+const MODULE = { url: 'manta:queue' } as ImportMeta;
+
+export const QueueActorClass = defineActor(MODULE, QueueActor, { maxConcurrency: UNLIMITED });

@@ -26,7 +26,7 @@ export interface HostContext {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly brokerAddress: string;
-  /** Called by defineActor and defineTask while a module loads. */
+  /** While a module loads. */
   define(moduleUrl: string, exportKey: string, code: ActorConstructor | TaskBody): void;
   /** The call whose code runs now; undefined while a module loads. */
   currentCall(): RunningCall | undefined;
@@ -36,10 +36,22 @@ export interface HostContext {
 
 const SLOT = Symbol.for('manta.host-context');
 
+type Definition = Parameters<HostContext['define']>;
+/** What the SDK itself defines: it is loaded before the host has its context. */
+const early: Definition[] = [];
+
+/** Called by defineActor and defineTask: tells the host of the class or function, also one that is still to be. */
+export function defineInHost(...definition: Definition): void {
+  const context = hostContext();
+  if (context === undefined) early.push(definition);
+  else context.define(...definition);
+}
+
 export function hostContext(): HostContext | undefined {
   return (globalThis as Record<symbol, unknown>)[SLOT] as HostContext | undefined;
 }
 
 export function provideHostContext(context: HostContext): void {
   (globalThis as Record<symbol, unknown>)[SLOT] = context;
+  for (const definition of early.splice(0)) context.define(...definition);
 }

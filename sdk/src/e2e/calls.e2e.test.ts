@@ -247,6 +247,13 @@ describe('get, wait, names, pools and queues', () => {
     await expect(queue.get({ timeoutMs: 30 })).rejects.toMatchObject({ name: 'GetTimeoutError' });
   });
 
+  it.each(['process', 'thread', 'shared'] as const)(
+    'has queues that actors make (isolation %s)',
+    async (isolation) => {
+      expect(await QueueUserActor.options({ isolation }).create().pass(5)).toBe(5);
+    },
+  );
+
   it('carries queues in arguments, results and refs', async () => {
     const queue = new Queue<number>({ maxSize: 1 });
     const [producer, consumer] = [QueueUserActor.create(), QueueUserActor.create()];

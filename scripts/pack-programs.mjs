@@ -2,7 +2,9 @@
  * Packs programs that are started often into one file each (cli/dist/packed/), with all that they import: loading a
  * hundred small modules takes longer than starting Node.js itself. Part of `npm run build`.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -11,43 +13,86 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const target = join(root, 'cli/dist/packed');
 const draft = `${target}.${process.pid}`;
 
+const COMMON = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  // Names stay: stack traces and class names must be those of the source.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  sourcemap: 'linked',
+  external: ['esbuild', 'lmdb', 'msgpackr-extract'],
+  logLevel: 'warning',
+};
+
 mkdirSync(draft, { recursive: true });
-// Actor hosts, with the SDK that their actors import. Threads of their own stand where the program looks for them.
-await pack({
-  'host-main': 'cli/dist/host/host-entry.js',
-  'thread-main': 'cli/dist/host/thread-entry.js',
-});
-await pack({
-  'cluster-program': 'cli/dist/cluster-program.js',
-  'agent/heartbeat-thread': 'worker/dist/agent/heartbeat-thread.js',
-});
+// Threads of their own stand where the programs look for them.
+await packModule('thread-main', 'cli/dist/host/thread-entry.js');
+await packModule('agent/heartbeat-thread', 'worker/dist/agent/heartbeat-thread.js');
+// Actor hosts, with the SDK that their actors import.
+await packScript('host-main', 'cli/dist/host/host-entry.js');
+await packScript('cluster-program', 'cli/dist/cluster-program.js');
 await writeHostStub();
 rmSync(target, { recursive: true, force: true });
 renameSync(draft, target);
+// Where they stay: the compiled code knows its file.
+for (const name of ['host-main', 'cluster-program']) writeCodeCache(name);
 
-/** `programs`: where each goes, and the module that it starts with. What they share is a file of its own. */
-function pack(programs) {
+/** As one ES module, and others for what it imports only on demand. */
+function packModule(name, module) {
   return build({
-    entryPoints: Object.fromEntries(
-      Object.entries(programs).map(([name, module]) => [name, join(root, module)]),
-    ),
+    ...COMMON,
+    entryPoints: { [name]: join(root, module) },
     outdir: draft,
-    bundle: true,
-    // What is imported only on demand stays apart and costs nothing until then.
     splitting: true,
     format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    // Names stay: stack traces and class names must be those of the source.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    sourcemap: 'linked',
-    external: ['esbuild', 'lmdb', 'msgpackr-extract'],
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
-    logLevel: 'warning',
   });
+}
+
+/** As one script, whose compiled code can be kept (cli/src/packing/packed-script.ts), and a module that runs it. */
+async function packScript(name, module) {
+  const script = join(draft, `${name}.cjs`);
+  await build({
+    ...COMMON,
+    entryPoints: [join(root, module)],
+    outfile: script,
+    format: 'cjs',
+    define: { 'import.meta': 'META' },
+    banner: { js: '(function(require,IMPORT,META,module){' },
+    footer: { js: '})' },
+  });
+  // As many characters as before, for the source map.
+  const text = readFileSync(script, 'latin1').replaceAll(/(?<![#.\w$])import\(/g, 'IMPORT(');
+  writeFileSync(script, text, 'latin1');
+  const packing = join(root, 'cli/dist/packing/packed-script.js');
+  await build({
+    ...COMMON,
+    stdin: {
+      contents: [
+        `import { readPackedScript, runPackedScript } from ${JSON.stringify(packing)};`,
+        `runPackedScript(readPackedScript(new URL('./${name}.cjs', import.meta.url)), import.meta);`,
+      ].join('\n'),
+      resolveDir: root,
+    },
+    outfile: join(draft, `${name}.js`),
+    format: 'esm',
+  });
+}
+
+/** Runs the program once, for nobody, and keeps what was compiled. */
+function writeCodeCache(name) {
+  const directory = mkdtempSync(join(tmpdir(), 'manta-pack-'));
+  const writer = fileURLToPath(new URL('./write-code-cache.mjs', import.meta.url));
+  const args = [writer, directory, join(target, `${name}.cjs`)];
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe', 'ignore'],
+  });
+  rmSync(directory, { recursive: true, force: true });
+  if (status !== 0) throw new Error(`The code of ${name} was not kept:\n${stderr}`);
 }
 
 async function writeHostStub() {

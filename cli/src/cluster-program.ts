@@ -166,4 +166,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', end);
 }
 
-await main();
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});

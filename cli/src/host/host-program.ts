@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { packedProgram } from './packed-programs.ts';
+import { packedProgram } from '../packing/packed-programs.ts';
 
 /** What a node needs to know to start host processes. */
 export interface HostProgram {

@@ -5,7 +5,7 @@ const PACKED_FROM = ['runtime', 'head', 'worker', 'sdk', 'cli'];
 
 /** The program as one file (scripts/pack-programs.mjs); undefined where the build has not made it, or made it too long ago. */
 export function packedProgram(name: 'cluster-program' | 'host-main'): URL | undefined {
-  // This module is in a packed file, too: paths are right from dist/host and dist/packed.
+  // This module is in a packed file, too: paths are right from dist/packing and dist/packed.
   const packed = new URL(`../packed/${name}.js`, import.meta.url);
   const packedAt = builtAt(packed);
   if (packedAt === undefined) return undefined;

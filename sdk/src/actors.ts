@@ -133,7 +133,7 @@ export function runtimeContext(): RuntimeContext {
     namespace: spec.namespace,
     ...(call.taskId === undefined ? { actorId: spec.actorId } : { taskId: call.taskId }),
     ...(spec.name === undefined ? {} : { actorName: spec.name }),
-    restarts: call.incarnation,
+    restarts: call.restarts,
     gpuIds: [...call.gpuIds],
     assignedResources: assignedResources(spec.demand.resources),
     get signal() {

@@ -3,7 +3,8 @@ import { createIdMint } from '@manta/runtime/ids';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { describe, expect, it } from 'vitest';
 import { stepActor, type ActorEvent } from './actor-machine.ts';
-import { createActorRecord, isQueued, type ActorRecord } from './actor-record.ts';
+import { createActorRecord, isQueued, type ActorRecord, type Placement } from './actor-record.ts';
+import { startCommand } from './actor-steps.ts';
 
 let counter = 0;
 const mint = createIdMint((target) => target.fill(counter++));
@@ -239,6 +240,7 @@ describe('actor machine', () => {
     step(record, nodeLost());
     expect(record).toMatchObject({ state: 'restarting', incarnation: 2, restarts: 1 });
     place(record);
+    expect(startCommand(record, record.placement as Placement)).toMatchObject({ restarts: 1 });
     step(record, startEvent(2));
     step(record, nodeLost());
     expect(record).toMatchObject({ state: 'dead', restarts: 1 });

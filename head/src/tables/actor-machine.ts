@@ -207,6 +207,7 @@ function onNodeLost(record: ActorRecord, cause: DeathCause, now: number): ActorE
   const effects = leaveUnborn(record, placement, now);
   if (record.state === 'dead') return effects;
   record.lostStarts = lostStarts + 1;
+  record.unborn = (record.unborn ?? 0) + 1;
   record.incarnation++;
   record.revision++;
   record.deathCause = cause;

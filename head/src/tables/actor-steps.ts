@@ -25,12 +25,11 @@ export type ActorEffect =
 // What several transitions of the actor machine do.
 
 export function startCommand(record: ActorRecord, placement: Placement): NodeCommand {
-  return {
-    type: 'start-actor',
-    spec: record.spec,
-    incarnation: placement.incarnation,
-    gpuIndexes: [...placement.gpuIndexes],
-  };
+  const { spec, unborn } = record;
+  const { incarnation } = placement;
+  const gpuIndexes = [...placement.gpuIndexes];
+  const restarts = unborn === undefined ? undefined : incarnation - unborn;
+  return { type: 'start-actor', spec, incarnation, restarts, gpuIndexes };
 }
 
 /** The own process of a killed actor stays known until its end is confirmed: only then is what it owned orphaned. */

@@ -4,7 +4,8 @@ import type { ActorSpec } from '../wire/messages.ts';
 /** What code that runs in an actor can learn of where it runs. */
 export interface RunningCall {
   readonly spec: ActorSpec;
-  readonly incarnation: number;
+  /** Lives that the actor has had before. */
+  readonly restarts: number;
   readonly gpuIds: string[];
   /** Aborts when this call is cancelled, times out or its caller is gone. */
   readonly signal: AbortSignal;

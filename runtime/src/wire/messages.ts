@@ -322,6 +322,8 @@ export const NodeCommand = v.variant('type', [
     type: v.literal('start-actor'),
     spec: ActorSpec,
     incarnation: count,
+    /** Lives that it has had; absent: as many as incarnations. Some are lost with their node before they live. */
+    restarts: v.optional(count),
     /** Devices this actor may use, in order; empty without GPUs. */
     gpuIndexes: v.array(count),
   }),

@@ -104,13 +104,17 @@ describe('at default settings', () => {
     const killed = victim.kill();
     const { actor: during } = createLife(on(victim));
     await killed;
+    await expect.poll(() => nodeState(victim.nodeId)).toBe('suspect');
     const { actor: after } = createLife(on(victim));
-    for (const actor of [during, after]) {
+    const elsewhere = async (actor: typeof after): Promise<void> => {
       const { nodeId, restarts } = await actor.where();
       expect(nodeId).not.toBe(victim.nodeId);
       expect(restarts).toBe(0);
-    }
+    };
+    await elsewhere(after);
     expect(await nodeState(victim.nodeId)).toBe('suspect');
+    // The node may have heard of this one in its last moment; then it has to be dead first.
+    await elsewhere(during);
     expect(await starting.ping()).toBe('pong');
     expect(await nodeState(victim.nodeId)).toBe('dead');
     await Promise.all([kill(starting), kill(during), kill(after)]);

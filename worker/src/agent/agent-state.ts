@@ -180,11 +180,8 @@ function takeCommands(state: AgentState, commands: readonly NodeCommand[]): Agen
   return effects;
 }
 
-function beginStart(
-  state: AgentState,
-  command: { spec: ActorSpec; incarnation: number; gpuIndexes: number[] },
-): ActorRecord | undefined {
-  const { spec, incarnation, gpuIndexes } = command;
+function beginStart(state: AgentState, command: StartActor): ActorRecord | undefined {
+  const { spec, incarnation, gpuIndexes, restarts } = command;
   if (state.actors.has(actorKeyOf(spec.actorId, incarnation))) return undefined;
   if ((state.ended.get(spec.actorId) ?? -1) >= incarnation) return undefined;
   const record: ActorRecord = {
@@ -195,7 +192,7 @@ function beginStart(
     isolation: spec.isolation,
     gracefulShutdownMs: spec.gracefulShutdownMs,
     phase: 'starting',
-    start: { spec, incarnation, gpuIndexes },
+    start: { spec, incarnation, gpuIndexes, restarts },
     hostId: undefined,
     address: undefined,
     pid: 0,

@@ -26,6 +26,8 @@ class ExitActor extends Error {
 export interface InstanceOptions {
   spec: ActorSpec;
   incarnation: number;
+  /** Default: `incarnation`. */
+  restarts?: number | undefined;
   gpuIds: string[];
   core: CoreProcess;
   clock: Clock;
@@ -43,6 +45,7 @@ type Method = (...args: unknown[]) => unknown;
 export class ActorInstance implements CallHost {
   readonly spec: ActorSpec;
   readonly incarnation: number;
+  readonly restarts: number;
   readonly gpuIds: string[];
   readonly #options: InstanceOptions;
   readonly #mailbox: Mailbox<IncomingCall>;
@@ -59,6 +62,7 @@ export class ActorInstance implements CallHost {
     this.#options = options;
     this.spec = options.spec;
     this.incarnation = options.incarnation;
+    this.restarts = options.restarts ?? options.incarnation;
     this.gpuIds = options.gpuIds;
     const { isolation, maxConcurrency, concurrencyGroups } = options.spec;
     this.#mailbox = new Mailbox(maxConcurrency, concurrencyGroups);
@@ -91,7 +95,7 @@ export class ActorInstance implements CallHost {
   #constructorCall(): object {
     return {
       spec: this.spec,
-      incarnation: this.incarnation,
+      restarts: this.restarts,
       gpuIds: this.gpuIds,
       signal: new AbortController().signal,
       exitActor: () => this.exitActor(),

@@ -6,6 +6,8 @@ import type { IncomingCall } from './incoming-call.ts';
 export interface CallHost {
   readonly spec: ActorSpec;
   readonly incarnation: number;
+  /** Lives that the actor has had before. */
+  readonly restarts: number;
   readonly gpuIds: string[];
   /** undefined: there is no such method. */
   methodName(number: number): string | undefined;

@@ -37,6 +37,8 @@ export interface HostConfiguration {
 export interface StartActor {
   spec: ActorSpec;
   incarnation: number;
+  /** Lives that it has had. Absent: as many as incarnations. */
+  restarts?: number | undefined;
   gpuIndexes: number[];
 }
 

@@ -288,11 +288,12 @@ export class HostRuntime {
     args: unknown[],
     tell: (message: HostToAgent) => void,
   ): void {
-    const { spec, incarnation, gpuIndexes } = actor;
+    const { spec, incarnation, restarts, gpuIndexes } = actor;
     const { actorId } = spec;
     const instance: ActorInstance = new ActorInstance({
       spec,
       incarnation,
+      restarts,
       gpuIds: gpuIndexes.map(String),
       core: this.#core,
       clock: systemClock,

@@ -89,8 +89,8 @@ export class IncomingCall implements MailboxEntry, RunningCall {
   get spec(): ActorSpec {
     return this.instance.spec;
   }
-  get incarnation(): number {
-    return this.instance.incarnation;
+  get restarts(): number {
+    return this.instance.restarts;
   }
   get gpuIds(): string[] {
     return this.instance.gpuIds;

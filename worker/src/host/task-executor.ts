@@ -52,6 +52,7 @@ const BLOCKED_AFTER_MS = 3;
 export class TaskExecutor implements CallHost {
   readonly spec: ActorSpec;
   readonly incarnation: number;
+  readonly restarts = 0;
   readonly gpuIds: string[];
   readonly #options: ExecutorOptions;
   readonly #entries: (TaskEntry | undefined)[] = [];

@@ -13,6 +13,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const target = join(root, 'cli/dist/packed');
 const draft = `${target}.${process.pid}`;
 
+const SCRIPTS = {
+  // Actor hosts, with the SDK that their actors import.
+  'host-main': 'cli/dist/host/host-entry.js',
+  'cluster-program': 'cli/dist/cluster-program.js',
+};
+
 const COMMON = {
   bundle: true,
   platform: 'node',
@@ -29,14 +35,12 @@ mkdirSync(draft, { recursive: true });
 // Threads of their own stand where the programs look for them.
 await packModule('thread-main', 'cli/dist/host/thread-entry.js');
 await packModule('agent/heartbeat-thread', 'worker/dist/agent/heartbeat-thread.js');
-// Actor hosts, with the SDK that their actors import.
-await packScript('host-main', 'cli/dist/host/host-entry.js');
-await packScript('cluster-program', 'cli/dist/cluster-program.js');
+for (const [name, module] of Object.entries(SCRIPTS)) await packScript(name, module);
 await writeHostStub();
 rmSync(target, { recursive: true, force: true });
 renameSync(draft, target);
 // Where they stay: the compiled code knows its file.
-for (const name of ['host-main', 'cluster-program']) writeCodeCache(name);
+for (const name of Object.keys(SCRIPTS)) writeCodeCache(name);
 
 /** As one ES module, and others for what it imports only on demand. */
 function packModule(name, module) {

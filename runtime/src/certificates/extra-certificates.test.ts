@@ -1,25 +1,19 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TEST_CERTIFICATE, TEST_KEY } from '../testing/test-certificate.ts';
+import { TEST_CERTIFICATE } from '../testing/test-certificate.ts';
+import { startTlsServer, type TlsServer } from '../testing/tls-server.ts';
 import { nodeStart } from './node-start.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'manta-certificates-'));
-let server: Server;
-let url: string;
+let server: TlsServer;
 
 beforeAll(async () => {
-  server = createServer({ cert: TEST_CERTIFICATE, key: TEST_KEY }, (_request, response) =>
-    response.end('trusted'),
-  );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  server = await startTlsServer();
 });
 afterAll(() => {
   server.close();
@@ -37,7 +31,7 @@ async function run(program: string, file: string | undefined): Promise<string> {
   const { nodeArguments, environment } = nodeStart(
     {
       PATH: process.env['PATH'],
-      URL: url,
+      URL: server.url,
       ...(file === undefined ? {} : { NODE_EXTRA_CA_CERTS: file }),
     },
     '20.19.0',

@@ -5,23 +5,29 @@ import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 const CERTIFICATE =
   /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]+-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g;
 
-/** With one of these a context is its caller's own; without any, all are equal and one does for all. */
+/** Beside `ca`: with one of these a context is its caller's own; without any, all are equal and one does for all. */
 const OWN_OPTIONS = [
-  ...[
-    'ca',
-    'cert',
-    'key',
-    'pfx',
-    'passphrase',
-    'crl',
-    'ciphers',
-    'sigalgs',
-    'dhparam',
-    'ecdhCurve',
-  ],
-  ...['minVersion', 'maxVersion', 'secureProtocol', 'secureOptions', 'honorCipherOrder'],
-  ...['clientCertEngine', 'privateKeyEngine', 'privateKeyIdentifier', 'allowPartialTrustChain'],
-  ...['sessionIdContext', 'sessionTimeout', 'ticketKeys'],
+  'cert',
+  'key',
+  'pfx',
+  'passphrase',
+  'crl',
+  'ciphers',
+  'sigalgs',
+  'dhparam',
+  'ecdhCurve',
+  'minVersion',
+  'maxVersion',
+  'secureProtocol',
+  'secureOptions',
+  'honorCipherOrder',
+  'clientCertEngine',
+  'privateKeyEngine',
+  'privateKeyIdentifier',
+  'allowPartialTrustChain',
+  'sessionIdContext',
+  'sessionTimeout',
+  'ticketKeys',
 ] as (keyof SecureContextOptions)[];
 
 /**

@@ -6,6 +6,8 @@ const VARIABLE = 'NODE_EXTRA_CA_CERTS';
 /** From this version on Node.js reads them when it needs them. */
 const LAZY_SINCE_MAJOR = 22;
 const PRELOADED = '@manta/runtime/certificates/trust-later';
+/** Looked for once: hosts are started often. */
+let preloadedFile: string | undefined;
 
 /** With what to start a process of Node.js. */
 export interface NodeStart {
@@ -28,9 +30,9 @@ export function nodeStart(
   const canPreload = process.features.require_module;
   if (Number.parseInt(nodeVersion, 10) >= LAZY_SINCE_MAJOR || !canPreload)
     return { nodeArguments: [], environment: { ...others, [VARIABLE]: file } };
-  const preloaded = createRequire(import.meta.url).resolve(PRELOADED);
+  preloadedFile ??= createRequire(import.meta.url).resolve(PRELOADED);
   return {
-    nodeArguments: ['--require', preloaded],
+    nodeArguments: ['--require', preloadedFile],
     environment: { ...others, [DEFERRED_VARIABLE]: file },
   };
 }

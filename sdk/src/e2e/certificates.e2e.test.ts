@@ -1,24 +1,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TEST_CERTIFICATE, TEST_KEY } from '@manta/runtime/testing/test-certificate';
+import { TEST_CERTIFICATE } from '@manta/runtime/testing/test-certificate';
+import { startTlsServer, type TlsServer } from '@manta/runtime/testing/tls-server';
 import { init, shutdown } from '@manta/sdk';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { TlsClientActor } from './fixtures/tls-clients.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'manta-certificates-'));
 const file = join(directory, 'company.pem');
-const server = createServer({ cert: TEST_CERTIFICATE, key: TEST_KEY }, (_request, response) =>
-  response.end('trusted'),
-);
-let url: string;
+let server: TlsServer;
 
 beforeAll(async () => {
   writeFileSync(file, TEST_CERTIFICATE);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  server = await startTlsServer();
   vi.stubEnv('NODE_EXTRA_CA_CERTS', file);
   await init({ cpus: 4, logToDriver: false });
 });
@@ -34,8 +29,8 @@ it.each(['process', 'thread', 'shared'] as const)(
   async (isolation) => {
     const client = TlsClientActor.options({ isolation }).create();
     expect(await client.extraCertificates()).toBe(file);
-    expect(await client.ask(url)).toBe('trusted');
-    expect(await client.askInWorker(url)).toBe('trusted');
+    expect(await client.ask(server.url)).toBe('trusted');
+    expect(await client.askInWorker(server.url)).toBe('trusted');
   },
 );
 
@@ -45,9 +40,9 @@ it('those that runtimeEnv names are trusted instead', async () => {
   const env = { NODE_EXTRA_CA_CERTS: none };
   const client = TlsClientActor.options({ runtimeEnv: { env } }).create();
   expect(await client.extraCertificates()).toBe(none);
-  await expect(client.ask(url)).rejects.toThrow('fetch failed');
+  await expect(client.ask(server.url)).rejects.toThrow('fetch failed');
   const other = TlsClientActor.options({
     runtimeEnv: { env: { NODE_EXTRA_CA_CERTS: file } },
   }).create();
-  expect(await other.ask(url)).toBe('trusted');
+  expect(await other.ask(server.url)).toBe('trusted');
 });

@@ -3,7 +3,7 @@ import { cancel, explain, get, init, kill, shutdown } from '@manta/sdk';
 import { collectGarbage } from '@manta/runtime/core/garbage';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { coreOf } from './testing/core.ts';
-import { Journals, type Journal } from './testing/journal.ts';
+import { Journals, seen } from './testing/journal.ts';
 import { livesWith } from './testing/lives.ts';
 
 const journals = new Journals();
@@ -16,9 +16,6 @@ afterAll(async () => {
   await shutdown();
   journals.remove();
 });
-
-const seen = (journal: Journal, line: string, times = 1) =>
-  waitFor(() => journal.count(line) >= times, { describe: `"${line}" ${times} times` });
 
 describe('at most once, by default', () => {
   it('runs a call once and says whether the actor comes back', async () => {

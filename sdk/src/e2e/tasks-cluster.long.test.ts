@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { availableResources, get, init, listJobs, listNodes, shutdown } from '@manta/sdk';
 import { startTestCluster, type TestCluster } from '@manta/sdk/testing';
-import { waitFor } from '@manta/runtime/testing/wait-for';
 import { add, context, giveOwned, nest, note, noteSlowly, pid } from './fixtures/tasks.ts';
-import { failureOf, Journals, type Journal } from './testing/journal.ts';
+import { failureOf, Journals, seen } from './testing/journal.ts';
 import { isAlive } from './testing/processes.ts';
 
 const journals = new Journals();
@@ -18,9 +17,6 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
   journals.remove();
 });
-
-const seen = (journal: Journal, line: string, times = 1) =>
-  waitFor(() => journal.count(line) >= times, { describe: `"${line}" ${times} times` });
 
 const allFree = () =>
   expect.poll(async () => (await availableResources())['cpus'], { timeout: 10_000 }).toBe(3);

@@ -15,7 +15,7 @@ import {
   spin,
   spinWhen,
 } from './fixtures/tasks.ts';
-import { failureOf, Journals, type Journal } from './testing/journal.ts';
+import { failureOf, Journals, seen } from './testing/journal.ts';
 
 const journals = new Journals();
 
@@ -26,9 +26,6 @@ afterAll(async () => {
   await shutdown();
   journals.remove();
 });
-
-const seen = (journal: Journal, line: string, times = 1) =>
-  waitFor(() => journal.count(line) >= times, { describe: `"${line}" ${times} times` });
 
 describe('a worker that dies', () => {
   it('has its task run again, three times by default', async () => {

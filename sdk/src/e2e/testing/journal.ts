@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { waitFor } from '@manta/runtime/testing/wait-for';
 
 /** Files to which actors write what they really do. */
 export class Journals {
@@ -36,6 +37,11 @@ export class Journal {
   count(line: string): number {
     return this.lines().filter((other) => other === line).length;
   }
+}
+
+/** Resolves when the line is there so many times. */
+export function seen(journal: Journal, line: string, times = 1): Promise<unknown> {
+  return waitFor(() => journal.count(line) >= times, { describe: `"${line}" ${times} times` });
 }
 
 /** What it rejects with; for assertions on more than one property. */

@@ -3,6 +3,7 @@ import type { TokenUsage } from './exchange.ts';
 import { type Failure, failureOf } from './failure.ts';
 import type { WebSocketConnection, WebSocketHandlers } from './http/http-server.ts';
 import { Waiters } from './http/waiters.ts';
+import { JsonBytes } from './json-bytes.ts';
 import type { ModelCallOptions, ModelRegistry, ServedModel } from './model-registry.ts';
 import { invalid, RequestError } from './request-error.ts';
 import { readChatJob } from './routes/openai-chat.ts';
@@ -149,7 +150,7 @@ export class WebSocketSession implements WebSocketHandlers {
   }
 
   async #send(id: string | null, frame: object, binary: readonly Uint8Array[] = []): Promise<void> {
-    const json = JSON.stringify({ id, ...frame });
+    const json = jsonOf({ id, ...frame });
     const message = binary.length === 0 ? json : joinBinary(json, binary);
     if (!this.#socket.send(message)) await this.#socket.drained();
   }
@@ -183,7 +184,7 @@ const ANSWERS: Record<string, (work: Work) => Promise<void>> = {
     const embedding = readEmbeddingRequest(request.body, registry);
     const answer = await embed(embedding, options);
     Object.assign(ended, { model: embedding.model, usage: answer.usage });
-    await send({ type: 'result', body: answer.body });
+    await send({ type: 'result', body: answer.json });
   },
   infer: async ({ request, registry, options, send, ended }) => {
     const fields = new Body(request.body);
@@ -240,6 +241,12 @@ function splitBinary(message: Buffer): { frame: unknown; binary: Uint8Array } {
     frame: parseJson(message.subarray(4, 4 + length)),
     binary: message.subarray(4 + length),
   };
+}
+
+/** A body may have been written already. */
+function jsonOf({ body, ...head }: { id: string | null; body?: unknown }): string {
+  if (!(body instanceof JsonBytes)) return JSON.stringify({ ...head, body });
+  return `${JSON.stringify(head).slice(0, -1)},"body":${body.toString()}}`;
 }
 
 function joinBinary(json: string, binary: readonly Uint8Array[]): Buffer {

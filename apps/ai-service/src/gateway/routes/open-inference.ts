@@ -55,11 +55,11 @@ export async function inferRoute(exchange: Exchange, model: ServedModel): Promis
   );
   const { signal } = exchange.request;
   const answer = await exchange.timed(infer(model, request, { signal }));
+  const json = answer.json.bytes();
   if (answer.binary.length === 0) {
-    exchange.sendJson(200, answer.json);
+    exchange.send(200, json, 'application/json');
     return;
   }
-  const json = Buffer.from(JSON.stringify(answer.json));
   exchange.send(200, Buffer.concat([json, ...answer.binary]), 'application/octet-stream', {
     [HEADER_LENGTH]: String(json.byteLength),
   });

@@ -1,11 +1,14 @@
 import type { EmbeddingResult } from '../../models/types.ts';
 import { Body } from '../body.ts';
 import type { Exchange, TokenUsage } from '../exchange.ts';
+import { JsonBytes } from '../json-bytes.ts';
 import type { ModelCallOptions, ModelRegistry, ServedModel } from '../model-registry.ts';
 import { invalid, RequestError, unknownModel } from '../request-error.ts';
 
 const KNOWN = new Set(['model', 'input', 'encoding_format', 'dimensions', 'user']);
 const INPUTS_MAX = 2048;
+/** About, of one dimension in an answer: for its first buffer. */
+const NUMBER_BYTES = 16;
 
 export interface EmbeddingRequest {
   model: ServedModel & Required<Pick<ServedModel, 'embed'>>;
@@ -19,22 +22,17 @@ export async function createEmbeddings(exchange: Exchange, registry: ModelRegist
   exchange.serveWith(request.model);
   const answer = await exchange.timed(embed(request, { signal: exchange.request.signal }));
   exchange.usage = answer.usage;
-  exchange.sendJson(200, answer.body);
+  exchange.send(200, answer.json.bytes(), 'application/json');
 }
 
 export async function embed(
   request: EmbeddingRequest,
   options: ModelCallOptions,
-): Promise<{ body: unknown; usage: TokenUsage }> {
+): Promise<{ json: JsonBytes; usage: TokenUsage }> {
   const result = await request.model.embed(request.inputs, options);
   const tokens = result.tokenCounts.reduce((sum, count) => sum + count, 0);
-  const body = {
-    object: 'list',
-    data: vectorsOf(request, result),
-    model: request.model.id,
-    usage: { prompt_tokens: tokens, total_tokens: tokens },
-  };
-  return { body, usage: { promptTokens: tokens, completionTokens: 0 } };
+  const json = answerOf(request, result, tokens);
+  return { json, usage: { promptTokens: tokens, completionTokens: 0 } };
 }
 
 export function readEmbeddingRequest(value: unknown, registry: ModelRegistry): EmbeddingRequest {
@@ -88,15 +86,19 @@ function readInputs(input: unknown): string[] {
   return input as string[];
 }
 
-function vectorsOf(request: EmbeddingRequest, { vectors, dimensions }: EmbeddingResult): unknown[] {
-  return request.inputs.map((_, index) => {
+function answerOf(request: EmbeddingRequest, result: EmbeddingResult, tokens: number): JsonBytes {
+  const { vectors, dimensions } = result;
+  const json = new JsonBytes(vectors.length * NUMBER_BYTES);
+  json.text('{"object":"list","data":[');
+  for (let index = 0; index < request.inputs.length; index++) {
     const vector = vectors.subarray(index * dimensions, (index + 1) * dimensions);
-    return {
-      object: 'embedding',
-      index,
-      embedding: request.base64 ? base64(vector) : Array.from(vector),
-    };
-  });
+    json.text(`${index > 0 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`);
+    if (request.base64) json.value(base64(vector)).text('}');
+    else json.text('[').numbers(vector).text(']}');
+  }
+  const usage = { prompt_tokens: tokens, total_tokens: tokens };
+  json.text('],"model":').value(request.model.id).text(',"usage":').value(usage);
+  return json.text('}');
 }
 
 /** Little-endian float32, as the OpenAI clients decode it; every platform Node.js supports is little-endian. */

@@ -1,12 +1,15 @@
 import type { NamedTensor } from '../../models/types.ts';
 import { Body } from '../body.ts';
+import { JsonBytes } from '../json-bytes.ts';
 import type { ModelCallOptions, ServedModel } from '../model-registry.ts';
 import { invalid, RequestError } from '../request-error.ts';
 import { binaryData, readBinaryData } from './binary-tensor.ts';
 import { isTensorDatatype, namedTensor, readShape } from './datatypes.ts';
-import { jsonData, readJsonData } from './json-tensor.ts';
+import { readJsonData, writeJsonData } from './json-tensor.ts';
 
 const TENSORS_MAX = 256;
+/** Of an answer without data. */
+const JSON_BYTES = 512;
 
 export interface InferenceRequest {
   id: string | undefined;
@@ -16,7 +19,7 @@ export interface InferenceRequest {
 }
 
 export interface InferenceAnswer {
-  json: unknown;
+  json: JsonBytes;
   /** The raw tensors, in the order in which the JSON lists them. */
   binary: Uint8Array[];
 }
@@ -40,21 +43,31 @@ export async function infer(
 ): Promise<InferenceAnswer> {
   const outputs = request.outputs(await model.infer(request.inputs, options));
   const binary: Uint8Array[] = [];
-  const described = outputs.map(({ tensor, binary: asBinary }) => {
-    const { name, datatype, shape } = tensor;
-    if (!asBinary) return { name, datatype, shape, data: jsonData(tensor) };
-    const bytes = binaryData(tensor);
-    binary.push(bytes);
-    return { name, datatype, shape, parameters: { binary_data_size: bytes.byteLength } };
-  });
   const { name, version } = model.metadata;
-  const json = {
-    model_name: name,
-    model_version: version,
-    ...(request.id === undefined ? {} : { id: request.id }),
-    outputs: described,
-  };
+  const json = new JsonBytes(JSON_BYTES);
+  json.text('{').fields({ model_name: name, model_version: version, id: request.id });
+  json.text(',"outputs":[');
+  for (const [index, { tensor, binary: asBinary }] of outputs.entries()) {
+    if (index > 0) json.text(',');
+    if (asBinary) binary.push(describeBinary(json, tensor));
+    else describeWithData(json, tensor);
+  }
+  json.text(']}');
   return { json, binary };
+}
+
+function describeBinary(json: JsonBytes, tensor: NamedTensor): Uint8Array {
+  const { name, datatype, shape } = tensor;
+  const bytes = binaryData(tensor);
+  json.value({ name, datatype, shape, parameters: { binary_data_size: bytes.byteLength } });
+  return bytes;
+}
+
+function describeWithData(json: JsonBytes, tensor: NamedTensor): void {
+  const { name, datatype, shape } = tensor;
+  json.text('{').fields({ name, datatype, shape }).text(',"data":[');
+  writeJsonData(json, tensor);
+  json.text(']}');
 }
 
 function readInputs(value: unknown, binary: Uint8Array): NamedTensor[] {

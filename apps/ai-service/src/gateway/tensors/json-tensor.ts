@@ -1,4 +1,5 @@
 import type { NamedTensor, TensorDatatype } from '../../models/types.ts';
+import type { JsonBytes } from '../json-bytes.ts';
 import { invalid, RequestError } from '../request-error.ts';
 import { elementCount, isArrayDatatype, newTensorArray, type TensorArray } from './datatypes.ts';
 import { halfFromNumber, numberFromHalf } from './half-float.ts';
@@ -80,8 +81,17 @@ function booleanElement(element: unknown): number | undefined {
   return element === false || element === 0 ? 0 : undefined;
 }
 
-/** Elements in the JSON form, flat. @throws RequestError for values that JSON would change. */
-export function jsonData(tensor: NamedTensor): unknown[] {
+/** Writes the elements in the JSON form, flat. @throws RequestError for values that JSON would change. */
+export function writeJsonData(json: JsonBytes, tensor: NamedTensor): void {
+  if (tensor.datatype === 'FP32') {
+    for (const element of tensor.data) finite(element, tensor.name);
+    json.numbers(tensor.data);
+    return;
+  }
+  json.text(JSON.stringify(jsonData(tensor)).slice(1, -1));
+}
+
+function jsonData(tensor: Exclude<NamedTensor, { datatype: 'FP32' }>): unknown[] {
   switch (tensor.datatype) {
     case 'BYTES':
       return tensor.data;
@@ -89,7 +99,6 @@ export function jsonData(tensor: NamedTensor): unknown[] {
       return Array.from(tensor.data, (element) => element !== 0);
     case 'FP16':
       return Array.from(tensor.data, (bits) => finite(numberFromHalf(bits), tensor.name));
-    case 'FP32':
     case 'FP64':
       return Array.from(tensor.data, (element) => finite(element, tensor.name));
     case 'INT64':

@@ -17,6 +17,7 @@ import { endUnreported, returnLease } from '../tables/leases.ts';
 import {
   endJob,
   holdActors,
+  noteLives,
   releaseActors,
   reportProgress,
   reviveActors,
@@ -105,8 +106,10 @@ export const HANDLERS: Readonly<Record<HeadOperation, Handler>> = {
     return ACKNOWLEDGEMENT;
   },
   'actor.hold': (context, payload) => {
-    const { processId, actorIds, again = [] } = decodeControl(actorMessages.ActorHold, payload);
+    const message = decodeControl(actorMessages.ActorHold, payload);
+    const { processId, actorIds, again = [], lived = [] } = message;
     holdActors(context.cluster, processId, actorIds, context.now);
+    noteLives(context.cluster, lived, context.now);
     reviveActors(context.cluster, again, context.now);
     const actors = actorIds.map((actorId) => {
       const entry = context.cluster.actors.get(actorId);

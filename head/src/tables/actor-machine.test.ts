@@ -262,6 +262,44 @@ describe('actor machine', () => {
     expect(risen.lostStarts).toBeUndefined();
   });
 
+  describe('21: a life that went by (16), but that its owner has spoken to', () => {
+    const lived = (incarnation: number): ActorEvent => ({ type: 'lived', incarnation });
+    const lost = (changes: Partial<ActorSpec> = {}): ActorRecord => {
+      const record = create(changes);
+      place(record);
+      step(record, nodeLost());
+      return record;
+    };
+
+    it('counts as a restart, once', () => {
+      const record = lost({ maxRestarts: 1 });
+      expect(step(record, lived(0))).toEqual(['save']);
+      expect(step(record, lived(0))).toEqual([]);
+      expect(record).toMatchObject({ state: 'pending', incarnation: 1, restarts: 1 });
+      place(record);
+      expect(startCommand(record, record.placement as Placement)).toMatchObject({ restarts: 1 });
+    });
+
+    it('is the last one of an actor that has no restarts left, also when another lives by then', () => {
+      const [queued, alive] = [lost(), lost()];
+      place(alive);
+      step(alive, startEvent(1));
+      expect(step(queued, lived(0))).toEqual(['save', 'announce', 'dequeue', 'died']);
+      expect(step(alive, lived(0))).toEqual(['save', 'announce', 'dequeue', 'died', 'command']);
+      for (const record of [queued, alive])
+        expect([record.state, record.deathCause?.kind]).toEqual(['dead', 'node-died']);
+    });
+
+    it('says nothing of any other life', () => {
+      const record = lost();
+      for (const other of [1, 2]) expect(step(record, lived(other))).toEqual([]);
+      const counted = running({ maxRestarts: 1 });
+      step(counted, nodeLost());
+      expect(step(counted, lived(0))).toEqual([]);
+      expect(counted.restarts).toBe(1);
+    });
+  });
+
   it('16: what was to be stopped ends', () => {
     const record = create();
     place(record);

@@ -33,6 +33,8 @@ export type ActorEvent =
       encodedError?: Uint8Array | undefined;
     }
   | { type: 'node-lost'; nodeId: NodeId; cause: DeathCause }
+  /** Its owner has spoken to this incarnation. */
+  | { type: 'lived'; incarnation: number }
   /** The command to start this incarnation has never left the head: nobody at its node listens. */
   | { type: 'unheard'; nodeId: NodeId; incarnation: number }
   /** What an actor that was registered without them needs for its constructor. */
@@ -78,11 +80,11 @@ const LOST_STARTS_MAX = 3;
  *          │                (3) started
  *          ▼        ┌─────────────────────────────┐
  *   ┌── pending ────┤                             ▼
- *   │ ↺ (2)(16)(17) └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)──► dead
- *   │ placed (18)         ↺ (2)(16)(17) ▲           │                      ↺ (10)
- *   └──(4)(6)(7)(9)(11)(13)(19)──► dead ├──(5)(8)───┘
- *                                   │   │
- *                                   └─(20)
+ *   │ ↺ (2)(16)(17) └──(5)──► restarting ──(3)──► alive ──(4)(6)(7)(9)(21)──► dead
+ *   │ placed (18)(21)     ↺ (2)(16)(17)(21) ▲       │                         ↺ (10)
+ *   └──(4)(6)(7)(9)(11)(13)(19)(21)──► dead ├─(5)(8)┘
+ *                                       │   │
+ *                                       └─(20)
  *
  *  1 created: queued for a place, unless it awaits its arguments: then it can be stopped, killed and held, no more.
  *  2 placed: the node is told to start this incarnation; resources are taken.
@@ -99,13 +101,15 @@ const LOST_STARTS_MAX = 3;
  * 10 the end of an incarnation that was left behind is confirmed: its resources are free; when restarting, queued.
  * 11 cannot be scheduled: dead.
  * 12 a start of an incarnation that is not wanted is answered with a kill; any other stale report changes nothing.
- * 16 its node died before it answered the start: nobody has ever spoken to this incarnation, so the next one is queued
- *    at no cost, in the same state as before.
+ * 16 its node died before it answered the start: nobody has spoken to this incarnation, or (21) follows, so the next one is
+ *    queued at no cost, in the same state as before.
  * 17 its node never heard of the start: queued again as it was.
  * 18 the arguments have come: queued for a place.
  * 19 the arguments cannot be had: dead.
  * 20 a result that was lost is to be made again by one that went out of scope, or is ended for that, and that has
  *    restarts left (as in Ray): the next incarnation is queued, at (10) when one is left behind.
+ * 21 its owner has spoken, by the word of its process, to the incarnation that went last by (16): it counts as a restart
+ *    after all, or with none left the actor is dead, and what has come after it is killed.
  *
  * Of task workers only:
  * 13 returned: dead at once, nobody is told; its node ends the lease and keeps its process, and (10) follows. With a
@@ -126,6 +130,8 @@ export function stepActor(record: ActorRecord, event: ActorEvent, now: number): 
     case 'node-lost':
       if (record.placement?.nodeId !== event.nodeId) return [];
       return onNodeLost(record, event.cause, now);
+    case 'lived':
+      return onLived(record, event, now);
     case 'unheard':
       return onUnheard(record, event, now);
     case 'arguments-came':
@@ -208,10 +214,26 @@ function onNodeLost(record: ActorRecord, cause: DeathCause, now: number): ActorE
   if (record.state === 'dead') return effects;
   record.lostStarts = lostStarts + 1;
   record.unborn = (record.unborn ?? 0) + 1;
+  record.lostUncounted = { incarnation: record.incarnation, cause };
   record.incarnation++;
   record.revision++;
   record.deathCause = cause;
   return [...effects, { type: 'announce' }];
+}
+
+/** Transition 21. */
+function onLived(
+  record: ActorRecord,
+  event: Extract<ActorEvent, { type: 'lived' }>,
+  now: number,
+): ActorEffect[] {
+  const { unborn = 0, lostUncounted } = record;
+  if (record.state === 'dead' || event.incarnation !== lostUncounted?.incarnation) return [];
+  record.lostUncounted = undefined;
+  record.unborn = unborn - 1;
+  if (!hasRestartsLeft(record)) return onKill(record, lostUncounted.cause, now);
+  record.restarts++;
+  return [{ type: 'save' }];
 }
 
 /** Transition 17. */

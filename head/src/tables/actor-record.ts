@@ -24,6 +24,8 @@ export interface ActorRecord {
   restarts: number;
   /** Nodes that died, one after the other, while they were to start the life that comes next. */
   lostStarts?: number | undefined;
+  /** The last that was lost so. */
+  lostUncounted?: { readonly incarnation: number; readonly cause: DeathCause } | undefined;
   /** Incarnations that were lost with their nodes before they lived. */
   unborn?: number | undefined;
   placement?: Placement | undefined;

@@ -93,6 +93,18 @@ export function reviveActors(cluster: Cluster, actorIds: readonly ActorId[], now
   }
 }
 
+/** Processes have spoken to these lives of actors, whether their nodes have reported them or not. */
+export function noteLives(
+  cluster: Cluster,
+  lives: readonly { actorId: ActorId; incarnation: number }[],
+  now: number,
+): void {
+  for (const { actorId, incarnation } of lives) {
+    const entry = cluster.actors.get(actorId);
+    if (entry !== undefined) cluster.stepActor(entry, { type: 'lived', incarnation }, now);
+  }
+}
+
 /** A node says that it watches this process. */
 export function watchProcess(
   cluster: Cluster,

@@ -30,7 +30,7 @@ it('asks again for an actor that was not alive in its description: the news may 
   registry.applyUpdate(dead.update);
   const caller = registry.adoptDescription(describe({ revision: 1, state: 'pending' }));
   await expect.poll(() => caller.lastUpdate).toEqual(dead.update);
-  const asked = { processId: core.processId, actorIds: [actorId] };
+  const asked = { processId: core.processId, actorIds: [actorId], again: [], lived: [] };
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
 });
 
@@ -54,7 +54,7 @@ it('asks for an actor whose last handle is gone when a call of it is made again,
   expect(again).not.toBe(caller);
   expect(registry.callerAgain(caller)).toBe(again);
   await expect.poll(() => again.lastUpdate).toEqual(alive.update);
-  const asked = { processId: core.processId, actorIds: [actorId], again: [actorId] };
+  const asked = { processId: core.processId, actorIds: [actorId], again: [actorId], lived: [] };
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
   again.onIdle?.();
   expect(registry.callers()).toEqual([]);
@@ -71,4 +71,25 @@ it('calls an actor that it was told of as the description says', () => {
   };
   const caller = registry.adoptDescription({ ...dead, ...settings });
   expect(caller.settings).toEqual({ actorId, className: 'Counter', ...settings });
+});
+
+it('tells the head of a life that was spoken to until the head has it', async () => {
+  const alive = describe({ revision: 1, state: 'alive' });
+  const request = vi.fn(() => Promise.resolve({ actors: [alive] }));
+  request.mockRejectedValueOnce(new Error('no head'));
+  const core = {
+    clock: new ManualClock(),
+    processId: 'p_0000000000000000' as ProcessId,
+    head: () => Promise.resolve({ request }),
+  };
+  const registry = new ActorRegistry(core as never);
+  registry.adoptDescription(alive);
+  registry.lived(actorId, 3);
+  await expect.poll(() => request.mock.calls.length).toBe(1);
+  for (let times = 0; times < 2; times += 1) {
+    registry.holdAllAgain();
+    await expect.poll(() => request.mock.calls.length).toBe(2 + times);
+  }
+  const told = request.mock.calls.map((call: unknown[]) => (call[1] as { lived: unknown }).lived);
+  expect(told).toEqual([[{ actorId, incarnation: 3 }], [{ actorId, incarnation: 3 }], []]);
 });

@@ -53,6 +53,7 @@ export class ActorRegistry {
   #holds = new Set<ActorId>();
   /** Of these, those that are to make lost results again. */
   readonly #again = new Set<ActorId>();
+  readonly #lived = new Map<ActorId, number>();
   #isAsking = false;
   #releases = new Set<ActorId>();
   /** Leases that are wanted: a head that does not know one (it keeps none over a restart) is asked again for it. */
@@ -252,9 +253,10 @@ export class ActorRegistry {
     try {
       const head = await this.#core.head();
       const again = actorIds.filter((actorId) => this.#again.delete(actorId));
-      const asked = { processId: this.#core.processId, actorIds };
-      const message = again.length === 0 ? asked : { ...asked, again };
+      const lived = [...this.#lived].map(([actorId, incarnation]) => ({ actorId, incarnation }));
+      const message = { processId: this.#core.processId, actorIds, again, lived };
       const reply = await head.request('actor.hold', message, ActorHoldReply);
+      for (const { actorId } of lived) this.#lived.delete(actorId);
       reply.actors.forEach((description, index) =>
         this.#held(actorIds[index] as ActorId, description),
       );
@@ -310,6 +312,17 @@ export class ActorRegistry {
   applyUpdate(update: ActorUpdate): void {
     this.#constructorPins.apply(update);
     for (const caller of this.#callers.get(update.actorId) ?? []) caller.apply(update);
+  }
+
+  /** The word of the actor's own process, which has this address. */
+  begun(actorId: ActorId, incarnation: number, address: ProcessAddress): void {
+    for (const caller of this.#callers.get(actorId) ?? []) caller.begun(incarnation, address);
+  }
+
+  /** This process has spoken to a life that the head may take for one that never was. */
+  lived(actorId: ActorId, incarnation: number): void {
+    this.#lived.set(actorId, incarnation);
+    this.refresh(actorId);
   }
 
   /** The last handle of this caller is gone. */

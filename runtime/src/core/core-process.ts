@@ -197,6 +197,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
       onRefused: (reason) => this.warn('a channel was refused', reason),
       onConnected: (connection, address) => {
         connection.callerRecord = () => callerRecord({ address: this.address, takesStored: true });
+        connection.onBegun = (actorId, life) => this.actors.begun(actorId, life, address);
         connection.onUnclaimed = (value) => this.values.giveBack(value, address.processId);
       },
       onLost: ({ processId: peerId }) => this.objects.peerLost(peerId),
@@ -356,9 +357,7 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
   }
 
   // ── for the parts ────────────────────────────────────────────────────────────────────────────────────────
-  errorFromReply(error: { name: string; message: string }): MantaError {
-    return errorFromReply(error);
-  }
+  readonly errorFromReply = errorFromReply;
 
   unknownActor(actorId: ActorId, className: string): MantaError {
     return new ActorNotFoundError(

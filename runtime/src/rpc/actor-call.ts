@@ -160,6 +160,13 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
     );
   }
 
+  /** Uses up one of its retries; false: none is left, or its arguments are gone. */
+  takeRetry(): boolean {
+    if (this.retriesLeft === 0 || this.values === undefined) return false;
+    if (this.retriesLeft > 0) this.retriesLeft -= 1;
+    return true;
+  }
+
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** Ends the call with an error, wherever it is. */
   fail(error: unknown): void {

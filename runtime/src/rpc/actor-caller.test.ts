@@ -52,6 +52,11 @@ class World {
   isUnreachable = false;
   /** Who listens there refuses this process. */
   isRefused = false;
+  /** Lives that the caller has told the head of. */
+  readonly lived: number[] = [];
+  /** Lives that began by the word of their process and were lost before the head heard of them. */
+  readonly unheard: number[] = [];
+  #isThere = false;
   #update: ActorUpdate = { actorId, revision: 0, state: 'pending', incarnation: 0 };
   #connection: Promise<PeerConnection> | undefined;
 
@@ -68,7 +73,10 @@ class World {
       clock: this.clock,
       turnClock: new TurnClock(this.clock),
       connect: () => this.#connect(),
-      actors: { refresh: () => queueMicrotask(() => this.caller.apply(this.#update)) },
+      actors: {
+        refresh: () => queueMicrotask(() => this.caller.apply(this.#update)),
+        lived: (_actorId: ActorId, incarnation: number) => this.lived.push(incarnation),
+      },
       lend: () => undefined,
       unpin: () => undefined,
       callStarted: () => (this.pendingWork += 1),
@@ -93,7 +101,7 @@ class World {
   #connect(): Promise<PeerConnection> {
     this.attempts += 1;
     if (this.isRefused) return Promise.reject(new AuthenticationError('wrong token'));
-    if (this.#update.state !== 'alive' || this.isUnreachable)
+    if (!this.#isThere || this.isUnreachable)
       return Promise.reject(new ClusterUnavailableError('nobody there'));
     if (this.#connection !== undefined) return this.#connection;
     const channel = new ActorChannel('p_0000000000000000' as ProcessId);
@@ -108,28 +116,43 @@ class World {
     this.calls.push({ call, retries });
   }
 
+  get #address(): ProcessAddress {
+    return { processId: `p_${this.#update.incarnation}` } as unknown as ProcessAddress;
+  }
+
   #say(state: ActorUpdate['state'], change: Partial<ActorUpdate> = {}): void {
     this.#update = { ...this.#update, ...change, state, revision: this.#update.revision + 1 };
     this.caller.apply(this.#update);
   }
   start(): void {
     if (this.#update.state === 'alive' || this.#update.state === 'dead') return;
-    const incarnation = this.#update.state === 'restarting' ? this.#update.incarnation + 1 : 0;
-    this.#say('alive', {
-      incarnation,
-      address: { processId: `p_${incarnation}` } as unknown as ProcessAddress,
-    });
+    this.#isThere = true;
+    this.#say('alive', { address: this.#address });
+  }
+  /** The process has begun and says so itself; the head has not heard of it. */
+  begin(): void {
+    if (this.#isThere || this.#update.state === 'dead') return;
+    this.#isThere = true;
+    this.caller.begun(this.#update.incarnation, this.#address);
   }
   /** The process ends; the connection may break before or after the head's word. */
   crash(wordFirst: boolean): void {
-    if (this.#update.state !== 'alive') return;
+    if (!this.#isThere) return;
+    this.#isThere = false;
     const channel = this.current;
+    const { state, incarnation } = this.#update;
+    const isUnheard = state !== 'alive';
+    if (isUnheard) this.unheard.push(incarnation);
     if (!wordFirst) channel?.break();
-    this.#say('restarting');
+    this.#say(isUnheard ? state : 'restarting', {
+      incarnation: incarnation + 1,
+      address: undefined,
+    });
     if (wordFirst) channel?.break();
   }
   die(): void {
     if (this.#update.state === 'dead') return;
+    this.#isThere = false;
     this.#say('dead', { deathCause: { kind: 'killed', message: 'It was killed.' } });
     this.current?.break();
   }
@@ -166,7 +189,7 @@ class World {
 type Step =
   | { type: 'submit'; retries: number }
   | { type: 'answer'; pick: number }
-  | { type: 'start' | 'die' | 'break' | 'turn' | 'wait' | 'old-word' }
+  | { type: 'start' | 'begin' | 'die' | 'break' | 'turn' | 'wait' | 'old-word' }
   | { type: 'crash'; wordFirst: boolean };
 
 const step = (deaths: number): fc.Arbitrary<Step> =>
@@ -180,6 +203,7 @@ const step = (deaths: number): fc.Arbitrary<Step> =>
     },
     { weight: 4, arbitrary: fc.record({ type: fc.constant('answer' as const), pick: fc.nat(3) }) },
     { weight: 5, arbitrary: fc.constant({ type: 'start' as const }) },
+    { weight: 2, arbitrary: fc.constant({ type: 'begin' as const }) },
     { weight: 4, arbitrary: fc.constant({ type: 'turn' as const }) },
     {
       weight: 2,
@@ -202,6 +226,8 @@ async function take(world: World, current: Step): Promise<void> {
       return world.current?.answer(current.pick);
     case 'start':
       return world.start();
+    case 'begin':
+      return world.begin();
     case 'die':
       return world.die();
     case 'break':
@@ -220,6 +246,8 @@ async function take(world: World, current: Step): Promise<void> {
 /** What holds at the end of any history. */
 function check(world: World, died: boolean): void {
   expect([world.caller.unfinishedCalls, world.pendingWork]).toEqual([0, 0]);
+  // Whatever it may have spoken to, and the head cannot know of.
+  expect(world.lived).toEqual(world.unheard);
   for (const { arrived } of world.channels) {
     // On one connection calls arrive in the order in which they were made, each once.
     expect(arrived).toEqual([...new Set(arrived)].toSorted((a, b) => a - b));
@@ -307,6 +335,48 @@ describe('calls to one actor', () => {
       Array.from({ length: 100 }, (_, index) => index),
     );
     check(world, false);
+  });
+});
+
+describe('an actor whose process says that it has begun before the head does', () => {
+  it('is called at once, and what the head says later of that life changes nothing', async () => {
+    const world = new World();
+    world.submit(0);
+    world.begin();
+    await world.turn();
+    world.sayAgain();
+    world.caller.core.actors.refresh(actorId);
+    await world.turn();
+    world.current?.answer(0);
+    expect(await world.calls[0]?.call).toBe(0);
+    world.start();
+    await world.turn();
+    expect([world.attempts, world.channels.length]).toEqual([1, 1]);
+  });
+
+  it('was spoken to: when it goes before the head has heard of it, the head is told', async () => {
+    const world = new World();
+    world.submit(0);
+    world.begin();
+    await world.turn();
+    world.crash(false);
+    expect(world.lived).toEqual([0]);
+    await world.settle();
+    expect(world.calls[0]?.call.content).toMatchObject({ name: 'ActorUnavailableError' });
+    check(world, false);
+  });
+
+  it('says nothing new of a life that the head has left behind, nor when it is dead', async () => {
+    const world = new World();
+    world.start();
+    world.crash(true);
+    const attempts = world.attempts;
+    world.caller.begun(0, { processId: 'p_0' } as unknown as ProcessAddress);
+    await world.turn();
+    world.die();
+    world.caller.begun(1, { processId: 'p_1' } as unknown as ProcessAddress);
+    await world.turn();
+    expect(world.attempts).toBe(attempts);
   });
 });
 

@@ -4,8 +4,9 @@ import type { ActorId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
 import { isPrimitive } from '../objects/payload.ts';
 import { decodeError } from '../serialization/error-codec.ts';
-import type { ActorUpdate } from '../wire/messages.ts';
+import type { ActorUpdate, ProcessAddress } from '../wire/messages.ts';
 import { ActorCall } from './actor-call.ts';
+import { ActorNews } from './actor-news.ts';
 import { backpressureError, deathError, unavailableError } from './caller-errors.ts';
 import { holdArguments, pendingDependencies } from './arguments.ts';
 import { checkCallOptions, mayRetryException, type CallOptions } from './call-options.ts';
@@ -41,7 +42,7 @@ export class ActorCaller {
   readonly runtime: RefOwnerRuntime;
   settings: CallerSettings;
   #state: CallerState = 'waiting';
-  #update: ActorUpdate | undefined;
+  readonly #news = new ActorNews();
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
@@ -85,7 +86,7 @@ export class ActorCaller {
     return this.#unfinished;
   }
   get lastUpdate(): ActorUpdate | undefined {
-    return this.#update;
+    return this.#news.last;
   }
   get connectionState(): CallerState {
     return this.#state;
@@ -195,13 +196,7 @@ export class ActorCaller {
       return;
     }
     const rule = call.options?.retryExceptions ?? this.settings.retryExceptions;
-    if (
-      ran &&
-      call.retriesLeft !== 0 &&
-      call.values !== undefined &&
-      mayRetryException(rule, error)
-    ) {
-      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+    if (ran && mayRetryException(rule, error) && call.takeRetry()) {
       call.phase = 'queued';
       call.isRetry = true;
       this.queue.push(call);
@@ -237,10 +232,9 @@ export class ActorCaller {
 
   onLost(call: ActorCall, reason: MantaError): void {
     if (call.phase === 'done') return;
-    if (call.retriesLeft !== 0 && call.values !== undefined) {
-      call.retriesLeft -= call.retriesLeft > 0 ? 1 : 0;
+    if (call.takeRetry()) {
       this.#requeue(call);
-      if (this.#state === 'open') this.#flush();
+      this.#flush();
       return;
     }
     if (this.#state === 'dead') call.fail(this.#deathError);
@@ -255,18 +249,25 @@ export class ActorCaller {
 
   // ── what the head says ───────────────────────────────────────────────────────────────────────────────────
   apply(update: ActorUpdate): void {
-    if (this.#state === 'dead') return;
-    if (this.#update !== undefined && update.revision < this.#update.revision) return;
-    const isNewLife = this.#update !== undefined && update.incarnation > this.#update.incarnation;
-    this.#update = update;
+    const news = this.#state === 'dead' ? undefined : this.#news.take(update);
+    if (news === undefined) return;
     if (update.state === 'dead') {
       this.#die(deathError(this.actorId, this.className, update));
       return;
     }
-    if (update.state !== 'alive' || isNewLife) {
-      this.#leaveFormerLife();
-      this.#lost.settle();
-    }
+    if (news.lived !== undefined) this.core.actors.lived(this.actorId, news.lived);
+    if (update.state !== 'alive' || news.isNewLife) this.#leaveFormerLife();
+    this.#heed(update);
+  }
+
+  /** The process of that life says that it has begun. */
+  begun(incarnation: number, address: ProcessAddress): void {
+    if (this.#state !== 'waiting') return;
+    const update = this.#news.begin(this.actorId, incarnation, address);
+    if (update !== undefined) this.#heed(update);
+  }
+
+  #heed(update: ActorUpdate): void {
     const mayConnect = this.#state === 'waiting' && update.revision !== this.#failedRevision;
     if (update.state === 'alive' && mayConnect) this.#connect();
     this.watchers.changed();
@@ -280,10 +281,11 @@ export class ActorCaller {
       `The life of actor ${this.actorId} that had the call is over.`,
     );
     for (const call of takeSent(this, connection)) this.onLost(call, reason);
+    this.#lost.settle();
   }
 
   #connect(): void {
-    const update = this.#update;
+    const update = this.#news.last;
     if (update?.address === undefined) return;
     this.#state = 'connecting';
     this.#isRefused = false;
@@ -295,7 +297,7 @@ export class ActorCaller {
   }
 
   #connected(connection: PeerConnection, update: ActorUpdate): void {
-    if (this.#state !== 'connecting' || this.#update !== update) {
+    if (this.#state !== 'connecting' || this.#news.last !== update) {
       if (this.#state === 'connecting') this.#state = 'waiting';
       if (this.#state === 'waiting') this.#connect();
       return;
@@ -326,7 +328,7 @@ export class ActorCaller {
       this.#failAll(error as MantaError);
       return;
     }
-    if (this.#update !== update && this.#update?.state === 'alive') this.#connect();
+    if (this.#news.last !== update && this.#news.last?.state === 'alive') this.#connect();
     else this.#connectLater();
   }
 
@@ -337,11 +339,11 @@ export class ActorCaller {
 
   /** To where the actor was, unless the head knows better by then. */
   #connectLater(): void {
-    this.#failedRevision = this.#update?.revision;
+    this.#failedRevision = this.#news.last?.revision;
     this.core.actors.refresh(this.actorId);
     this.#cancelTimer?.();
     this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
-      if (this.#state === 'waiting' && this.#update?.state === 'alive') this.#connect();
+      if (this.#state === 'waiting' && this.#news.last?.state === 'alive') this.#connect();
     });
   }
 

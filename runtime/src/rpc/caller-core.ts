@@ -22,6 +22,8 @@ export interface MethodInfo {
 export interface CallerActors {
   /** Asks the head anew for the state of an actor; the answer comes as an update. */
   refresh(actorId: ActorId): void;
+  /** Tells the head of a life that this process has spoken to. */
+  lived(actorId: ActorId, incarnation: number): void;
   /** Who makes a call of that caller's actor once more: a new one when its last handle here is gone. */
   callerAgain(caller: ActorCaller): ActorCaller;
 }

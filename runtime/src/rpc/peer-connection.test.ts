@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import { ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
 import { createIdMint } from '../ids.ts';
+import { FakeChannel } from '../testing/fake-channel.ts';
 import { PeerConnection, type PendingReply } from './peer-connection.ts';
+import { RECORD } from './records.ts';
 
 class LostChannel implements Channel {
   readonly peer = { processId: createIdMint(randomFillSync)('process'), role: 'host' as const };
@@ -21,6 +23,13 @@ class LostChannel implements Channel {
   close(): void {}
 }
 
+class HostChannel extends FakeChannel {
+  send(): void {}
+  say(record: ChannelRecord): void {
+    this.arrive(record);
+  }
+}
+
 const reason = new ClusterUnavailableError('gone');
 
 function replyTo(told: MantaError[]): PendingReply {
@@ -36,6 +45,26 @@ function replyTo(told: MantaError[]): PendingReply {
     onLost: (error) => told.push(error),
   };
 }
+
+describe('the word of an actor that its life has begun', () => {
+  const heard: unknown[] = [];
+  const channel = new HostChannel(createIdMint(randomFillSync)('process'));
+  const connection = new PeerConnection(channel);
+  connection.onBegun = (...word) => heard.push(word);
+
+  it('goes to who wants to know', () => {
+    const actorId = createIdMint(randomFillSync)('actor');
+    channel.say([RECORD.begun, 0, actorId, 3]);
+    expect(heard).toEqual([[actorId, 3]]);
+  });
+
+  it.each([
+    ['of something that is no actor', ['p_0000000000000000', 3]],
+    ['of no life', ['a_0000000000000000', 'first']],
+  ])('%s is refused', (_what, fields) => {
+    expect(() => channel.say([RECORD.begun, 0, ...fields])).toThrow(/malformed begun record/);
+  });
+});
 
 describe('a connection that is lost', () => {
   const channel = new LostChannel();

@@ -1,6 +1,7 @@
 import type { Channel, ChannelRecord } from '../channel/channel.ts';
 import type { SegmentSink } from '../channel/frame.ts';
 import { ProtocolError, type MantaError } from '../errors/errors.ts';
+import { parseId, type ActorId } from '../ids.ts';
 import type { CallerRecord } from './caller-record.ts';
 import { NumberTable } from './number-table.ts';
 import { RECORD } from './records.ts';
@@ -46,6 +47,8 @@ export class PeerConnection {
   #onRequest: ((record: ChannelRecord) => void) | undefined;
   /** Told of values that come for a call that nobody waits for any more: they may hold refs, or be stored. */
   onUnclaimed: ((value: unknown) => void) | undefined;
+  /** An actor that lives there says that its life has begun. */
+  onBegun: ((actorId: ActorId, incarnation: number) => void) | undefined;
   /** What those whose actors are called learn of this process (rpc/caller-record.ts). */
   callerRecord: (() => CallerRecord) | undefined;
   readonly #lostListeners = new Set<(reason: MantaError) => void>();
@@ -185,6 +188,9 @@ export class PeerConnection {
       case RECORD.storeEvict:
         this.#onRequest?.(record);
         return;
+      case RECORD.begun:
+        this.#receiveBegun(record);
+        return;
       case RECORD.fetched:
         reply?.onFetched?.(record[2], segments, Number(record[3] ?? 0));
         return;
@@ -203,6 +209,13 @@ export class PeerConnection {
         this.onUnclaimed?.(segmentOf(record[2], segments));
         return;
     }
+  }
+
+  #receiveBegun([, , actorId, incarnation]: ChannelRecord): void {
+    const id = parseId('actor', actorId);
+    if (id === undefined || typeof incarnation !== 'number')
+      throw new ProtocolError('A malformed begun record.');
+    this.onBegun?.(id, incarnation);
   }
 
   #sinkFor(record: ChannelRecord, bytes: number): SegmentSink | undefined {

@@ -113,6 +113,11 @@ export const RECORD = {
   // anyone → process
   /** [inquire, call, ProcessInquiry]: what it knows of objects and tasks; answered by a ProcessReport (wire/object-messages.ts). */
   inquire: 40,
+  /**
+   * [begun, 0, actorId, incarnation]: host → owner of an actor, over the channel that the owner has opened: that life
+   * can be called. The head says the same a little later.
+   */
+  begun: 48,
   // submitter of tasks → task worker
   /** [taskFunction, port, number, moduleUrl, exportKey, name, maxCalls]: what that method number means on this port. */
   taskFunction: 45,

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { ActorDescription, ActorSpec, DeathCauseSchema } from './messages.ts';
-import { errorBytes, id, name } from './schema-parts.ts';
+import { count, errorBytes, id, name } from './schema-parts.ts';
 
 // What processes ask the head about actors, and its replies.
 
@@ -31,12 +31,15 @@ export const ActorArguments = v.object({
 export type ActorArguments = v.InferOutput<typeof ActorArguments>;
 /**
  * A process now holds handles of these actors and wants their updates. Answers what is known of each. Those of `again`
- * are to make lost results again: what went out of scope is started again for it, when it has restarts left.
+ * are to make lost results again: what went out of scope is started again for it, when it has restarts left. Those of
+ * `lived` the process has spoken to in that life, by the word of their own process: such a life counts also where its
+ * node died before it could report it.
  */
 export const ActorHold = v.object({
   processId: id('process'),
   actorIds: v.array(id('actor')),
   again: v.optional(v.array(id('actor'))),
+  lived: v.optional(v.array(v.object({ actorId: id('actor'), incarnation: count }))),
 });
 export const ActorHoldReply = v.object({
   actors: v.array(v.optional(ActorDescription)),

@@ -16,6 +16,7 @@ import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
 import { systemClock } from '@manta/runtime/time/clock';
 import { within } from '@manta/runtime/time/within';
+import { RECORD } from '@manta/runtime/rpc/records';
 import { isLoopback } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
 import { LIMITS } from '@manta/runtime/wire/limits';
@@ -27,6 +28,7 @@ import { CallServer } from './call-server.ts';
 import type { AgentToHost, HostConfiguration, HostToAgent, StartActor } from './host-protocol.ts';
 import { openConstructorArguments } from './constructor-arguments.ts';
 import { ModuleLoader } from './module-loader.ts';
+import { OpenChannels } from './open-channels.ts';
 import { TaskExecutor } from './task-executor.ts';
 import { TaskFunctions } from './task-functions.ts';
 import { warmUp, type Stage } from './warm-up.ts';
@@ -48,6 +50,7 @@ export class HostRuntime {
   readonly #core: CoreProcess;
   readonly #loader: ModuleLoader;
   readonly #context = new CallContext();
+  readonly #channels = new OpenChannels();
   #refusedChannels = 0;
   readonly #actors = new Map<string, ActorInstance>();
   /** Their modules load, or their arguments are on the way. */
@@ -117,6 +120,7 @@ export class HostRuntime {
       ...(tcpHost === undefined ? {} : { tcpHost }),
       token,
       onChannel: (channel) => {
+        this.#channels.add(channel);
         new CallServer(channel, this.#core, {
           find: (actorId, incarnation) =>
             this.#lease(actorId, incarnation) ?? this.#find(actorId, incarnation),
@@ -302,6 +306,7 @@ export class HostRuntime {
     });
     instance.construct(actorClass, args);
     this.#actors.set(actorId, instance);
+    this.#channels.to(spec.ownerId)?.send([RECORD.begun, 0, actorId, incarnation]);
     const { address } = this.#server as ChannelServer;
     tell({ type: 'started', actorId, incarnation, address });
   }

@@ -17,6 +17,7 @@ import {
 import { messageBytes } from '../wire/message-size.ts';
 import { ConstructorPins } from './constructor-pins.ts';
 import type { HeadClient } from './head-client.ts';
+import { UntoldLives } from './untold-lives.ts';
 
 interface RegistryCore extends CallerCore {
   errorFromReply(error: { name: string; message: string }): MantaError;
@@ -53,7 +54,7 @@ export class ActorRegistry {
   #holds = new Set<ActorId>();
   /** Of these, those that are to make lost results again. */
   readonly #again = new Set<ActorId>();
-  readonly #lived = new Map<ActorId, number>();
+  readonly #lived = new UntoldLives();
   #isAsking = false;
   #releases = new Set<ActorId>();
   /** Leases that are wanted: a head that does not know one (it keeps none over a restart) is asked again for it. */
@@ -253,10 +254,10 @@ export class ActorRegistry {
     try {
       const head = await this.#core.head();
       const again = actorIds.filter((actorId) => this.#again.delete(actorId));
-      const lived = [...this.#lived].map(([actorId, incarnation]) => ({ actorId, incarnation }));
+      const lived = this.#lived.of(actorIds);
       const message = { processId: this.#core.processId, actorIds, again, lived };
       const reply = await head.request('actor.hold', message, ActorHoldReply);
-      for (const { actorId } of lived) this.#lived.delete(actorId);
+      this.#lived.told(lived);
       reply.actors.forEach((description, index) =>
         this.#held(actorIds[index] as ActorId, description),
       );
@@ -321,7 +322,7 @@ export class ActorRegistry {
 
   /** This process has spoken to a life that the head may take for one that never was. */
   lived(actorId: ActorId, incarnation: number): void {
-    this.#lived.set(actorId, incarnation);
+    this.#lived.add(actorId, incarnation);
     this.refresh(actorId);
   }
 

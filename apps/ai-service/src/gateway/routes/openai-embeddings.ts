@@ -7,8 +7,9 @@ import { invalid, RequestError, unknownModel } from '../request-error.ts';
 
 const KNOWN = new Set(['model', 'input', 'encoding_format', 'dimensions', 'user']);
 const INPUTS_MAX = 2048;
-/** About, of one dimension in an answer: for its first buffer. */
-const NUMBER_BYTES = 16;
+/** Of an answer, so that one buffer is enough: each number with its comma, and the rest. */
+const NUMBER_BYTES = 25;
+const FRAME_BYTES = 512;
 
 export interface EmbeddingRequest {
   model: ServedModel & Required<Pick<ServedModel, 'embed'>>;
@@ -88,7 +89,7 @@ function readInputs(input: unknown): string[] {
 
 function answerOf(request: EmbeddingRequest, result: EmbeddingResult, tokens: number): JsonBytes {
   const { vectors, dimensions } = result;
-  const json = new JsonBytes(vectors.length * NUMBER_BYTES);
+  const json = new JsonBytes(vectors.length * NUMBER_BYTES + FRAME_BYTES);
   json.text('{"object":"list","data":[');
   for (let index = 0; index < request.inputs.length; index++) {
     const vector = vectors.subarray(index * dimensions, (index + 1) * dimensions);

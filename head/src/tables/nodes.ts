@@ -1,6 +1,7 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, NodeId } from '@manta/runtime/ids';
 import type {
+  ActorLife,
   HostedActor,
   NodeCommand,
   NodeEvent as ReportedEvent,
@@ -18,7 +19,7 @@ import { processGone, unwatchProcess, watchProcess } from './processes.ts';
 
 export interface RegistrationAnswer {
   refused?: string;
-  killActors: { actorId: ActorId; incarnation: number }[];
+  killActors: ActorLife[];
 }
 
 /** A node says what it has and what runs there: tables and node agree afterwards. */

@@ -1,6 +1,7 @@
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ActorId, JobId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { JobProgress } from '@manta/runtime/wire/job-messages';
+import type { ActorLife } from '@manta/runtime/wire/messages';
 import { diesWithOwner } from './actor-record.ts';
 import type { ActorEntry } from './actor-table.ts';
 import { causeOf } from './causes.ts';
@@ -94,11 +95,7 @@ export function reviveActors(cluster: Cluster, actorIds: readonly ActorId[], now
 }
 
 /** Processes have spoken to these lives of actors, whether their nodes have reported them or not. */
-export function noteLives(
-  cluster: Cluster,
-  lives: readonly { actorId: ActorId; incarnation: number }[],
-  now: number,
-): void {
+export function noteLives(cluster: Cluster, lives: readonly ActorLife[], now: number): void {
   for (const { actorId, incarnation } of lives) {
     const entry = cluster.actors.get(actorId);
     if (entry !== undefined) cluster.stepActor(entry, { type: 'lived', incarnation }, now);

@@ -1,9 +1,5 @@
 import type { ActorId } from '../ids.ts';
-
-interface Life {
-  actorId: ActorId;
-  incarnation: number;
-}
+import type { ActorLife } from '../wire/messages.ts';
 
 /** Lives that this process has spoken to and that the head may take for such that never were, until it has been told. */
 export class UntoldLives {
@@ -13,14 +9,14 @@ export class UntoldLives {
     this.#lives.set(actorId, incarnation);
   }
 
-  of(actorIds: readonly ActorId[]): Life[] {
+  of(actorIds: readonly ActorId[]): ActorLife[] {
     return actorIds.flatMap((actorId) => {
       const incarnation = this.#lives.get(actorId);
       return incarnation === undefined ? [] : [{ actorId, incarnation }];
     });
   }
 
-  told(lives: readonly Life[]): void {
+  told(lives: readonly ActorLife[]): void {
     for (const { actorId, incarnation } of lives)
       if (this.#lives.get(actorId) === incarnation) this.#lives.delete(actorId);
   }

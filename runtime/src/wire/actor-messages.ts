@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { ActorDescription, ActorSpec, DeathCauseSchema } from './messages.ts';
-import { count, errorBytes, id, name } from './schema-parts.ts';
+import { ActorDescription, ActorLife, ActorSpec, DeathCauseSchema } from './messages.ts';
+import { errorBytes, id, name } from './schema-parts.ts';
 
 // What processes ask the head about actors, and its replies.
 
@@ -39,7 +39,7 @@ export const ActorHold = v.object({
   processId: id('process'),
   actorIds: v.array(id('actor')),
   again: v.optional(v.array(id('actor'))),
-  lived: v.optional(v.array(v.object({ actorId: id('actor'), incarnation: count }))),
+  lived: v.optional(v.array(ActorLife)),
 });
 export const ActorHoldReply = v.object({
   actors: v.array(v.optional(ActorDescription)),

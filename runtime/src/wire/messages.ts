@@ -189,6 +189,10 @@ export const DiscoverReply = v.object({
   now: v.exactOptional(v.number()),
 });
 
+/** One of the lives that an actor has, one after the other. */
+export const ActorLife = v.object({ actorId: id('actor'), incarnation: count });
+export type ActorLife = v.InferOutput<typeof ActorLife>;
+
 /** An actor as its node sees it, for reports and for reconciliation after a head restart. */
 export const HostedActor = v.object({
   actorId: id('actor'),
@@ -260,7 +264,7 @@ export const NodeRegisterReply = v.object({
   /** Without contact to the head for so long, the node kills its own actors. */
   fencingTimeoutMs: count,
   /** Actors that the head no longer wants there. */
-  killActors: v.array(v.object({ actorId: id('actor'), incarnation: count })),
+  killActors: v.array(ActorLife),
 });
 export type NodeRegisterReply = v.InferOutput<typeof NodeRegisterReply>;
 

@@ -5,6 +5,7 @@ import { startTestCluster, type TestCluster, type TestNode } from '@manta/sdk/te
 import { LateBornActor } from './fixtures/lives.ts';
 import { failureOf, Journals, seen } from './testing/journal.ts';
 import { processGone } from './testing/processes.ts';
+import { at } from './testing/victims.ts';
 
 const journals = new Journals();
 let cluster: TestCluster;
@@ -23,10 +24,7 @@ afterAll(async () => {
 async function createUnreported(options: ActorOptions) {
   const node = await cluster.addNode({ cpus: 4 });
   const journal = journals.create();
-  const actor = LateBornActor.options({
-    ...options,
-    scheduling: { nodeId: node.nodeId, soft: true },
-  }).create(journal.file);
+  const actor = LateBornActor.options({ ...options, ...at(node) }).create(journal.file);
   await seen(journal, 'waiting');
   node.pause();
   appendFileSync(journal.file, 'go\n');

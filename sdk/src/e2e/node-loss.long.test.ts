@@ -15,6 +15,7 @@ import { DeviceActor, SlowStarterActor, TickerActor } from './fixtures/lives.ts'
 import { failureOf, Journals } from './testing/journal.ts';
 import { livesWith } from './testing/lives.ts';
 import { descendantsOf, isAlive } from './testing/processes.ts';
+import { at } from './testing/victims.ts';
 
 const journals = new Journals();
 const createLife = livesWith(journals);
@@ -36,9 +37,6 @@ async function nodeState(nodeId: string): Promise<string | undefined> {
   return (await listNodes()).find((node) => node.nodeId === nodeId)?.state;
 }
 
-/** Preferred, so that what restarts can go elsewhere. */
-const on = ({ nodeId }: TestNode): ActorOptions => ({ scheduling: { nodeId, soft: true } });
-
 describe('at default settings', () => {
   beforeAll(() =>
     open({
@@ -55,9 +53,9 @@ describe('at default settings', () => {
     const victim = await cluster.addNode({ cpus: 8 });
     const isolations = ['process', 'thread', 'shared'] as const;
     const risen = isolations.map((isolation) =>
-      createLife({ ...on(victim), isolation, maxRestarts: 1 }),
+      createLife({ ...at(victim), isolation, maxRestarts: 1 }),
     );
-    const mortal = createLife(on(victim));
+    const mortal = createLife(at(victim));
     const lives = [...risen, mortal];
     const homes = await get(lives.map(({ actor }) => actor.where()));
     expect(homes.map(({ nodeId }) => nodeId)).toEqual(lives.map(() => victim.nodeId));
@@ -95,15 +93,15 @@ describe('at default settings', () => {
 
   it('starts elsewhere what was created as its node was killed, or was starting there, at no cost', async () => {
     const victim = await cluster.addNode({ cpus: 8 });
-    const starting = SlowStarterActor.options(on(victim)).create(800);
+    const starting = SlowStarterActor.options(at(victim)).create(800);
     await waitFor(async () => (await explain(starting)).reason.includes('It starts on'), {
       describe: 'it starts',
     });
     const killed = victim.kill();
-    const { actor: during } = createLife(on(victim));
+    const { actor: during } = createLife(at(victim));
     await killed;
     await expect.poll(() => nodeState(victim.nodeId)).toBe('suspect');
-    const { actor: after } = createLife(on(victim));
+    const { actor: after } = createLife(at(victim));
     const elsewhere = async (actor: typeof after): Promise<void> => {
       const { nodeId, restarts } = await actor.where();
       expect(nodeId).not.toBe(victim.nodeId);
@@ -120,7 +118,7 @@ describe('at default settings', () => {
 
   it('does not bury a node that was stopped for a second', async () => {
     const [node] = cluster.nodes as [TestNode];
-    const { actor } = createLife(on(node));
+    const { actor } = createLife(at(node));
     const before = await actor.where();
     node.pause();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -135,14 +133,14 @@ describe('at default settings', () => {
 
   it('drains: nothing new comes, what may restart moves, the rest ends', async () => {
     const node = await cluster.addNode({ cpus: 4 });
-    const moving = createLife({ ...on(node), maxRestarts: 1 });
-    const staying = createLife(on(node));
+    const moving = createLife({ ...at(node), maxRestarts: 1 });
+    const staying = createLife(at(node));
     await Promise.all([ready(moving.actor), ready(staying.actor)]);
     await node.drain(300);
     await waitFor(async () => (await nodeState(node.nodeId)) === 'draining', {
       describe: 'it drains',
     });
-    const newcomer = createLife(on(node));
+    const newcomer = createLife(at(node));
     expect((await newcomer.actor.where()).nodeId).not.toBe(node.nodeId);
     await expect(staying.actor.noteAndWait('never ends')).rejects.toMatchObject({
       name: 'ActorDiedError',

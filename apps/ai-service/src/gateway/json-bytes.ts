@@ -5,12 +5,8 @@ const PLAIN_MIN = 1e-6;
 /** No number that is written here is longer: `-1.2345678901234567e-308`. */
 const NUMBER_BYTES_MAX = 24;
 const TEXT_BYTES_PER_UNIT_MAX = 3;
-const [ZERO, MINUS, POINT, COMMA] = Buffer.from('0-.,') as unknown as [
-  number,
-  number,
-  number,
-  number,
-];
+/** In ASCII. */
+const [COMMA, MINUS, POINT, ZERO] = [0x2c, 0x2d, 0x2e, 0x30] as const;
 const POWERS_OF_TEN = Array.from({ length: DIGITS + 7 }, (_, exponent) => 10 ** exponent);
 
 /**

@@ -244,8 +244,9 @@ function splitBinary(message: Buffer): { frame: unknown; binary: Uint8Array } {
 }
 
 /** A body may have been written already. */
-function jsonOf({ body, ...head }: { id: string | null; body?: unknown }): string {
-  if (!(body instanceof JsonBytes)) return JSON.stringify({ ...head, body });
+function jsonOf(frame: { id: string | null; body?: unknown }): string {
+  if (!(frame.body instanceof JsonBytes)) return JSON.stringify(frame);
+  const { body, ...head } = frame;
   return `${JSON.stringify(head).slice(0, -1)},"body":${body.toString()}}`;
 }
 

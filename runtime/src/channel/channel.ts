@@ -26,6 +26,8 @@ export interface Channel {
    * half the cost. The bytes are copied.
    */
   sendBytes(kind: number, number: number, bytes: Uint8Array, isBuffer: boolean): void;
+  /** What was sent so far leaves now, not at the end of the turn. */
+  flush(): void;
   /** One handler per channel; called once per record, in order. */
   onRecord(handler: (record: ChannelRecord, segments: readonly Uint8Array[]) => void): void;
   /**

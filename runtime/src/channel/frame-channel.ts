@@ -39,7 +39,7 @@ export class FrameChannel implements Channel {
   /** Frames that came before there was a handler, or while another one is being handled. None once closed. */
   readonly #waiting: Frame[] = [];
   #isHandling = false;
-  readonly #flush = (): void => {
+  readonly #flushAtLast = (): void => {
     this.#flushScheduled = false;
     this.#writeBatch();
   };
@@ -99,8 +99,12 @@ export class FrameChannel implements Channel {
       this.#writeBatch();
     } else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
-      process.nextTick(this.#flush);
+      process.nextTick(this.#flushAtLast);
     }
+  }
+
+  flush(): void {
+    this.#writeBatch();
   }
 
   /** A record names its segments from 0; in a frame they stand behind those of the records before it. */

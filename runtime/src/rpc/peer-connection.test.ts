@@ -16,6 +16,7 @@ class LostChannel implements Channel {
   }
   send(_record: ChannelRecord): void {}
   sendBytes(): void {}
+  flush(): void {}
   onRecord(): void {}
   onSegment(): void {}
   pause(): void {}

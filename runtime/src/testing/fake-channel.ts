@@ -42,6 +42,7 @@ export abstract class FakeChannel implements Channel {
     this.#closeListeners.push(listener);
   }
   onSegment(): void {}
+  flush(): void {}
   pause(): void {}
   resume(): void {}
   close(): void {

@@ -47,7 +47,7 @@ async function preload({ practice }: HostConfiguration): Promise<void> {
   if (practice === undefined) return;
   const { moduleUrl } = practice.spec.classReference;
   try {
-    await import(moduleUrl);
+    await import(`${moduleUrl}?preload`);
   } catch (error) {
     // It only saves time: an actor that needs it will say what is wrong.
     console.error(`Module ${moduleUrl} could not be loaded ahead of time:`, error);

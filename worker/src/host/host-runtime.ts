@@ -67,7 +67,11 @@ export class HostRuntime {
   constructor(configuration: HostConfiguration, send: (message: HostToAgent) => void) {
     this.#configuration = configuration;
     this.#send = send;
-    this.#loader = new ModuleLoader(configuration.moduleCacheDirectory);
+    this.#loader = new ModuleLoader({
+      cacheDirectory: configuration.moduleCacheDirectory,
+      loadsAtOnce: configuration.isolation === 'process',
+      clock: systemClock,
+    });
     this.#taskFunctions = new TaskFunctions(this.#loader);
     this.#core = this.#createCore();
     this.#core.parentNow = () => this.#context.parentNow();
@@ -306,7 +310,10 @@ export class HostRuntime {
     });
     instance.construct(actorClass, args);
     this.#actors.set(actorId, instance);
-    this.#channels.to(spec.ownerId)?.send([RECORD.begun, 0, actorId, incarnation]);
+    const toOwner = this.#channels.to(spec.ownerId);
+    toOwner?.send([RECORD.begun, 0, actorId, incarnation]);
+    // Before the agent hears of it: the owner calls while agent and head take note.
+    toOwner?.flush();
     const { address } = this.#server as ChannelServer;
     tell({ type: 'started', actorId, incarnation, address });
   }

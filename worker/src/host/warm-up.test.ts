@@ -37,9 +37,11 @@ it('a host that waits practises the way of an actor, and its agent hears only of
   const count = (type: string): number => heard.filter((message) => message.type === type).length;
   await expect.poll(() => [count('echo'), count('bytes')], { timeout: 10_000 }).toEqual([20, 20]);
   expect(heard.filter(({ type }) => type === 'life').map(({ of }) => of)).toEqual(
-    [0, 1, 2, 3].map((life) => `practice.mjs?life=${life}`),
+    ['?life=0', '?life=1', '?life=2', ''].map((query) => `practice.mjs${query}`),
   );
-  const real = practiceActor(pathToFileURL(file).href, mintId);
+  const realFile = join(directory, 'real.mjs');
+  writeFileSync(realFile, module);
+  const real = practiceActor(pathToFileURL(realFile).href, mintId);
   const encodedArgs = createValueCodec({ revive: () => undefined }).encode([], 'args').bytes;
   send({ type: 'start', actors: [{ ...real, spec: { ...real.spec, encodedArgs } }] });
   await expect.poll(() => count('started'), { timeout: 10_000 }).toBe(1);

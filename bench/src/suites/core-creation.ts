@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ActorHandle, get, kill } from '@manta/sdk';
 import { treeMemoryBytes } from '../harness/process-tree.ts';
+import type { TimingRule } from '../harness/timeit.ts';
 import { mean, median, standardDeviation } from '../harness/statistics.ts';
 import { timeBareForks } from '../limits/raw-echo.ts';
 import type { Row } from '../report/report.ts';
@@ -13,6 +14,10 @@ import type { SuiteSettings } from './suite.ts';
 /** Between creations the node fills its pool of warm processes again; this is ample for it. */
 const poolRefillMs = 1_000;
 const bytesPerMebibyte = 2 ** 20;
+
+interface ServerClass {
+  create(): ActorHandle<Server>;
+}
 
 type Creator = (settings: SuiteSettings) => Promise<Row[]>;
 
@@ -28,8 +33,14 @@ function latencyRow(name: string, samples: number[], limit?: Row['limit']): Row 
   return limit === undefined ? row : { ...row, limit };
 }
 
+/** As all rows do: what is measured has been done for a while. */
+async function warmUp(actorClass: ServerClass, { warmUpMs }: TimingRule): Promise<void> {
+  const start = performance.now();
+  while (performance.now() - start < warmUpMs) await timeCreation(actorClass);
+}
+
 /** Milliseconds from `create()` to the answer of the first call. */
-async function timeCreation(actorClass: { create(): ActorHandle<Server> }): Promise<number> {
+async function timeCreation(actorClass: ServerClass): Promise<number> {
   const start = performance.now();
   const actor = actorClass.create();
   await actor.smallValue();
@@ -38,7 +49,8 @@ async function timeCreation(actorClass: { create(): ActorHandle<Server> }): Prom
   return elapsedMs;
 }
 
-const processActor: Creator = async ({ quick }) => {
+const processActor: Creator = async ({ quick, timing }) => {
+  await warmUp(Actor, timing);
   const samples: number[] = [];
   const forks: number[] = [];
   for (let index = 0; index < (quick ? 2 : 20); index++) {
@@ -54,8 +66,7 @@ const sharedActor: Creator = async ({ quick, timing }) => {
   // The first one starts the process that hosts the others.
   const first = LightActor.create();
   await first.smallValue();
-  const warmAt = performance.now() + timing.warmUpMs;
-  while (performance.now() < warmAt) await timeCreation(LightActor);
+  await warmUp(LightActor, timing);
   const samples: number[] = [];
   for (let index = 0; index < (quick ? 3 : 200); index++)
     samples.push(await timeCreation(LightActor));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { codeCacheOf, readPackedScript, runPackedScript } from './packed-script.ts';
+import { codeCacheOf, engineBuild, readPackedScript, runPackedScript } from './packed-script.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'manta-packing-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -44,6 +44,16 @@ describe('a packed script', () => {
     const file = written('second.cjs', script.createCachedData());
     expect(readPackedScript(file).cachedDataRejected).toBe(false);
     expect(await whatItFinds(file)).toEqual(WHAT_IT_FINDS);
+  });
+
+  it('is compiled as ever where the code that was kept is of another Node.js', async () => {
+    const file = written('other.cjs');
+    const other = engineBuild().replace(process.version, 'v20.19.0-other');
+    const code = readPackedScript(file).createCachedData();
+    writeFileSync(codeCacheOf(fileURLToPath(file), other), code);
+    expect(readPackedScript(file).cachedDataRejected).toBeUndefined();
+    writeFileSync(codeCacheOf(fileURLToPath(file)), code);
+    expect(readPackedScript(file).cachedDataRejected).toBe(false);
   });
 
   it('is compiled as ever where V8 refuses the code that was kept', async () => {

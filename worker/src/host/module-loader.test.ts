@@ -56,6 +56,7 @@ describe.each([true, false])('a loader whose first module is loaded at once: %s'
   it.each([
     ['an ES module', 'mjs', ''],
     ['a CommonJS module', 'cjs', ''],
+    ['a CommonJS module that exports a promise', 'cjs', 'module.exports = new Promise(() => {});'],
     ['an ES module that waits at its top level', 'mjs', 'await null;'],
     ['an ES module that imports one that waits', 'mjs', 'import "./waits.mjs";'],
   ])('evaluates %s once', async (_what, extension, statement) => {
@@ -80,6 +81,7 @@ describe.each([true, false])('a loader whose first module is loaded at once: %s'
 
   it.each([
     [`throw new TypeError('no disk')`, /^Module .* could not be loaded on this node: no disk$/],
+    ['throw null;', /^Module .* could not be loaded on this node: null$/],
     ['export const = 1;', /^Module .* could not be loaded on this node: .*Unexpected token/s],
   ])('says what is wrong with a module: %s', async (text, message) => {
     const moduleUrl = write(`wrong-${++written}.mjs`, text);

@@ -158,9 +158,12 @@ export class ModuleLoader {
     const isPlainFile = url.startsWith('file:') && !/[?#]/.test(url);
     if (!this.#options.loadsAtOnce || !isPlainFile) return import(url);
     try {
-      return requireModule(fileURLToPath(url));
+      requireModule(fileURLToPath(url));
+      return undefined;
     } catch (error) {
-      if (!ONLY_IMPORTED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      // A module may throw anything.
+      const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
+      if (code === undefined || !ONLY_IMPORTED.has(code)) throw error;
       return import(url);
     }
   }

@@ -58,12 +58,23 @@ describe.concurrent('the last handle', () => {
   });
   afterAll(() => driver.kill());
 
+  /** Collects until it is: what a value holds is found only after the value's last ref was, by a later collection. */
+  function collected(actorId: string) {
+    return waitFor(
+      async () => {
+        await driver.ask('collect');
+        const info = await infoOf(actorId);
+        return info?.state === 'dead' && info.deathCause?.kind === 'out-of-scope';
+      },
+      { timeoutMs: 5_000, describe: `${actorId} is dead: out-of-scope` },
+    );
+  }
+
   it('ends its actor when it is collected', async () => {
     const { actorId, pid } = await driver.ask<Created>('create', { key: 'a0' });
     const kept = await driver.ask<Created>('create', { key: 'b0' });
     await driver.ask('drop', { key: 'a0' });
-    await driver.ask('collect');
-    await gone(actorId, 'out-of-scope');
+    await collected(actorId);
     await processGone(pid);
     expect(await infoOf(kept.actorId)).toMatchObject({ state: 'alive' });
   });
@@ -74,8 +85,7 @@ describe.concurrent('the last handle', () => {
     await driver.ask('drop', { key: 'a1' });
     await driver.ask('collect');
     expect(await driver.ask('result')).toBe('done');
-    await driver.ask('collect');
-    await gone(actorId, 'out-of-scope');
+    await collected(actorId);
   });
 
   it('counts where it is only inside a value', async () => {
@@ -84,12 +94,10 @@ describe.concurrent('the last handle', () => {
     await driver.ask('collect');
     const other = await driver.ask<Created>('create', { key: 'other2' });
     await driver.ask('drop', { key: 'other2' });
-    await driver.ask('collect');
-    await gone(other.actorId, 'out-of-scope');
+    await collected(other.actorId);
     expect(await infoOf(actorId)).toMatchObject({ state: 'alive' });
     await driver.ask('drop', { key: 'ref of a2' });
-    await driver.ask('collect');
-    await gone(actorId, 'out-of-scope');
+    await collected(actorId);
   });
 
   it('does not matter to a detached actor', async () => {
@@ -97,8 +105,7 @@ describe.concurrent('the last handle', () => {
     const { actorId } = await driver.ask<Created>('create', { key: 'a3', options });
     const probe = await driver.ask<Created>('create', { key: 'probe3' });
     for (const key of ['a3', 'probe3']) await driver.ask('drop', { key });
-    await driver.ask('collect');
-    await gone(probe.actorId, 'out-of-scope');
+    await collected(probe.actorId);
     expect(await infoOf(actorId)).toMatchObject({ state: 'alive' });
     await kill(await getActor('dropped'));
   });

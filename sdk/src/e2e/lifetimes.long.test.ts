@@ -40,10 +40,11 @@ async function infoOf(actorId: string) {
   return (await listActors()).find((info) => info.actorId === actorId);
 }
 
-/** The promise is five seconds; each wait ends there. */
-function gone(actorId: string, kind: string) {
+/** The promise is five seconds; each wait ends there. `collect`: what is asked before each look. */
+function gone(actorId: string, kind: string, collect?: () => Promise<unknown>) {
   return waitFor(
     async () => {
+      await collect?.();
       const info = await infoOf(actorId);
       return info?.state === 'dead' && info.deathCause?.kind === kind;
     },
@@ -58,17 +59,9 @@ describe.concurrent('the last handle', () => {
   });
   afterAll(() => driver.kill());
 
-  /** Collects until it is: what a value holds is found only after the value's last ref was, by a later collection. */
-  function collected(actorId: string) {
-    return waitFor(
-      async () => {
-        await driver.ask('collect');
-        const info = await infoOf(actorId);
-        return info?.state === 'dead' && info.deathCause?.kind === 'out-of-scope';
-      },
-      { timeoutMs: 5_000, describe: `${actorId} is dead: out-of-scope` },
-    );
-  }
+  /** Collects before each look: what still refers to a handle when it is dropped may end a little later. */
+  const collected = (actorId: string): Promise<unknown> =>
+    gone(actorId, 'out-of-scope', () => driver.ask('collect'));
 
   it('ends its actor when it is collected', async () => {
     const { actorId, pid } = await driver.ask<Created>('create', { key: 'a0' });

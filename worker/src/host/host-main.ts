@@ -47,6 +47,7 @@ async function preload({ practice }: HostConfiguration): Promise<void> {
   if (practice === undefined) return;
   const { moduleUrl } = practice.spec.classReference;
   try {
+    // By a query, so that practice finds the module itself not loaded yet.
     await import(`${moduleUrl}?preload`);
   } catch (error) {
     // It only saves time: an actor that needs it will say what is wrong.

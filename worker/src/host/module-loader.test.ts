@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '@manta/runtime/time/clock';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ModuleLoader } from './module-loader.ts';
 
 let written = 0;
@@ -61,7 +61,8 @@ describe.each([true, false])('a loader whose first module is loaded at once: %s'
     ['an ES module that imports one that waits', 'mjs', 'import "./waits.mjs";'],
   ])('evaluates %s once', async (_what, extension, statement) => {
     const loader = loaderIn(atOnce);
-    const evaluated: string[] = [];
+    const define = vi.spyOn(loader, 'define');
+    stage.stage = { loader, gate: Promise.resolve() };
     write('waits.mjs', 'await null;');
     const url =
       extension === 'mjs'
@@ -69,14 +70,12 @@ describe.each([true, false])('a loader whose first module is loaded at once: %s'
         : `require('node:url').pathToFileURL(__filename).href`;
     const moduleUrl = write(
       `once-${++written}.${extension}`,
-      `${statement} globalThis.once.push(1); globalThis.once.define(${url}, 'A', class A {});`,
+      `${statement} globalThis.stage.loader.define(${url}, 'A', class A {});`,
     );
-    const define = loader.define.bind(loader);
-    Object.assign(globalThis, { once: { push: (one: string) => evaluated.push(one), define } });
     const reference = { moduleUrl, exportKey: 'A' };
     const [first, second] = await Promise.all([loader.load(reference), loader.load(reference)]);
     expect(first).toBe(second);
-    expect(evaluated).toHaveLength(1);
+    expect(define).toHaveBeenCalledTimes(1);
   });
 
   it.each([

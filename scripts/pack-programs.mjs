@@ -3,8 +3,7 @@
  * hundred small modules takes longer than starting Node.js itself. Part of `npm run build`.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -18,6 +17,9 @@ const SCRIPTS = {
   'host-main': 'cli/dist/host/host-entry.js',
   'cluster-program': 'cli/dist/cluster-program.js',
 };
+
+/** It takes seconds. */
+const EXERCISE_TIMEOUT_MS = 60_000;
 
 const COMMON = {
   bundle: true,
@@ -40,7 +42,9 @@ await writeHostStub();
 rmSync(target, { recursive: true, force: true });
 renameSync(draft, target);
 // Where they stay: the compiled code knows its file.
-for (const name of Object.keys(SCRIPTS)) writeCodeCache(name);
+for (const name of Object.keys(SCRIPTS)) writeKeepingStarter(name);
+exercise();
+for (const name of Object.keys(SCRIPTS)) await writeStarter(name);
 
 /** As one ES module, and others for what it imports only on demand. */
 function packModule(name, module) {
@@ -56,7 +60,7 @@ function packModule(name, module) {
   });
 }
 
-/** As one script, whose compiled code can be kept (cli/src/packing/packed-script.ts), and a module that runs it. */
+/** As one script, whose compiled code can be kept (cli/src/packing/packed-script.ts). */
 async function packScript(name, module) {
   const script = join(draft, `${name}.cjs`);
   await build({
@@ -71,8 +75,12 @@ async function packScript(name, module) {
   // As many characters as before, for the source map.
   const text = readFileSync(script, 'latin1').replaceAll(/(?<![#.\w$])import\(/g, 'IMPORT(');
   writeFileSync(script, text, 'latin1');
+}
+
+/** The module that stands for a packed script and runs it. */
+function writeStarter(name) {
   const packing = join(root, 'cli/dist/packing/packed-script.js');
-  await build({
+  return build({
     ...COMMON,
     stdin: {
       contents: [
@@ -81,22 +89,32 @@ async function packScript(name, module) {
       ].join('\n'),
       resolveDir: root,
     },
-    outfile: join(draft, `${name}.js`),
+    outfile: join(target, `${name}.js`),
     format: 'esm',
   });
 }
 
-/** Runs the program once, for nobody, and keeps what was compiled. */
-function writeCodeCache(name) {
-  const directory = mkdtempSync(join(tmpdir(), 'manta-pack-'));
-  const writer = fileURLToPath(new URL('./write-code-cache.mjs', import.meta.url));
-  const args = [writer, directory, join(target, `${name}.cjs`)];
-  const { status, stderr } = spawnSync(process.execPath, args, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe', 'ignore'],
-  });
-  rmSync(directory, { recursive: true, force: true });
-  if (status !== 0) throw new Error(`The code of ${name} was not kept:\n${stderr}`);
+/** In its place while programs are exercised: runs the script and keeps its code. */
+function writeKeepingStarter(name) {
+  const keeping = new URL('./keep-code.mjs', import.meta.url).href;
+  const contents = [
+    `import { runAndKeepCode } from ${JSON.stringify(keeping)};`,
+    `runAndKeepCode(new URL('./${name}.cjs', import.meta.url), import.meta);`,
+  ];
+  writeFileSync(join(target, `${name}.js`), `${contents.join('\n')}\n`);
+}
+
+/** Has a cluster used as programs do, whose processes keep what is compiled of them. */
+function exercise() {
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('MANTA_'));
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, 'scripts/exercise-programs.mjs')],
+    { encoding: 'utf8', env: Object.fromEntries(environment), timeout: EXERCISE_TIMEOUT_MS },
+  );
+  if (status === 0) return;
+  // They start without it, too, and whoever repairs what is wrong here needs a build.
+  console.warn(`Compiled code was not kept, so processes start later:\n${stdout}${stderr}`);
 }
 
 async function writeHostStub() {

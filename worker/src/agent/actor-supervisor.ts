@@ -81,6 +81,7 @@ export class ActorSupervisor {
       nodeId: () => options.nodeId(),
       configuration: (hostId, isolation) => options.configuration(hostId, isolation),
       onHanded: (actorKeys, host) => this.handed(actorKeys, host),
+      onStarting: (actors, host) => this.starting(actors, host),
       onIdle: (host) => options.onHostReady(host),
       onActorMessage: (message, host) => this.receive(message, host),
       onRefusedChannels: (channels) => options.onRefusedChannels(channels),
@@ -231,13 +232,17 @@ export class ActorSupervisor {
       const actor = this.state.actors.get(actorKey);
       if (actor?.start === undefined) continue;
       starts.push(actor.start);
-      if (actor.isolation === 'process' && host.address !== undefined)
-        this.options.onStarting(actor.start.spec.ownerId, host.address);
       this.options.logs.actorOn(actor.actorId, host.hostId);
       this.options.jobLogs.actorOn(host, actor);
     }
     this.step({ type: 'handed', actorKeys, hostId: host.hostId });
     return starts;
+  }
+
+  private starting(actors: readonly StartActor[], { address }: HostProcess): void {
+    if (address === undefined) return;
+    for (const { spec } of actors)
+      if (spec.isolation === 'process') this.options.onStarting(spec.ownerId, address);
   }
 
   private receive(message: ActorMessage, host: HostProcess): void {

@@ -119,19 +119,43 @@ export class ModuleLoader {
   }
 
   async #import(moduleUrl: string, timeoutMs: number): Promise<void> {
-    let cancelTimeout: (() => void) | undefined;
-    this.#unfinishedLoads += 1;
     try {
-      const url = await this.#executableUrl(moduleUrl);
-      const tooLate = new Promise<never>((_resolve, reject) => {
-        cancelTimeout = this.#options.clock.after(timeoutMs, () => reject(unfinished(timeoutMs)));
-      });
-      await Promise.race([this.#runTopLevel(url), tooLate]);
+      const url = isTypeScript(moduleUrl) ? await this.#compiled(moduleUrl) : moduleUrl;
+      if (!this.#loadAtOnce(url)) await this.#importInTime(url, timeoutMs);
     } catch (error) {
       throw new RuntimeEnvSetupError(
         `Module ${moduleUrl} could not be loaded on this node: ${error instanceof Error ? error.message : String(error)}`,
         { cause: error },
       );
+    }
+  }
+
+  /** False: it has to be imported, and nothing of it has run. */
+  #loadAtOnce(url: string): boolean {
+    // `require` knows no queries.
+    const isPlainFile = url.startsWith('file:') && !/[?#]/.test(url);
+    if (!this.#options.loadsAtOnce || !isPlainFile || this.#first !== undefined) return false;
+    this.#first = { url, reachedDriverPart: () => undefined };
+    try {
+      requireModule(fileURLToPath(url));
+      return true;
+    } catch (error) {
+      // A module may throw anything.
+      const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
+      if (code === undefined || !ONLY_IMPORTED.has(code)) throw error;
+      this.#first = undefined;
+      return false;
+    }
+  }
+
+  async #importInTime(url: string, timeoutMs: number): Promise<void> {
+    let cancelTimeout: (() => void) | undefined;
+    this.#unfinishedLoads += 1;
+    try {
+      const tooLate = new Promise<never>((_resolve, reject) => {
+        cancelTimeout = this.#options.clock.after(timeoutMs, () => reject(unfinished(timeoutMs)));
+      });
+      await Promise.race([this.#runTopLevel(url), tooLate]);
     } finally {
       cancelTimeout?.();
       this.#unfinishedLoads -= 1;
@@ -146,34 +170,14 @@ export class ModuleLoader {
       const topLevel = { url, reachedDriverPart: () => resolve(undefined) };
       const isFirst = this.#first === undefined;
       this.#first ??= topLevel;
-      const load = isFirst
-        ? this.#loadFirst(url)
-        : this.#topLevels.run(topLevel, () => import(url));
+      const load = isFirst ? import(url) : this.#topLevels.run(topLevel, () => import(url));
       load.then(resolve, reject);
     });
   }
 
-  async #loadFirst(url: string): Promise<unknown> {
-    // `require` knows no queries.
-    const isPlainFile = url.startsWith('file:') && !/[?#]/.test(url);
-    if (!this.#options.loadsAtOnce || !isPlainFile) return import(url);
-    try {
-      requireModule(fileURLToPath(url));
-      return undefined;
-    } catch (error) {
-      // A module may throw anything.
-      const code = (error as NodeJS.ErrnoException | null | undefined)?.code;
-      if (code === undefined || !ONLY_IMPORTED.has(code)) throw error;
-      return import(url);
-    }
-  }
-
-  async #executableUrl(moduleUrl: string): Promise<string> {
-    if (!moduleUrl.startsWith('file:')) return moduleUrl;
-    const path = fileURLToPath(moduleUrl);
-    if (!TYPESCRIPT.has(extname(path))) return moduleUrl;
+  async #compiled(moduleUrl: string): Promise<string> {
     const { compileTypeScript } = await import('./typescript-compiler.ts');
-    return compileTypeScript(path, this.#options.cacheDirectory);
+    return compileTypeScript(fileURLToPath(moduleUrl), this.#options.cacheDirectory);
   }
 }
 
@@ -182,5 +186,8 @@ const unfinished = (timeoutMs: number): Error =>
     `what it awaits at its top level has not ended after ${timeoutMs} ms. Await it in a method or after init(), ` +
       'or give it more time with runtimeEnv.setupTimeoutMs.',
   );
+
+const isTypeScript = (moduleUrl: string): boolean =>
+  moduleUrl.startsWith('file:') && TYPESCRIPT.has(extname(fileURLToPath(moduleUrl)));
 
 const definitionKey = (moduleUrl: string, exportKey: string): string => `${moduleUrl}#${exportKey}`;

@@ -4,12 +4,7 @@ import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { JobId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Isolation, ProcessAddress } from '@manta/runtime/wire/messages';
-import type {
-  AgentToHost,
-  HostConfiguration,
-  HostToAgent,
-  StartActor,
-} from '../host/host-protocol.ts';
+import type { HostConfiguration, HostToAgent, StartActor } from '../host/host-protocol.ts';
 import { readOomKills } from '../resources/cpu-and-memory.ts';
 import { exitCause } from './exit-cause.ts';
 import { HostProcess, logFileName, type ProcessExit } from './host-process.ts';
@@ -53,6 +48,8 @@ export interface HostPoolOptions {
   configuration(hostId: ProcessId, isolation: Isolation): HostConfiguration;
   /** A host takes these actors now; gives what it needs to start them. */
   onHanded(actorKeys: readonly ActorKey[], host: HostProcess): StartActor[];
+  /** It has been told to. */
+  onStarting(actors: readonly StartActor[], host: HostProcess): void;
   /** A 'process' host is ready, and waits for its first actor. */
   onIdle(host: ProcessAddress): void;
   /** What the host says of its actors. */
@@ -283,11 +280,9 @@ export class HostPool {
     entry.cancelTimer?.();
     entry.used = true;
     if (entry.isolation === 'process') entry.handed = actorKeys[0];
-    const message: AgentToHost = {
-      type: 'start',
-      actors: this.options.onHanded(actorKeys, entry.process),
-    };
-    entry.process.send(message);
+    const actors = this.options.onHanded(actorKeys, entry.process);
+    entry.process.send({ type: 'start', actors });
+    this.options.onStarting(actors, entry.process);
   }
 
   private stop(hostId: ProcessId): void {

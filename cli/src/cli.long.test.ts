@@ -1,5 +1,5 @@
 /** The command as a person uses it: real processes, each test with a home of its own. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -9,15 +9,10 @@ import { fileURLToPath } from 'node:url';
 import type { Session } from '@manta/runtime/session/session-file';
 import { waitFor } from '@manta/runtime/testing/wait-for';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { COMMAND, finish, runNode, type Ended } from './testing/command.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/counter.mjs', import.meta.url));
-const COMMAND = fileURLToPath(new URL('../bin/manta.mjs', import.meta.url));
 
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
 let home: string;
 let running: ChildProcess[];
 
@@ -32,24 +27,7 @@ afterEach(async () => {
 });
 
 function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
-  return runNode([COMMAND, ...args], environment);
-}
-
-function runNode(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
-  const { MANTA_ADDRESS: _address, MANTA_TOKEN: _token, ...inherited } = process.env;
-  return spawn(process.execPath, args, {
-    env: { ...inherited, MANTA_HOME: home, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-async function finish(child: ChildProcess): Promise<Ended> {
-  let out = '';
-  let err = '';
-  child.stdout?.on('data', (text) => (out += String(text)));
-  child.stderr?.on('data', (text) => (err += String(text)));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, out, err };
+  return runNode(home, [COMMAND, ...args], environment);
 }
 
 const manta = (...args: string[]): Promise<Ended> => finish(start(args));
@@ -236,7 +214,7 @@ describe('manta start, in the background', () => {
 describe('looking at actors', () => {
   it('calls them, explains them and shows what they wrote', async () => {
     expect((await manta('start', '--head', '--port', '0')).code).toBe(0);
-    const driver = await finish(runNode([PROGRAM]));
+    const driver = await finish(runNode(home, [PROGRAM]));
     expect(driver.code, driver.err).toBe(0);
 
     expect((await manta('call', 'counter', 'add', '5')).out).toBe('5\n');
@@ -267,7 +245,7 @@ describe('looking at actors', () => {
 
   it('follows a log until interrupted', async () => {
     expect((await manta('start', '--head', '--port', '0')).code).toBe(0);
-    expect((await finish(runNode([PROGRAM]))).code).toBe(0);
+    expect((await finish(runNode(home, [PROGRAM]))).code).toBe(0);
     const follower = start(['logs', 'counter', '-f']);
     running.push(follower);
     let seen = '';

@@ -19,3 +19,6 @@ export function reachableHost(host: string, interfaces = networkInterfaces()): s
     );
   return outer?.address ?? '127.0.0.1';
 }
+
+/** Host and port; URL gives schemes it does not know no host rules of their own. */
+export const urlParts = (url: string): URL => new URL(url.replace(/^\w+:/, 'http:'));

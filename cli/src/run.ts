@@ -16,7 +16,7 @@ import { VERSION } from './version.ts';
 const EXIT_CODE_HELP = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cluster not reachable, 4 token refused, 124 timed out.
 
-Environment: MANTA_HOME (default ~/.manta), MANTA_ADDRESS, MANTA_TOKEN.`;
+Environment: MANTA_HOME (default ~/.manta), MANTA_ADDRESS, MANTA_TOKEN, MANTA_TLS_CA.`;
 
 const COMMANDS = [
   addStart,

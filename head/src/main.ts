@@ -20,6 +20,8 @@ export interface HeadOptions {
   clusterId?: ClusterId;
   /** Absent: the cluster does not outlive its head. */
   stateDirectory?: string;
+  /** The certificate and key of the embedded broker and the metrics page, in PEM; then both take TLS only. */
+  tls?: { cert: string; key: string };
   /** Use this NATS server instead of the embedded broker. */
   natsUrl?: string;
   /** From a node's last sign of life to its death. Default 4500. */
@@ -34,7 +36,7 @@ export interface HeadOptions {
 export interface RunningHead {
   readonly clusterId: ClusterId;
   readonly epoch: string;
-  /** `nats://host:port` of the broker. */
+  /** `nats://host:port` of the broker, or `tls://…`. */
   readonly url: string;
   readonly token: string;
   /** Where metrics are, with `metricsPort`. */
@@ -107,6 +109,7 @@ async function open(
     host: options.host ?? '127.0.0.1',
     port: options.metricsPort,
     token,
+    tls: options.tls,
   });
   closers.push(() => endpoint.close());
   return { ...running, metricsUrl: endpoint.url };
@@ -132,8 +135,8 @@ async function openBus(
 ): Promise<{ url: string; broker: Broker | undefined }> {
   if (options.natsUrl !== undefined) return { url: options.natsUrl, broker: undefined };
   const { startBroker } = await import('@manta/runtime/broker/broker');
-  const { host = '127.0.0.1', port = 0, token } = options;
-  const broker = await startBroker({ host, port, token, onDisconnected });
+  const { host = '127.0.0.1', port = 0, token, tls } = options;
+  const broker = await startBroker({ host, port, token, ...(tls && { tls }), onDisconnected });
   closers.push(() => broker.close());
   return { url: broker.url, broker };
 }

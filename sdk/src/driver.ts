@@ -12,6 +12,7 @@ import { ProtocolError } from '@manta/runtime/errors/errors';
 import { createIdMint, type ClusterId } from '@manta/runtime/ids';
 import { nativeMemory } from '@manta/runtime/shared-memory/native-memory';
 import { systemClock } from '@manta/runtime/time/clock';
+import { isEncryptedBus } from '@manta/runtime/session/address';
 import { connectNats } from '@manta/runtime/transport/nats-transport';
 import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
 import type { Transport } from '@manta/runtime/transport/transport';
@@ -128,6 +129,7 @@ function createCore(
     role: 'driver',
     machineId: machineId(),
     token: target.token,
+    encrypted: isEncryptedBus(target.url),
     clock: systemClock,
     mintId,
     connectTransport: () => Promise.resolve(transport),
@@ -183,6 +185,7 @@ function listenAsDriver(
     machineId: machineId(),
     ...(socketDirectory === undefined ? {} : { socketDirectory }),
     ...(tcpHost === undefined ? {} : { tcpHost }),
+    encrypted: isEncryptedBus(target.url),
     nats: { transport, subject: subjectsOf(clusterId).processChannel(processId) },
     token: target.token,
     background: true,

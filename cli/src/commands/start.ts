@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from '@manta/runtime/errors/errors';
-import { isLoopback, localAddressTowards } from '@manta/runtime/transport/local-address';
+import { localAddressTowards } from '@manta/runtime/transport/local-address';
 import { readSession, writeSession, type Session } from '@manta/runtime/session/session-file';
 import {
   parseAmount,
@@ -13,16 +13,18 @@ import {
 } from '../amounts.ts';
 import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { isAnyHost, reachableHost } from '../network.ts';
+import { isAnyHost, reachableHost, urlParts } from '../network.ts';
 import { freeNodeDirectory, noteNodeDirectory } from '../node-directory.ts';
 import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
 import { launchRole } from '../roles/launch-role.ts';
 import { isRole } from '../roles/processes.ts';
 import type { NodeRole } from '../roles/role-protocol.ts';
+import { authorityFile, headTls, type TlsOptions } from '../tls.ts';
 import { ensureToken, tokenPath } from '../token.ts';
+import { describe, publicView } from './start-report.ts';
 import { stopSession } from './stop.ts';
 
-interface StartOptions extends CommonOptions {
+export interface StartOptions extends CommonOptions, TlsOptions {
   head?: boolean;
   node: boolean;
   block?: boolean;
@@ -42,7 +44,7 @@ interface StartOptions extends CommonOptions {
   labels?: string;
 }
 /** What was started, for the session file, for the person and for `--block`. */
-interface Started {
+export interface Started {
   session: Session;
   nodeId?: string;
   metricsUrl?: string;
@@ -76,6 +78,15 @@ export function addStart(program: Command, context: Context): void {
       '--metrics-port <port>',
       'with --head: serve Prometheus metrics of head and broker on this port; a scrape brings the token as its bearer token',
     )
+    .option(
+      '--tls-cert <file>',
+      'with --head: certificate of broker and metrics page, in PEM; the cluster then speaks TLS only, and others join at tls://…',
+    )
+    .option('--tls-key <file>', 'with --head: its private key, in PEM')
+    .option(
+      '--tls-ca <file>',
+      'authority that signed the certificate at tls://… (default: MANTA_TLS_CA, else those that Node.js trusts)',
+    )
     .option('--name <name>', 'name of the node (default: the host name)')
     .option('--cpus <amount>', 'CPUs the node offers (default: detected)')
     .option('--gpus <amount>', 'GPUs the node offers (default: detected)')
@@ -99,6 +110,8 @@ export function addStart(program: Command, context: Context): void {
     'manta start --head',
     'manta start --head --host 0.0.0.0 --port 4222',
     'manta start --address nats://10.0.0.5:4222 --token-file token --labels region=eu',
+    'manta start --head --host 10.0.0.5 --tls-cert cert.pem --tls-key key.pem',
+    'manta start --address tls://10.0.0.5:4222 --token-file token --tls-ca cert.pem',
   ]);
   command.action((options: StartOptions) => start(context, options));
 }
@@ -116,6 +129,14 @@ async function start(context: Context, options: StartOptions): Promise<void> {
   }
   if (options.head !== true && options.metricsPort !== undefined) {
     throw new InvalidArgumentError('--metrics-port goes with --head: nodes have no metrics page');
+  }
+  if ((options.tlsCert ?? options.tlsKey) !== undefined) {
+    if (options.head !== true)
+      throw new InvalidArgumentError('--tls-cert and --tls-key go with --head: nodes need neither');
+    if (options.nats !== undefined)
+      throw new InvalidArgumentError(
+        '--tls-cert is for the built-in broker: with --nats tls://… it is that server that has a certificate',
+      );
   }
   const node = nodeAmounts(options);
   const started = await (options.head === true
@@ -163,6 +184,9 @@ async function startHead(
   }
   const token = await headToken(context, options, survivors);
   const { host, port } = listenAt(options, survivors);
+  const { tls, tlsCaFile } = await headTls(options, reachableHost(host));
+  const scheme = tls === undefined ? 'nats' : 'tls';
+  if (survivors !== undefined && options.nats === undefined) checkScheme(survivors, scheme);
   const head = await launchRole(
     'head',
     {
@@ -172,20 +196,23 @@ async function startHead(
         port,
         token,
         stateDirectory: options.state ?? join(context.home, 'state'),
+        ...(tls && { tls }),
         ...(options.nats !== undefined && { natsUrl: options.nats }),
         ...(options.metricsPort !== undefined && {
           metricsPort: parseInteger('--metrics-port', options.metricsPort, MAX_PORT),
         }),
       },
       endWithParent: options.block === true,
+      ...(tlsCaFile !== undefined && { tlsCaFile }),
     },
     join(context.home, 'logs', 'head.log'),
   );
-  const url =
-    options.nats ?? `nats://${hostInUrl(reachableHost(host))}:${urlParts(head.answer.url).port}`;
+  const { port: brokerPort } = urlParts(head.answer.url);
+  const url = options.nats ?? `${scheme}://${hostInUrl(reachableHost(host))}:${brokerPort}`;
   const session: Session = {
     address: url,
     token,
+    ...(tlsCaFile !== undefined && { tlsCaFile }),
     clusterId: head.answer.clusterId,
     pids: { head: head.pid, nodes: survivors?.pids.nodes ?? [] },
     startedAt: context.clock.now(),
@@ -206,6 +233,14 @@ async function startHead(
     throw error;
   }
   return started;
+}
+
+function checkScheme({ address }: Session, scheme: 'nats' | 'tls'): void {
+  if (address.startsWith(`${scheme}://`)) return;
+  const todo = scheme === 'tls' ? 'leave out --tls-cert' : 'give --tls-cert and --tls-key again';
+  throw new InvalidArgumentError(
+    `nodes of the former head look for it at ${address}: ${todo}, or use "manta stop" first`,
+  );
 }
 
 async function headToken(
@@ -239,7 +274,8 @@ async function joinCluster(
   node: NodeAmounts,
 ): Promise<Started> {
   const connection = await resolveConnection(context, options);
-  const session = await sessionToJoin(context, connection);
+  const tlsCaFile = options.tlsCa === undefined ? undefined : await authorityFile(options.tlsCa);
+  const session = await sessionToJoin(context, connection, tlsCaFile);
   const tcpHost =
     options.host !== undefined && !isAnyHost(options.host)
       ? options.host
@@ -270,6 +306,7 @@ async function addNode(
         ...node,
       },
       endWithParent: options.block === true,
+      ...(started.session.tlsCaFile !== undefined && { tlsCaFile: started.session.tlsCaFile }),
     },
     join(context.home, 'logs', `node-${number}.log`),
   );
@@ -307,69 +344,30 @@ const pidsOf = ({ pids }: Session): number[] => [
   ...pids.nodes,
 ];
 
-async function sessionToJoin(context: Context, connection: Connection): Promise<Session> {
+async function sessionToJoin(
+  context: Context,
+  connection: Connection,
+  tlsCaFile: string | undefined,
+): Promise<Session> {
+  const authority = tlsCaFile === undefined ? {} : { tlsCaFile };
   const fresh = (): Session => ({
     address: connection.url,
     token: connection.token,
+    ...authority,
     pids: { nodes: [] },
     startedAt: context.clock.now(),
   });
   const session = await runningSession(context);
   if (!session) return fresh();
-  if (session.address === connection.url) return session;
+  if (session.address === connection.url) return { ...session, ...authority };
   throw new InvalidArgumentError(
     `this machine already belongs to ${session.address}: use "manta stop" first, ` +
       'or set MANTA_HOME to keep two apart',
   );
 }
 
-/** Host and port; URL gives schemes it does not know no host rules of their own. */
-const urlParts = (url: string): URL => new URL(url.replace(/^\w+:/, 'http:'));
-
 function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
-}
-
-function publicView(
-  context: Context,
-  { session, nodeId, metricsUrl }: Started,
-  options: StartOptions,
-): Record<string, unknown> {
-  return {
-    address: session.address,
-    tokenFile: tokenFileOf(context, options),
-    clusterId: session.clusterId,
-    nodeId,
-    metricsUrl,
-    pids: session.pids,
-  };
-}
-
-/** Undefined: the token came in another way. */
-function tokenFileOf(context: Context, options: StartOptions): string | undefined {
-  if (options.token !== undefined) return undefined;
-  return options.tokenFile ?? (options.head === true ? tokenPath(context.home) : undefined);
-}
-
-function describe(context: Context, started: Started, options: StartOptions): string {
-  const { session, nodeId, metricsUrl } = started;
-  if (options.head !== true) {
-    return `node ${nodeId} has joined ${session.address}\n\nend it with: manta stop`;
-  }
-  const host = urlParts(session.address).hostname;
-  const tokenFile = tokenFileOf(context, options);
-  return [
-    `cluster ${session.clusterId} runs at ${session.address}`,
-    `token: ${tokenFile === undefined ? 'as you gave it' : `in ${tokenFile}`}`,
-    ...(nodeId === undefined ? [] : [`node ${nodeId} runs on this machine`]),
-    ...(metricsUrl === undefined ? [] : [`metrics: ${metricsUrl}, with the token as bearer token`]),
-    '',
-    isLoopback(host)
-      ? 'only this machine can join; start with --host 0.0.0.0 to let others in'
-      : `on other machines, with a copy of the token file:\n  manta start --address ${session.address} --token-file token`,
-    "in a program on this machine:\n  await init({ address: 'auto' })",
-    'look and end:\n  manta status\n  manta stop',
-  ].join('\n');
 }
 
 /** The foreground: until an interrupt, or until one of the processes ends by itself. */

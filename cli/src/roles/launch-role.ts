@@ -1,8 +1,9 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
+import { TLS_CA_VARIABLE } from '@manta/runtime/transport/bus-tls';
 import { errorOfName } from './role-errors.ts';
 import type { RoleAnswer, RoleConfiguration } from './role-protocol.ts';
 
@@ -29,7 +30,7 @@ export async function launchRole<Role extends 'head' | 'node'>(
   configuration: RoleConfiguration,
   logFile: string,
 ): Promise<LaunchedRole<Ready<Role>>> {
-  const child = await spawnRole(role, configuration.endWithParent, logFile);
+  const child = await spawnRole(role, configuration, logFile);
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   try {
     const answer = await firstAnswer(child, configuration, role);
@@ -49,14 +50,19 @@ export async function launchRole<Role extends 'head' | 'node'>(
 
 async function spawnRole(
   role: string,
-  foreground: boolean,
+  { endWithParent, tlsCaFile }: RoleConfiguration,
   logFile: string,
 ): Promise<ChildProcess> {
-  if (foreground) return fork(ENTRY, [role], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const authority = tlsCaFile === undefined ? {} : { [TLS_CA_VARIABLE]: tlsCaFile };
+  // A node's processes have it from there as well.
+  const env = { ...process.env, ...authority };
+  if (endWithParent)
+    return fork(ENTRY, [role], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   await mkdir(dirname(logFile), { recursive: true, mode: 0o700 });
   const log = await open(logFile, 'a', 0o600);
   try {
-    return fork(ENTRY, [role], { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
+    const stdio = ['ignore', log.fd, log.fd, 'ipc'] as StdioOptions;
+    return fork(ENTRY, [role], { env, detached: true, stdio });
   } finally {
     await log.close();
   }

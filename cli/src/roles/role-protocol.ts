@@ -9,6 +9,8 @@ export interface HeadRole {
   token: string;
   stateDirectory: string;
   natsUrl?: string;
+  /** In PEM. */
+  tls?: { cert: string; key: string };
   metricsPort?: number;
 }
 export interface NodeRole {
@@ -31,6 +33,8 @@ export interface RoleConfiguration {
   settings: HeadRole | NodeRole;
   /** In the foreground a role ends with the command that started it. */
   endWithParent: boolean;
+  /** Names the authority of a `tls://` bus to the role and to all that it starts. */
+  tlsCaFile?: string;
 }
 export type RoleAnswer =
   | { type: 'ready'; role: 'head'; clusterId: string; url: string; metricsUrl?: string }

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { ClusterUnavailableError } from '@manta/runtime/errors/errors';
 import type { BrokerStats } from '@manta/runtime/broker/broker-options';
@@ -21,16 +22,19 @@ export interface MetricsEndpointOptions {
   port: number;
   /** What a scrape must bring: `authorization: Bearer TOKEN`. */
   token: string;
+  /** Of its certificate, in PEM; absent: plain HTTP. */
+  tls?: { cert: string; key: string } | undefined;
 }
 
 /** Serves what Prometheus scrapes. @throws ClusterUnavailableError when it cannot listen there. */
 export async function serveMetrics(options: MetricsEndpointOptions): Promise<MetricsEndpoint> {
-  const { head, brokerStats, host, port, token } = options;
+  const { head, brokerStats, host, port, token, tls } = options;
   const metrics = createHeadMetrics(head);
   if (brokerStats !== undefined) addBrokerMetrics(metrics, brokerStats);
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     answer(metrics, token, request, response).catch(() => response.destroy());
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const message = `The head cannot serve metrics at ${host}:${port}.`;
@@ -40,7 +44,7 @@ export async function serveMetrics(options: MetricsEndpointOptions): Promise<Met
   });
   const address = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}/metrics`,
+    url: `http${tls === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${address.port}/metrics`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -100,7 +100,8 @@ class EmbeddedBroker implements Broker, ConnectionHost {
   }
 
   get url(): string {
-    return `nats://${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.port}`;
+    const scheme = this.#secureContext === undefined ? 'nats' : 'tls';
+    return `${scheme}://${this.host.includes(':') ? `[${this.host}]` : this.host}:${this.port}`;
   }
 
   get authRequired(): boolean {

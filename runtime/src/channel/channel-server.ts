@@ -22,12 +22,14 @@ export interface ListenOptions {
   socketDirectory?: string;
   /** Interface to listen on for other machines; absent: no TCP. */
   tcpHost?: string;
+  /** TCP connections are encrypted. Default false. */
+  encrypted?: boolean;
   /** Takes channels over NATS as well. */
   nats?: NatsListenOptions;
   token: string;
   onChannel(channel: Channel): void;
   /** Told of each refused peer: for counting and the log. */
-  onRefused?(reason: MantaError): void;
+  onRefused?: (reason: MantaError) => void;
   /** Neither the listener nor its channels keep this process alive. Default false. */
   background?: boolean;
   /** False while the process must not take channels from other nodes (partition tests). */
@@ -41,6 +43,8 @@ export interface ListenOptions {
 export async function listenChannels(options: ListenOptions): Promise<ChannelServer> {
   const servers: Server[] = [];
   const open = new Set<Pipe>();
+  /** Of TLS, with those whose handshake is not over. */
+  const connections = new Set<Socket>();
   const channels = new Set<FrameChannel>();
   const takeChannel = (channel: FrameChannel): void => {
     channels.add(channel);
@@ -59,22 +63,18 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
   };
   const takeSocket = (socket: Socket): void => takePipe(socketPipe(socket));
 
-  const address: ProcessAddress = {
-    processId: options.processId,
-    nodeId: options.nodeId,
-    machineId: options.machineId,
-    socketPath: undefined,
-    tcp: undefined,
-  };
+  const { processId, nodeId, machineId, tcpHost } = options;
+  const ways = { socketPath: undefined, tcp: undefined };
+  const address: ProcessAddress = { processId, nodeId, machineId, ...ways };
   if (options.socketDirectory !== undefined) {
-    address.socketPath = socketPathOf(options.socketDirectory, options.processId);
+    address.socketPath = socketPathOf(options.socketDirectory, processId);
     checkSocketPath(address.socketPath);
     mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
     servers.push(await listen(createServer(takeSocket), { path: address.socketPath }));
   }
-  if (options.tcpHost !== undefined) {
-    const server = await listen(createServer(takeSocket), { host: options.tcpHost, port: 0 });
-    address.tcp = { host: options.tcpHost, port: (server.address() as AddressInfo).port };
+  if (tcpHost !== undefined) {
+    const server = await listenTcp({ ...options, tcpHost }, takeSocket, connections);
+    address.tcp = { host: tcpHost, port: (server.address() as AddressInfo).port };
     servers.push(server);
   }
   if (options.background === true) for (const server of servers) server.unref();
@@ -100,6 +100,7 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
         (server) => new Promise<void>((resolve) => server.close(() => resolve())),
       );
       for (const pipe of open) pipe.destroy();
+      for (const connection of connections) connection.destroy();
       await Promise.all(closed);
       if (address.socketPath !== undefined) rmSync(address.socketPath, { force: true });
     },
@@ -109,6 +110,18 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
 /** Removes the socket of a process that was killed, and could not do so itself. */
 export function removeSocket(socketDirectory: string, processId: ProcessId): void {
   rmSync(socketPathOf(socketDirectory, processId), { force: true });
+}
+
+async function listenTcp(
+  { tcpHost, token, encrypted, onRefused }: ListenOptions & { tcpHost: string },
+  onSocket: (socket: Socket) => void,
+  connections: Set<Socket>,
+): Promise<Server> {
+  const where = { host: tcpHost, port: 0 };
+  if (encrypted !== true) return listen(createServer(onSocket), where);
+  // Imported only when asked for: Node's TLS takes milliseconds of every start.
+  const { createChannelTlsServer } = await import('./channel-tls.ts');
+  return listen(createChannelTlsServer({ token, onSocket, onRefused, connections }), where);
 }
 
 function listen(

@@ -23,10 +23,11 @@ interface Way {
   listen?: Partial<ListenOptions>;
   /** One for each end. */
   transports?: [Transport, Transport];
+  encrypted?: boolean;
   close?: () => Promise<void>;
 }
 
-async function connected({ listen = {}, transports, close }: Way): Promise<ChannelPair> {
+async function connected({ listen = {}, transports, encrypted, close }: Way): Promise<ChannelPair> {
   const processId = mintId('process');
   let listener: Channel | undefined;
   const server = await listenChannels({
@@ -47,6 +48,7 @@ async function connected({ listen = {}, transports, close }: Way): Promise<Chann
     machineId: 'm',
     token,
     timeoutMs: 5_000,
+    encrypted,
     nats: transports && { transport: () => Promise.resolve(transports[1]), subject: 'channels' },
   });
   return {
@@ -69,6 +71,10 @@ describeChannelConformance('Unix socket', async () => {
 });
 
 describeChannelConformance('TCP', () => connected({ listen: { tcpHost: '127.0.0.1' } }));
+
+describeChannelConformance('TCP with TLS', () =>
+  connected({ listen: { tcpHost: '127.0.0.1', encrypted: true }, encrypted: true }),
+);
 
 describeChannelConformance('NATS over a memory bus', () => {
   const bus = new MemoryBus();

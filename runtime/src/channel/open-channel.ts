@@ -1,7 +1,12 @@
 import { existsSync } from 'node:fs';
-import { connect, type NetConnectOpts } from 'node:net';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { ClusterUnavailableError, MantaError, ProtocolError } from '../errors/errors.ts';
+import {
+  AuthenticationError,
+  ClusterUnavailableError,
+  MantaError,
+  ProtocolError,
+} from '../errors/errors.ts';
 import { NobodyListensError } from '../transport/nobody-listens.ts';
 import type { Transport } from '../transport/transport.ts';
 import { LIMITS } from '../wire/limits.ts';
@@ -35,6 +40,8 @@ export interface OpenOptions {
   machineId: string;
   token: string;
   timeoutMs: number;
+  /** TCP connections are encrypted, as `ListenOptions` of the other end say. Default false. */
+  encrypted?: boolean | undefined;
   /** Told when a peer is refused after the handshake, because what it sent could not be handled. */
   onRefused?(reason: MantaError): void;
   /** The last resort, when neither socket nor TCP is reachable. */
@@ -112,7 +119,12 @@ function waysTo(address: ProcessAddress, options: OpenOptions): Way[] {
   }
   if (tcp !== undefined) {
     const timeoutMs = Math.min(options.timeoutMs, TCP_TIMEOUT_MS);
-    ways.push({ name: `${tcp.host}:${tcp.port}`, open: () => openSocket(tcp, timeoutMs) });
+    const { encrypted, token } = options;
+    ways.push({
+      name: `${tcp.host}:${tcp.port}`,
+      open: () =>
+        encrypted === true ? openEncrypted(tcp, token, timeoutMs) : openSocket(tcp, timeoutMs),
+    });
   }
   if (nats !== undefined) {
     ways.push({
@@ -138,22 +150,51 @@ async function openLocalSocket(path: string, options: OpenOptions): Promise<Pipe
   }
 }
 
-function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
+async function openSocket(where: NetConnectOpts, timeoutMs: number): Promise<Pipe> {
+  const { onread, receiver } = lentReads();
+  const socket = connect({ ...where, onread });
+  await opened(socket, 'connect', timeoutMs);
+  return socketPipe(socket, receiver);
+}
+
+async function openEncrypted(
+  where: { host: string; port: number },
+  token: string,
+  timeoutMs: number,
+): Promise<Pipe> {
+  // Imported only when asked for: Node's TLS takes milliseconds of every start.
+  const { connectChannelTls, isOtherKey } = await import('./channel-tls.ts');
+  const socket = connectChannelTls(where, token);
+  try {
+    await opened(socket, 'secureConnect', timeoutMs);
+  } catch (error) {
+    if (!isOtherKey(error as NodeJS.ErrnoException)) throw error;
+    throw new AuthenticationError('The two processes have different cluster tokens.', {
+      cause: error,
+    });
+  }
+  return socketPipe(socket);
+}
+
+function opened(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  timeoutMs: number,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const { onread, receiver } = lentReads();
-    const socket = connect({ ...where, onread });
     const timer = setTimeout(
       () => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    socket.once('error', (error) => {
+    const failed = (error: Error): void => {
       clearTimeout(timer);
       reject(error);
-    });
-    socket.once('connect', () => {
+    };
+    socket.once('error', failed);
+    socket.once(event, () => {
       clearTimeout(timer);
-      socket.removeAllListeners('error');
-      resolve(socketPipe(socket, receiver));
+      socket.off('error', failed);
+      resolve();
     });
   });
 }

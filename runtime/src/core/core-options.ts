@@ -12,6 +12,8 @@ export interface CoreOptions {
   machineId: string;
   nodeId?: NodeId | undefined;
   token: string;
+  /** Channels over TCP are encrypted: the bus is spoken to with TLS. Default false. */
+  encrypted?: boolean;
   /** The agent of this process's node, whose object store it may use; `store.useAgent` says it later. */
   agent?: ProcessAddress;
   /** Where that store is, so that it can be opened without asking the agent first. */

@@ -187,12 +187,13 @@ export class CoreProcess implements CallerCore, RefOwnerRuntime {
     return this.#connections.connect(address);
   }
 
-  #createConnections({ role, processId, machineId, token, clusterId }: CoreOptions) {
+  #createConnections({ role, processId, machineId, token, clusterId, encrypted }: CoreOptions) {
     return new PeerConnections({
       self: { processId, role },
       clusterId,
       machineId,
       token,
+      encrypted,
       transport: () => this.transport(),
       onRefused: (reason) => this.warn('a channel was refused', reason),
       onConnected: (connection, address) => {

@@ -12,6 +12,8 @@ export interface PeerConnectionsOptions {
   clusterId: ClusterId;
   machineId: string;
   token: string;
+  /** TCP connections to peers are encrypted, as those to this process are. Default false. */
+  encrypted?: boolean | undefined;
   /** For the last way, a conversation over NATS. */
   transport: () => Promise<Transport>;
   /** What a peer sent could not be handled, and its channel was closed. */
@@ -93,7 +95,7 @@ export class PeerConnections {
   }
 
   async #open(address: ProcessAddress): Promise<PeerConnection> {
-    const { self, clusterId, machineId, token, transport, onRefused } = this.#options;
+    const { self, clusterId, machineId, token, encrypted, transport, onRefused } = this.#options;
     if (this.#isCut) throw new ClusterUnavailableError('this process is cut off from the cluster');
     if (address.nodeId !== undefined && this.#deadNodes.has(address.nodeId))
       throw new ClusterUnavailableError(`node ${address.nodeId} of the process is dead`);
@@ -102,6 +104,7 @@ export class PeerConnections {
       machineId,
       token,
       timeoutMs: CONNECT_TIMEOUT_MS,
+      encrypted,
       onRefused,
       nats: { transport, subject: subjectsOf(clusterId).processChannel(address.processId) },
     });

@@ -9,6 +9,11 @@ export interface ParsedAddress {
 const DEFAULT_PORT = '4222';
 const SCHEMES = new Set(['nats:', 'tls:']);
 
+/** Whether the bus at these addresses, separated by commas, is spoken to with TLS, and channels between machines too. */
+export function isEncryptedBus(urls: string): boolean {
+  return urls.split(',').some((url) => url.startsWith('tls://'));
+}
+
 /**
  * Takes a cluster's address apart: `nats://host:port`, or `nats://TOKEN@host:port` when token and address travel
  * together. A missing port is 4222; a missing scheme is `nats://`.

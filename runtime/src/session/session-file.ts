@@ -9,16 +9,19 @@ const SessionSchema = v.object({
   address: v.pipe(v.string(), v.minLength(1)),
   token: v.string(),
   clusterId: v.exactOptional(v.string()),
+  tlsCaFile: v.exactOptional(v.string()),
   pids: v.object({ head: v.exactOptional(pid), nodes: v.array(pid) }),
   startedAt: v.number(),
 });
 
 /** What `manta start` left on this machine; `init({ address: 'auto' })` joins it. */
 export interface Session {
-  /** `nats://host:port`, without the token. */
+  /** `nats://host:port` or `tls://host:port`, without the token. */
   address: string;
   token: string;
   clusterId?: string;
+  /** The authority that signed the certificate at `address`, where Node.js does not know it. */
+  tlsCaFile?: string;
   /** Processes that `manta stop` ends. */
   pids: { head?: number; nodes: number[] };
   /** Milliseconds since the epoch. */

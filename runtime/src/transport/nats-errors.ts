@@ -1,5 +1,14 @@
 import { errors } from '@nats-io/transport-node';
 import { AuthenticationError, ClusterUnavailableError, type MantaError } from '../errors/errors.ts';
+import { TLS_CA_VARIABLE } from './bus-tls.ts';
+
+/** What OpenSSL says of certificates whose authority it does not know. */
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
 
 /** The only place that knows the errors of the NATS client. `servers` is what the user gave, for the message. */
 export function connectError(cause: unknown, servers: readonly string[]): MantaError {
@@ -34,6 +43,8 @@ function reasonOf(cause: unknown): string {
   // The client rejects with undefined when the peer closes without a word.
   if (!(cause instanceof Error)) return 'the peer closed the connection';
   const { code } = cause as NodeJS.ErrnoException;
+  if (code !== undefined && UNTRUSTED.has(code))
+    return `its certificate is not trusted here (${code}): name the file of the authority that signed it with ${TLS_CA_VARIABLE} or --tls-ca`;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the host name is not known';
   return cause.message === '' ? (code ?? cause.name) : cause.message;
 }

@@ -93,6 +93,22 @@ describe('connectNats', () => {
     await expect(connected(server)).rejects.toMatchObject({ name: 'ClusterUnavailableError' });
   });
 
+  it('does not speak to a `tls://` server without TLS', async () => {
+    const { port } = await broker();
+    const servers = [`tls://localhost:${port}`];
+    await expect(connectNats({ servers, name: 'test' })).rejects.toMatchObject({
+      name: 'ClusterUnavailableError',
+      message: expect.stringContaining('tls'),
+    });
+  });
+
+  it('says how to trust a certificate that it does not', async () => {
+    const { url } = await broker({ tls: { cert: TEST_CERTIFICATE, key: TEST_KEY } });
+    expect(url).toMatch(/^tls:/);
+    const untrusted = connectNats({ servers: [url], name: 'test' });
+    await expect(untrusted).rejects.toThrow(/MANTA_TLS_CA or --tls-ca/);
+  });
+
   it('shows its name to the broker and takes its limit from it', async () => {
     const server = await broker({ maxPayloadBytes: 1_234 });
     const transport = await connected(server, { name: 'agent-7' });

@@ -9,6 +9,7 @@ import {
 import { LIMITS } from '../wire/limits.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
 import { keepInBackground } from './background-connection.ts';
+import { busTls, type BusTls } from './bus-tls.ts';
 import { connectError, connectionError } from './nats-errors.ts';
 import { PendingRequests } from './pending-requests.ts';
 import {
@@ -32,7 +33,7 @@ export interface NatsTransportTls {
 }
 
 export interface NatsTransportOptions {
-  /** `nats://host:port` or `host:port`; the first that answers is used. */
+  /** `nats://host:port`, `tls://host:port` or `host:port`; the first that answers is used. */
   servers: readonly string[];
   token?: string;
   /** Shown by the server in its logs. */
@@ -40,6 +41,7 @@ export interface NatsTransportOptions {
   clock?: Clock;
   /** Restores a lost connection for ever; false: the first loss closes the transport. Default true. */
   reconnect?: boolean;
+  /** Default: what `busTls` says of the servers. */
   tls?: NatsTransportTls;
   /** How often the server is asked for a sign of life; two unanswered ones count as a lost connection. Default 10 s. */
   pingIntervalMs?: number;
@@ -55,24 +57,35 @@ const LONGEST_RETRY_MS = 1_000;
 /**
  * Connects to the embedded broker or any NATS server.
  * @throws AuthenticationError when the token is refused.
- * @throws ClusterUnavailableError when none of the servers answers.
+ * @throws ClusterUnavailableError when none of the servers answers, or none that can be trusted.
+ * @throws InvalidArgumentError when the authority of a `tls://` server cannot be read.
  */
 export async function connectNats(options: NatsTransportOptions): Promise<Transport> {
   const backoff = new Backoff();
+  const tls = options.tls ?? (await busTls(options.servers));
   try {
-    return new NatsTransport(await connect(clientOptions(options, backoff)), options, backoff);
+    const connection = await connect(clientOptions(options, tls, backoff));
+    if (tls === undefined && connection.info?.tls_required === true) {
+      await connection.close();
+      throw new Error('it takes TLS only: write tls:// in place of nats://');
+    }
+    return new NatsTransport(connection, options, backoff);
   } catch (error) {
     throw connectError(error, options.servers);
   }
 }
 
-function clientOptions(options: NatsTransportOptions, backoff: Backoff): NodeConnectionOptions {
+function clientOptions(
+  options: NatsTransportOptions,
+  tls: NatsTransportTls | BusTls | undefined,
+  backoff: Backoff,
+): NodeConnectionOptions {
   const reconnect = options.reconnect ?? true;
   return {
     servers: [...options.servers],
     name: options.name,
     ...(options.token === undefined ? {} : { token: options.token }),
-    ...(options.tls === undefined ? {} : { tls: options.tls }),
+    ...(tls === undefined ? {} : { tls }),
     timeout: options.connectTimeoutMs ?? 5_000,
     pingInterval: options.pingIntervalMs ?? 10_000,
     maxPingOut: 2,

@@ -32,6 +32,8 @@ export interface AgentConnectionsOptions {
   socketDirectory: string;
   /** Interface for channels from other machines; absent: Unix sockets only. */
   tcpHost: string | undefined;
+  /** Those are encrypted. */
+  encrypted: boolean;
   objectStore: ObjectStoreSettings;
   /** Of the node. */
   memoryBytes: number;
@@ -64,6 +66,7 @@ export class AgentConnections {
       clusterId: options.clusterId,
       machineId: machineId(),
       token: options.token,
+      encrypted: options.encrypted,
       transport: () => Promise.resolve(transport),
       onRefused: (reason) => this.refused(reason),
     });
@@ -194,13 +197,15 @@ export class AgentConnections {
   }
 
   private listen(): Promise<ChannelServer> {
-    const { socketDirectory, tcpHost, token, transport, subjects, processId } = this.options;
+    const { socketDirectory, tcpHost, encrypted, token, transport, subjects, processId } =
+      this.options;
     return listenChannels({
       processId,
       role: 'agent',
       machineId: machineId(),
       socketDirectory,
       ...(tcpHost === undefined ? {} : { tcpHost }),
+      encrypted,
       nats: { transport, subject: subjects.processChannel(processId) },
       token,
       onChannel: (channel) => channel.onRecord((record) => this.receive(channel, record)),

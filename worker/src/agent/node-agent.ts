@@ -3,6 +3,7 @@ import { machineId } from '@manta/runtime/channel/machine-id';
 import { HeadClient } from '@manta/runtime/core/head-client';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { ClusterId, MintId, NodeId } from '@manta/runtime/ids';
+import { isEncryptedBus } from '@manta/runtime/session/address';
 import type { Clock } from '@manta/runtime/time/clock';
 import {
   Acknowledgement,
@@ -137,6 +138,7 @@ export class NodeAgent {
     this.supervisor = this.makeSupervisor();
     this.connections = new AgentConnections({
       ...options,
+      encrypted: isEncryptedBus(options.natsUrl),
       subjects: this.subjects,
       processId: options.mintId('process'),
       nodeId,

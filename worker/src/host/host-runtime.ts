@@ -15,6 +15,7 @@ import { ActorUnavailableError, type MantaError } from '@manta/runtime/errors/er
 import { createIdMint, type ActorId } from '@manta/runtime/ids';
 import { RECORD } from '@manta/runtime/rpc/records';
 import { encodeError } from '@manta/runtime/serialization/error-codec';
+import { isEncryptedBus } from '@manta/runtime/session/address';
 import { systemClock } from '@manta/runtime/time/clock';
 import { within } from '@manta/runtime/time/within';
 import { isLoopback } from '@manta/runtime/transport/local-address';
@@ -97,6 +98,7 @@ export class HostRuntime {
       machineId,
       nodeId,
       token,
+      encrypted: isEncryptedBus(brokerAddress),
       agent,
       storePlace,
       clock: systemClock,
@@ -114,7 +116,8 @@ export class HostRuntime {
 
   /** Opens the channel server and tells the agent. */
   async listen(): Promise<void> {
-    const { processId, machineId, nodeId, socketDirectory, tcpHost, token } = this.#configuration;
+    const { processId, machineId, nodeId, socketDirectory, tcpHost, token, brokerAddress } =
+      this.#configuration;
     this.#server = await listenChannels({
       processId,
       role: 'host',
@@ -122,6 +125,7 @@ export class HostRuntime {
       nodeId,
       socketDirectory,
       ...(tcpHost === undefined ? {} : { tcpHost }),
+      encrypted: isEncryptedBus(brokerAddress),
       token,
       onChannel: (channel) => {
         this.#channels.add(channel);

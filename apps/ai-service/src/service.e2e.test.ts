@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { TEST_TLS } from './gateway/testing/https-conformance.ts';
 
 /** The compiled service as a process of its own, with its cluster of two nodes and the real models. */
 const PROGRAM = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -83,10 +84,10 @@ const moby = {
   messages: [{ role: 'user' as const, content: 'Call me Ishmael.' }],
 };
 
-test('says where it is and lines that work as they are', async () => {
-  expect(written.text).toContain('✓ cluster: head and 2 worker nodes');
+/** Runs the lines that the service says to try, as they are. */
+async function tryLines(text: string): Promise<void> {
   const lines = [
-    ...written.text.matchAll(/^ {2}curl [\s\S]*?'$\n {4}-d '.*'$|^ {2}curl [^\n]*\\\n[^\n]*$/gm),
+    ...text.matchAll(/^ {2}curl [\s\S]*?'$\n {4}-d '.*'$|^ {2}curl [^\n]*\\\n[^\n]*$/gm),
   ].map(([line]) => line);
   expect(lines).toHaveLength(2);
   for (const line of lines) {
@@ -96,6 +97,21 @@ test('says where it is and lines that work as they are', async () => {
     expect(await once(shell, 'close')).toEqual([0, null]);
     expect(answer).toMatch(/"embedding":\[|data: \[DONE\]/);
   }
+}
+
+test('says where it is and lines that work as they are', async () => {
+  expect(written.text).toContain('✓ cluster: head and 2 worker nodes');
+  await tryLines(written.text);
+});
+
+test('serves HTTPS with a certificate, and lines that trust it', async () => {
+  const { certificateFile, keyFile } = TEST_TLS;
+  const files = ['--tls-cert', certificateFile, '--tls-key', keyFile];
+  const secure = await start(['--data', join(folder, 'secure'), ...files]);
+  expect(secure.written.text).toMatch(/URL +https:\/\/127\.0\.0\.1:\d+\n/);
+  await tryLines(secure.written.text);
+  secure.process.kill('SIGTERM');
+  expect(await once(secure.process, 'exit')).toEqual([0, null]);
 });
 
 describe('the openai package, unchanged', () => {

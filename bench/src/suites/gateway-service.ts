@@ -11,7 +11,7 @@ import { repositoryPath } from '../repository.ts';
 
 const readyTimeoutMs = 120_000;
 
-/** The AI service in a process of its own, on a cluster that this process can join too. */
+/** The AI service in a process of its own, with its cluster, and one beside it that this process can join. */
 export interface Service extends AsyncDisposable {
   port: number;
   apiKey: string;
@@ -24,9 +24,7 @@ export async function startService(): Promise<Service> {
   const port = await freePort();
   const main = repositoryPath('apps/ai-service/dist/main.js');
   const args = [main, '--port', String(port), '--data', dataDirectory];
-  // The service's `init()` joins the cluster that this names.
-  const env = { ...process.env, MANTA_ADDRESS: cluster.address };
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const dispose = async (): Promise<void> => {
     await endProcess(child);
     await cluster[Symbol.asyncDispose]();

@@ -8,22 +8,25 @@ test('without options: this machine, port 8080, one node', () => {
     dataFolder: './data',
     nodes: 1,
     replicas: 1,
+    tls: undefined,
     help: false,
   });
 });
 
 test('options are taken, and each is in the help', () => {
   const args = ['--port', '0', '--host=::', '--data', '/x', '--nodes', '3', '--replicas', '2'];
+  args.push('--tls-cert', 'c.pem', '--tls-key', 'k.pem');
   expect(readCommandLine(args)).toEqual({
     host: '::',
     port: 0,
     dataFolder: '/x',
     nodes: 3,
     replicas: 2,
+    tls: { certificateFile: 'c.pem', keyFile: 'k.pem' },
     help: false,
   });
-  for (const option of ['--port', '--host', '--data', '--nodes', '--replicas', '--help'])
-    expect(HELP).toContain(option);
+  const names = ['port', 'host', 'data', 'nodes', 'replicas', 'tls-cert', 'tls-key', 'help'];
+  for (const name of names) expect(HELP).toContain(`--${name}`);
 });
 
 test.each([
@@ -32,6 +35,7 @@ test.each([
   [['--nodes', '0'], '--nodes'],
   [['--nodes', '1.5'], '--nodes'],
   [['--replicas', '17'], '--replicas'],
+  [['--tls-cert', 'c.pem'], '--tls-key'],
   [['--colour'], '--colour'],
   [['stray'], 'stray'],
 ])('%j is refused by name', (args, name) => {

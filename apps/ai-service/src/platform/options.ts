@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { InvalidArgumentError } from '@manta/sdk';
+import type { HttpTls } from '../gateway/http/http-tls.ts';
 
 export interface CommandLine {
   host: string;
@@ -7,6 +8,7 @@ export interface CommandLine {
   dataFolder: string;
   nodes: number;
   replicas: number;
+  tls: HttpTls | undefined;
   help: boolean;
 }
 
@@ -19,6 +21,8 @@ Usage: npm start -- [options]
   --data DIR    Folder for the API key, made if missing. Default ./data.
   --nodes N     Worker nodes, 1 to 16. Default 1.
   --replicas N  Of each model, 1 to 16, on any of the nodes. Default 1.
+  --tls-cert FILE, --tls-key FILE
+                Certificate and private key, in PEM: serves HTTPS and wss:// alone.
   --help        This text.
 
 Environment
@@ -36,8 +40,18 @@ export function readCommandLine(args: string[]): CommandLine {
     dataFolder: values.data,
     nodes: readInteger('nodes', values.nodes, 1, 16),
     replicas: readInteger('replicas', values.replicas, 1, 16),
+    tls: readTlsFiles(values['tls-cert'], values['tls-key']),
     help: values.help,
   };
+}
+
+function readTlsFiles(
+  certificateFile: string | undefined,
+  keyFile: string | undefined,
+): HttpTls | undefined {
+  if (certificateFile !== undefined && keyFile !== undefined) return { certificateFile, keyFile };
+  if (certificateFile === undefined && keyFile === undefined) return undefined;
+  throw new InvalidArgumentError('--tls-cert and --tls-key go together: give both');
 }
 
 function parse(args: string[]) {
@@ -50,6 +64,8 @@ function parse(args: string[]) {
         data: { type: 'string', default: './data' },
         nodes: { type: 'string', default: '1' },
         replicas: { type: 'string', default: '1' },
+        'tls-cert': { type: 'string' },
+        'tls-key': { type: 'string' },
         help: { type: 'boolean', default: false, short: 'h' },
       },
     });

@@ -3,6 +3,7 @@ import { ApiKey, apiKeyPath, loadApiKey } from '../gateway/api-key.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { GatewayMetrics } from '../gateway/gateway-metrics.ts';
 import type { HttpServer } from '../gateway/http/http-server.ts';
+import { certificateFacts, readTls, type HttpTls } from '../gateway/http/http-tls.ts';
 import { listenHttp } from '../gateway/http/listen.ts';
 import { MODEL_CATALOG } from '../models/catalog.ts';
 import { LocalCluster } from './local-cluster.ts';
@@ -16,6 +17,7 @@ export interface ServiceOptions {
   nodes: number;
   /** Of each model. */
   replicas: number;
+  tls: HttpTls | undefined;
   version: string;
 }
 
@@ -25,12 +27,19 @@ const STREAMS_GRACE_MS = 10_000;
 export class AiService implements AsyncDisposable {
   readonly url: string;
   readonly keyFile: string;
+  /** That clients have to be told to trust; undefined: none, or it is signed by an authority. */
+  readonly certificateFile: string | undefined;
   /** Closed in reverse. */
   readonly #parts: (() => Promise<void>)[];
   #closed: Promise<void> | undefined;
 
-  private constructor(url: string, keyFile: string, parts: (() => Promise<void>)[]) {
+  private constructor(
+    { url, certificateFile }: Reachable,
+    keyFile: string,
+    parts: (() => Promise<void>)[],
+  ) {
     this.url = url;
+    this.certificateFile = certificateFile;
     this.keyFile = keyFile;
     this.#parts = parts;
   }
@@ -63,8 +72,8 @@ export class AiService implements AsyncDisposable {
       parts.unshift(() => cluster[Symbol.asyncDispose]());
       parts.splice(1, 0, () => registry[Symbol.asyncDispose]());
       await startModels(registry, progress);
-      const url = `http://${urlHost(options.host)}:${server.port}`;
-      return new AiService(url, apiKeyPath(options.dataFolder), parts);
+      const reachable = reachableAt(options, server.port);
+      return new AiService(reachable, apiKeyPath(options.dataFolder), parts);
     } catch (error) {
       await closeParts(parts);
       throw error;
@@ -83,13 +92,14 @@ async function closeParts(parts: readonly (() => Promise<void>)[]): Promise<void
 
 function listen(
   gateway: Gateway,
-  { host, port }: ServiceOptions,
+  { host, port, tls }: ServiceOptions,
   logger: ReturnType<typeof createLogger>,
 ): Promise<HttpServer> {
   return listenHttp(
     {
       host,
       port,
+      tls,
       handler: gateway.handle,
       upgrade: gateway.upgrade,
       onRefused: gateway.refused,
@@ -118,8 +128,21 @@ function cpusNeeded(): number {
   return [...MODEL_CATALOG.values()].reduce((sum, { resources }) => sum + resources.cpus, 0);
 }
 
-/** An address to connect to, for one to listen on. */
-function urlHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return 'localhost';
-  return host.includes(':') ? `[${host}]` : host;
+interface Reachable {
+  url: string;
+  certificateFile: string | undefined;
 }
+
+/** How clients come to what listens there. */
+function reachableAt({ host, tls }: ServiceOptions, port: number): Reachable {
+  const address = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  if (tls === undefined)
+    return { url: `http://${inUrl(address)}:${port}`, certificateFile: undefined };
+  const facts = certificateFacts(readTls(tls).cert, address);
+  return {
+    url: `https://${inUrl(facts.host)}:${port}`,
+    certificateFile: facts.isOwnAuthority ? tls.certificateFile : undefined,
+  };
+}
+
+const inUrl = (host: string): string => (host.includes(':') ? `[${host}]` : host);

@@ -4,6 +4,8 @@
  * model call, so nothing here allocates what a request may not need.
  */
 
+import type { HttpTls } from './http-tls.ts';
+
 /** What a server accepts, enforced by the server itself. Sizes are in bytes. */
 export interface HttpLimits {
   /** A larger body is refused with 413. Default 64 MiB. */
@@ -108,6 +110,8 @@ export interface HttpServerOptions {
   host?: string;
   /** 0 takes a free one. */
   port: number;
+  /** Serves HTTPS alone. Default: HTTP. */
+  tls?: HttpTls | undefined;
   handler: HttpHandler;
   upgrade: UpgradeHandler;
   limits?: Partial<HttpLimits>;

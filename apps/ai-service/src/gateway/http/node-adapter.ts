@@ -5,6 +5,7 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ClientSignal } from './client-signal.ts';
@@ -20,6 +21,7 @@ import {
   type HttpServer,
   type HttpServerOptions,
 } from './http-server.ts';
+import { readTls } from './http-tls.ts';
 import { NodeConnections } from './node-connections.ts';
 import { NodeWebSockets } from './node-web-sockets.ts';
 import { runHandler, splitTarget } from './run-handler.ts';
@@ -31,15 +33,23 @@ const LINGER_MS = 5_000;
 /** `node:http` and `ws` behind the gateway's HTTP server interface. */
 export async function listenNode(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
-  const server = createServer({
+  const settings = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs, limits.requestTimeoutMs),
     noDelay: true,
-  });
-  const state: ServerState = { connections: new NodeConnections(server), closing: false };
+  };
+  const server = options.tls
+    ? createSecureServer({
+        ...settings,
+        ...readTls(options.tls),
+        handshakeTimeout: limits.headersTimeoutMs,
+      })
+    : createServer(settings);
+  const connections = new NodeConnections(server, options.tls !== undefined);
+  const state: ServerState = { connections, closing: false };
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse, mustContinue: boolean) =>
     serveRequest({ incoming, outgoing, mustContinue, options, limits, state });
   server.on('request', (incoming, outgoing) => serve(incoming, outgoing, false));

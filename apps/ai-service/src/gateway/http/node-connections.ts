@@ -9,13 +9,25 @@ export class NodeConnections {
   readonly #server: Server;
   /** How many requests are being answered on each. */
   readonly #busy = new Map<Socket, number>();
+  /** By their peers: those whose TLS handshake is not over. */
+  readonly #unproven = new Map<string, Socket>();
   #closing = false;
 
-  constructor(server: Server) {
+  constructor(server: Server, hasTls: boolean) {
     this.#server = server;
-    server.on('connection', (socket) => {
+    server.on(hasTls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#unproven.delete(peerOf(socket));
       this.#busy.set(socket, 0);
       socket.on('close', () => this.#busy.delete(socket));
+    });
+    if (hasTls) server.on('connection', (socket: Socket) => this.#awaitHandshake(socket));
+  }
+
+  #awaitHandshake(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#unproven.set(peer, socket);
+    socket.on('close', () => {
+      if (this.#unproven.get(peer) === socket) this.#unproven.delete(peer);
     });
   }
 
@@ -37,6 +49,7 @@ export class NodeConnections {
     const ended = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
     });
+    for (const socket of this.#unproven.values()) socket.destroy();
     for (const [socket, requests] of this.#busy) if (requests === 0) socket.destroy();
     await ended;
     // Ends the timer behind the header and request timeouts; the server itself is closed.
@@ -47,3 +60,7 @@ export class NodeConnections {
     for (const socket of this.#busy.keys()) socket.destroy();
   }
 }
+
+/** The connection under TLS and the one over it are two sockets with one peer. */
+const peerOf = ({ remoteAddress, remotePort }: Socket): string =>
+  `${String(remoteAddress)} ${String(remotePort)}`;

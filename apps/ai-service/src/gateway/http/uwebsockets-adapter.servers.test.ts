@@ -4,6 +4,7 @@ import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { describeHttpServerConformance } from '../testing/http-server-conformance.ts';
+import { describeHttpsConformance } from '../testing/https-conformance.ts';
 import { serveGateway, TEST_KEY } from '../testing/serve.ts';
 import type { HttpServerOptions } from './http-server.ts';
 import { listenUwebsockets } from './uwebsockets-adapter.ts';
@@ -25,6 +26,7 @@ function load(location: string): UwsModule {
 }
 
 describeHttpServerConformance('uWebSockets.js', listen);
+describeHttpsConformance('uWebSockets.js', listen);
 
 test('the gateway serves the openai client and WebSockets on it', async () => {
   await using gateway = await serveGateway({ listen });

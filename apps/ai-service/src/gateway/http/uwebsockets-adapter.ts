@@ -7,9 +7,10 @@ import {
   type HttpServer,
   type HttpServerOptions,
 } from './http-server.ts';
+import { readTls, type HttpTls } from './http-tls.ts';
 import { runHandler } from './run-handler.ts';
 import { UwsHttpRequest } from './uwebsockets-request.ts';
-import type { UwsListenSocket, UwsModule, UwsResponse } from './uwebsockets-module.ts';
+import type { UwsApp, UwsListenSocket, UwsModule, UwsResponse } from './uwebsockets-module.ts';
 import { UwsWebSockets } from './uwebsockets-web-sockets.ts';
 import { Waiters } from './waiters.ts';
 
@@ -22,7 +23,7 @@ export async function listenUwebsockets(
   const host = options.host ?? '127.0.0.1';
   const state = new ServerState();
   const sockets = new UwsWebSockets(options.upgrade, limits);
-  const app = uws.App();
+  const app = createApp(uws, options.tls);
   app.ws('/*', sockets.behavior(uws.DISABLED));
   app.any('/*', (native, incoming) => {
     const request = new UwsHttpRequest(native, incoming, limits);
@@ -60,6 +61,13 @@ export async function listenUwebsockets(
     port: uws.us_socket_local_port(listener),
     close: (closing) => (closed ??= close(closing?.graceMs ?? 10_000)),
   };
+}
+
+/** @throws InvalidArgumentError where the library would go on without a certificate. */
+function createApp(uws: UwsModule, tls: HttpTls | undefined): UwsApp {
+  if (tls === undefined) return uws.App();
+  readTls(tls);
+  return uws.SSLApp({ cert_file_name: tls.certificateFile, key_file_name: tls.keyFile });
 }
 
 /** How many answers are under way, so that a closing server knows when the last has left. */

@@ -5,6 +5,7 @@ import { DEFAULT_HTTP_LIMITS } from './http-server.ts';
 /** What the adapter uses of uWebSockets.js, which is not a dependency: it is loaded if it is there. */
 export interface UwsModule {
   App(): UwsApp;
+  SSLApp(files: { cert_file_name: string; key_file_name: string }): UwsApp;
   us_listen_socket_close(socket: UwsListenSocket): void;
   us_socket_local_port(socket: UwsListenSocket): number;
   DISABLED: number;

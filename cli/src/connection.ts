@@ -14,7 +14,7 @@ export interface ConnectionOptions {
   tokenFile?: string;
 }
 export interface Connection {
-  /** `nats://host:port`. */
+  /** `nats://host:port` or `tls://host:port`. */
   url: string;
   token: string;
 }

@@ -12,7 +12,7 @@ export function withConnectionOptions(command: Command): Command {
   return withJson(command)
     .option(
       '--address <address>',
-      "cluster to ask: nats://host:port (default: MANTA_ADDRESS, else this machine's session)",
+      "cluster to ask: nats://host:port or tls://host:port (default: MANTA_ADDRESS, else this machine's session)",
     )
     .option(
       '--token <token>',

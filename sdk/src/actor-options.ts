@@ -102,7 +102,7 @@ export const CAPACITY_RULES: Rules<ResourceAmounts> = {
 const INIT_RULES: Rules<InitOptions> = {
   ...CAPACITY_RULES,
   runtimeEnv,
-  address: [isText, "a text: 'auto' or nats://host:port"],
+  address: [isText, "a text: 'auto', nats://host:port or tls://host:port"],
   namespace: NAME_RULE,
   token: [(value) => typeof value === 'string', 'a text'],
   logToDriver: [isFlag, 'true or false'],

@@ -22,8 +22,8 @@ export interface ResourceAmounts {
  */
 export interface InitOptions extends ResourceAmounts {
   /**
-   * `nats://host:port` joins a cluster; `auto` joins the one `manta start` left on this machine; absent: MANTA_ADDRESS,
-   * else a private local cluster (broker + head + one node) that ends with this process.
+   * `nats://host:port` or `tls://host:port` joins a cluster; `auto` joins the one `manta start` left on this machine;
+   * absent: MANTA_ADDRESS, else a private local cluster (broker + head + one node) that ends with this process.
    */
   address?: string;
   /** Default: a fresh anonymous namespace per job. */

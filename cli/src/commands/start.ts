@@ -61,7 +61,7 @@ export function addStart(program: Command, context: Context): void {
   withJson(command)
     .option('--head', 'start a head, with its broker, and a node beside it')
     .option('--no-node', 'with --head: no node on this machine')
-    .option('--address <address>', 'join the cluster at nats://host:port')
+    .option('--address <address>', 'join the cluster at nats://host:port or tls://host:port')
     .option('--token <token>', 'join token (better: --token-file or MANTA_TOKEN)')
     .option(
       '--token-file <file>',

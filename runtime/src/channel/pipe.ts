@@ -1,4 +1,5 @@
 import type { OnReadOpts, Socket } from 'node:net';
+import { unansweredSockets } from './unanswered-sockets.ts';
 
 /** What carries a channel's bytes: a Unix socket, a TCP connection, or a conversation over NATS. */
 export interface Pipe {
@@ -19,7 +20,7 @@ export interface Pipe {
 
 /**
  * The kernel answers these probes, so a peer with a busy event loop is never taken for a dead one. A machine that has
- * fallen silent is given up ten probes later, one a second.
+ * fallen silent is given up ten probes later, one a second; by `unansweredSockets` when something was on its way there.
  */
 const TCP_KEEP_ALIVE_MS = 2_000;
 
@@ -48,6 +49,7 @@ export interface ReadReceiver {
 export function socketPipe(socket: Socket, receiver?: ReadReceiver): Pipe {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+  if (socket.remotePort !== undefined) unansweredSockets.watch(socket);
   let failure: Error | undefined;
   socket.on('error', (error) => {
     failure = error;

@@ -5,6 +5,7 @@ import { DrivenMachines } from './testing/driven-machines.ts';
 import type { Machine } from './testing/machines.ts';
 
 const BYTES = 100_000_000;
+const BROKER_PORT = 4222;
 
 let machines: DrivenMachines;
 let makerMachine: Machine;
@@ -95,6 +96,19 @@ describe('a reader learns that a driver on another machine has died, which owns'
     await owner.ask('begin', { key: 'own', by: 'maker', method: 'never' });
     await owner.ask('lend', { key: 'own', to: 'reader' });
     await machine.unplug();
+    expect(await call('reader', 'outcome')).toBe('OwnerDiedError');
+  });
+
+  it('what it asks for when the machine has fallen silent', async () => {
+    for (const key of ['first', 'own'])
+      await owner.ask('begin', { key, by: 'maker', method: 'never' });
+    await owner.ask('lend', { key: 'first', to: 'reader' });
+    const asking = (): Promise<string[]> => machine.connectionsFrom(readerMachine, BROKER_PORT);
+    await waitFor(async () => (await asking()).length > 0, { describe: 'the reader to ask' });
+    await owner.ask('lend', { key: 'own', to: 'reader', method: 'keep' });
+    await machine.unplug();
+    // On that connection, of which nothing is acknowledged any more.
+    await call('reader', 'readKept');
     expect(await call('reader', 'outcome')).toBe('OwnerDiedError');
   });
 });

@@ -243,6 +243,7 @@ export class NodeAgent {
   }
 
   private startGuardian(): void {
+    if (this.guardian !== undefined || this.closing) return;
     this.guardian = new GroupGuardian((error) =>
       this.options.logger.warn({ error: error.message }, 'no guardian over the host processes'),
     );
@@ -359,6 +360,8 @@ export class NodeAgent {
     // A head that this node has not registered with yet; what it says holds all the same.
     if (epoch !== this.epoch) this.registration.request();
     this.supervisor.execute(commands);
+    // Before anything can have been started by what that starts.
+    this.startGuardian();
   }
 
   private async sendReport(firstSequence: number, events: NodeEvent[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { isActorHandle, targetOf } from '@manta/runtime/core/actor-handle';
 import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { headCaughtUp } from '@manta/runtime/core/head-lag';
 import { InvalidArgumentError, MantaError } from '@manta/runtime/errors/errors';
 import type { ObjectId } from '@manta/runtime/ids';
 import { DurableRef } from '@manta/runtime/objects/durable-ref';
@@ -58,11 +59,18 @@ export async function listNodes(): Promise<NodeInfo[]> {
 
 const ACTOR_FILTERS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
 
+/**
+ * The actors that the head knows, the latest dead ones too. An actor that has answered this process is `alive` in it; only
+ * where its node cannot tell the head for a second, the list comes then and says `pending`.
+ * @throws InvalidArgumentError, ClusterUnavailableError when no head answers.
+ */
 export async function listActors(
   filter: Partial<Pick<ActorInfo, (typeof ACTOR_FILTERS)[number]>> = {},
 ): Promise<ActorInfo[]> {
   checkOptionNames(filter, ACTOR_FILTERS, 'listActors()');
-  const head = await currentSession().core.head();
+  const { core } = currentSession();
+  await headCaughtUp(core);
+  const head = await core.head();
   const actors: ActorInfo[] = [];
   let after: string | undefined;
   do {

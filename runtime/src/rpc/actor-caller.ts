@@ -42,7 +42,7 @@ export class ActorCaller {
   readonly runtime: RefOwnerRuntime;
   settings: CallerSettings;
   #state: CallerState = 'waiting';
-  readonly #news = new ActorNews();
+  readonly news = new ActorNews();
   #connection: PeerConnection | undefined;
   #port = 0;
   #deathError: MantaError | undefined;
@@ -86,7 +86,7 @@ export class ActorCaller {
     return this.#unfinished;
   }
   get lastUpdate(): ActorUpdate | undefined {
-    return this.#news.last;
+    return this.news.last;
   }
   get connectionState(): CallerState {
     return this.#state;
@@ -249,7 +249,7 @@ export class ActorCaller {
 
   // ── what the head says ───────────────────────────────────────────────────────────────────────────────────
   apply(update: ActorUpdate): void {
-    const news = this.#state === 'dead' ? undefined : this.#news.take(update);
+    const news = this.#state === 'dead' ? undefined : this.news.take(update);
     if (news === undefined) return;
     if (update.state === 'dead') {
       this.#die(deathError(this.actorId, this.className, update));
@@ -263,7 +263,7 @@ export class ActorCaller {
   /** The process of that life says that it has begun. */
   begun(incarnation: number, address: ProcessAddress): void {
     if (this.#state !== 'waiting') return;
-    const update = this.#news.begin(this.actorId, incarnation, address);
+    const update = this.news.begin(this.actorId, incarnation, address);
     if (update !== undefined) this.#heed(update);
   }
 
@@ -285,7 +285,7 @@ export class ActorCaller {
   }
 
   #connect(): void {
-    const update = this.#news.last;
+    const update = this.news.last;
     if (update?.address === undefined) return;
     this.#state = 'connecting';
     this.#isRefused = false;
@@ -297,7 +297,7 @@ export class ActorCaller {
   }
 
   #connected(connection: PeerConnection, update: ActorUpdate): void {
-    if (this.#state !== 'connecting' || this.#news.last !== update) {
+    if (this.#state !== 'connecting' || this.news.last !== update) {
       if (this.#state === 'connecting') this.#state = 'waiting';
       if (this.#state === 'waiting') this.#connect();
       return;
@@ -328,7 +328,7 @@ export class ActorCaller {
       this.#failAll(error as MantaError);
       return;
     }
-    if (this.#news.last !== update && this.#news.last?.state === 'alive') this.#connect();
+    if (this.news.last !== update && this.news.last?.state === 'alive') this.#connect();
     else this.#connectLater();
   }
 
@@ -339,11 +339,11 @@ export class ActorCaller {
 
   /** To where the actor was, unless the head knows better by then. */
   #connectLater(): void {
-    this.#failedRevision = this.#news.last?.revision;
+    this.#failedRevision = this.news.last?.revision;
     this.core.actors.refresh(this.actorId);
     this.#cancelTimer?.();
     this.#cancelTimer = this.core.clock.after(RECONNECT_DELAY_MS, () => {
-      if (this.#state === 'waiting' && this.#news.last?.state === 'alive') this.#connect();
+      if (this.#state === 'waiting' && this.news.last?.state === 'alive') this.#connect();
     });
   }
 

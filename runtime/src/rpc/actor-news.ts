@@ -22,6 +22,11 @@ export class ActorNews {
     return this.#last;
   }
 
+  /** The head has not said yet that this life has begun. */
+  get isAhead(): boolean {
+    return this.#begun !== undefined;
+  }
+
   /** The word of the head; undefined: it is old. */
   take(update: ActorUpdate): News | undefined {
     const last = this.#last;

@@ -24,6 +24,13 @@ export function registered(caller: ActorCaller): Promise<void> {
   return new Promise((resolve) => caller.watchers.once(() => !caller.creating, resolve));
 }
 
+/** Resolves when the head has said of the actor what its own process has: a question to the head finds it so then. */
+export function confirmed(caller: ActorCaller): Promise<void> {
+  return new Promise((resolve) =>
+    caller.watchers.once(() => caller.connectionState === 'dead' || !caller.news.isAhead, resolve),
+  );
+}
+
 /** Resolves when every call made so far is in the actor's mailbox, or has ended. */
 export async function delivered(caller: ActorCaller): Promise<void> {
   await new Promise<void>((resolve) =>

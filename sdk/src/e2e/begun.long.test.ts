@@ -42,8 +42,9 @@ describe('an actor that was made while its node cannot tell the head', () => {
   it('is called by the word of its process, and stays the same when the head hears of it', async () => {
     const { node, actor, first } = await createUnreported({});
     expect((await listActors()).map(({ state }) => state)).toEqual(['pending']);
+    const listed = listActors();
     node.resume();
-    await expect.poll(async () => (await listActors())[0]?.state).toBe('alive');
+    expect((await listed).map(({ state }) => state)).toEqual(['alive']);
     expect(await actor.where()).toEqual(first);
     await kill(actor);
   });

@@ -12,6 +12,7 @@ export interface ConnectionOptions {
   address?: string;
   token?: string;
   tokenFile?: string;
+  tlsCa?: string;
 }
 export interface Connection {
   /** `nats://host:port` or `tls://host:port`. */

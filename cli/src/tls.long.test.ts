@@ -113,6 +113,15 @@ it('serves metrics by HTTPS', async () => {
   expect(await text(response)).toMatch(/^manta_head_broker_connections \d+$/m);
 });
 
+it('is asked by a machine that names the authority in the command', async () => {
+  const known = ['--address', address, '--token', token, '--tls-ca', caFile];
+  expect((await manta('c', 'status', ...known)).code).toBe(0);
+  const call = ['call', 'counter', 'add', '0', '--namespace', 'tests', ...known];
+  expect(await manta('c', ...call)).toMatchObject({ code: 0, out: '6\n' });
+  const wrong = await manta('c', 'status', ...known.with(-1, '/nowhere.pem'));
+  expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('--tls-ca') as string });
+});
+
 it('lets nobody in who does not know the authority, and says what to do', async () => {
   const stranger = await manta('c', 'status', '--address', address, '--token', token);
   expect(stranger.code).toBe(3);

@@ -15,7 +15,7 @@ import { resolveConnection, type Connection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { isAnyHost, reachableHost, urlParts } from '../network.ts';
 import { freeNodeDirectory, noteNodeDirectory } from '../node-directory.ts';
-import { show, withExamples, withJson, type CommonOptions } from '../options.ts';
+import { show, TLS_CA_OPTION, withExamples, withJson, type CommonOptions } from '../options.ts';
 import { launchRole } from '../roles/launch-role.ts';
 import { isRole } from '../roles/processes.ts';
 import type { NodeRole } from '../roles/role-protocol.ts';
@@ -83,10 +83,7 @@ export function addStart(program: Command, context: Context): void {
       'with --head: certificate of broker and metrics page, in PEM; the cluster then speaks TLS only, and others join at tls://…',
     )
     .option('--tls-key <file>', 'with --head: its private key, in PEM')
-    .option(
-      '--tls-ca <file>',
-      'authority that signed the certificate at tls://… (default: MANTA_TLS_CA, else those that Node.js trusts)',
-    )
+    .option(...TLS_CA_OPTION)
     .option('--name <name>', 'name of the node (default: the host name)')
     .option('--cpus <amount>', 'CPUs the node offers (default: detected)')
     .option('--gpus <amount>', 'GPUs the node offers (default: detected)')

@@ -44,7 +44,7 @@ function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return 'the peer closed the connection';
   const { code } = cause as NodeJS.ErrnoException;
   if (code !== undefined && UNTRUSTED.has(code))
-    return `its certificate is not trusted here (${code}): name the file of the authority that signed it by ${TLS_CA_VARIABLE}, or by --tls-ca of \`manta start\``;
+    return `its certificate is not trusted here (${code}): name the file of the authority that signed it by ${TLS_CA_VARIABLE}, or by --tls-ca of \`manta\` commands`;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the host name is not known';
   return cause.message === '' ? (code ?? cause.name) : cause.message;
 }

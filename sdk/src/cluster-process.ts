@@ -60,6 +60,7 @@ export class ClusterProcess {
   >();
   readonly #exited: Promise<void>;
   #nextCommand = 1;
+  #waits = 0;
   ready: ClusterProcessReady = {};
 
   private constructor(child: ChildProcess) {
@@ -150,20 +151,33 @@ export class ClusterProcess {
     for (const stream of this.#child.stdio) (stream as { unref?: () => void } | null)?.unref?.();
   }
 
+  /** Except while something is awaited of it: a program that does nothing else must not end then. */
+  async #awaited<T>(event: Promise<T>): Promise<T> {
+    this.#waits += 1;
+    this.#child.ref();
+    try {
+      return await event;
+    } finally {
+      this.#waits -= 1;
+      if (this.#waits === 0) this.#child.unref();
+    }
+  }
+
   command(command: ClusterCommand, argument?: unknown): Promise<unknown> {
     const id = this.#nextCommand++;
     this.#send({ id, command, argument });
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
       void this.#exited.then(() =>
         reject(new ClusterUnavailableError(`The process ended before it answered ${command}.`)),
       );
     });
+    return this.#awaited(answer);
   }
 
   kill(signal: NodeJS.Signals): Promise<void> {
     this.#child.kill(signal);
-    return this.#exited;
+    return this.#awaited(this.#exited);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -172,8 +186,7 @@ export class ClusterProcess {
 
   /** Closes its stdin; it ends what it runs and cleans up. */
   async close(): Promise<void> {
-    this.#child.ref();
     (this.#child.stdin as Writable).end();
-    await this.#exited;
+    await this.#awaited(this.#exited);
   }
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { randomFillSync } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { ChannelServer } from '@manta/runtime/channel/channel';
@@ -83,12 +83,15 @@ export async function connectDriver(
     tcpHost: await outerAddress(target.url),
   });
   onEnd(() => server.close());
-  onEnd(removeAtExit(server.address.socketPath));
+  onEnd(removeAtExit(server));
   Object.assign(core.options.address, server.address);
   onEnd(() => core.close());
-  const link = new LivenessLink({ core, startJob: async () => (await startJob()).home?.address });
+  const link = new LivenessLink({
+    core,
+    startJob: async () => (await startJob()).home?.address,
+    onLinked: (agent) => useNode(core, server, agent),
+  });
   await link.open(home?.address);
-  if (homeSocket !== undefined) await useStore(core, home?.address);
   onEnd(() => link.close());
   if (options.logToDriver !== false)
     transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
@@ -106,8 +109,34 @@ export async function connectDriver(
   return info;
 }
 
+/** What a node on this machine has for a driver. Another one may take its place when it is gone. */
+async function useNode(
+  core: CoreProcess,
+  server: ChannelServer,
+  agent: ProcessAddress,
+): Promise<void> {
+  if (agent.machineId !== machineId() || agent.socketPath === undefined) return;
+  await useFolder(core, server, dirname(agent.socketPath));
+  await useStore(core, agent);
+}
+
+/** Others on this machine come to this driver by a socket in its node's folder. */
+async function useFolder(core: CoreProcess, server: ChannelServer, folder: string): Promise<void> {
+  const { socketPath } = server.address;
+  if (socketPath !== undefined && dirname(socketPath) === folder && existsSync(socketPath)) return;
+  try {
+    await server.listenIn(folder);
+  } catch (error) {
+    core.warn('this program has no socket in the folder of its node', error);
+  }
+  Object.assign(core.options.address, server.address);
+}
+
 /** Large values go to the shared memory of the node on this machine; without it they stay in the heap. */
-async function useStore(core: CoreProcess, agent: ProcessAddress | undefined): Promise<void> {
+async function useStore(core: CoreProcess, agent: ProcessAddress): Promise<void> {
+  // With the node it has, when that one lives.
+  if (core.store.isAvailable) await core.store.attach().catch(() => undefined);
+  if (core.store.isAvailable) return;
   core.store.useAgent(agent);
   try {
     await core.store.attach();
@@ -149,8 +178,9 @@ function createCore(
 }
 
 /** However the process ends, its socket is removed. */
-function removeAtExit(socketPath: string | undefined): () => void {
+function removeAtExit({ address }: ChannelServer): () => void {
   const onExit = (): void => {
+    const { socketPath } = address;
     if (socketPath !== undefined) rmSync(socketPath, { force: true });
   };
   process.once('exit', onExit);

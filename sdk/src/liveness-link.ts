@@ -9,6 +9,8 @@ interface LinkOptions {
   core: CoreProcess;
   /** Announces the job again and gives the agent to link to; undefined when there is no node. */
   startJob(): Promise<ProcessAddress | undefined>;
+  /** The agent that knows of this driver now. */
+  onLinked(agent: ProcessAddress): Promise<void>;
 }
 
 /**
@@ -35,6 +37,7 @@ export class LivenessLink {
       connection.channel.send([RECORD.link, addressRecord(core.address)]);
       this.#isWarned = false;
       connection.onLost(() => this.#retryLater());
+      await this.#options.onLinked(address);
     } catch (error) {
       this.#warn(error);
       this.#retryLater();

@@ -1,4 +1,3 @@
-import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { AuthenticationError, type MantaError } from '../errors/errors.ts';
 import type { NodeId, ProcessId } from '../ids.ts';
@@ -8,9 +7,9 @@ import type { Channel, ChannelPeer, ChannelServer, NatsListenOptions } from './c
 import { encodeFrame, FRAME_KIND, FrameReader, refusalReason, type Frame } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { challengeFor } from './handshake.ts';
+import { listen, LocalListener } from './local-listener.ts';
 import { listenNatsPipes } from './nats-pipe.ts';
 import { socketPipe, type Pipe } from './pipe.ts';
-import { checkSocketPath, socketPathOf } from './socket-path.ts';
 import type { Transport } from '../transport/transport.ts';
 
 export interface ListenOptions {
@@ -41,6 +40,7 @@ export interface ListenOptions {
  * @throws MantaError when the path of the socket would be too long for this system.
  */
 export async function listenChannels(options: ListenOptions): Promise<ChannelServer> {
+  const { processId, nodeId, machineId, tcpHost, background = false } = options;
   const servers: Server[] = [];
   const open = new Set<Pipe>();
   /** Of TLS, with those whose handshake is not over. */
@@ -56,28 +56,26 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
       pipe.destroy();
       return;
     }
-    if (options.background === true) pipe.unref();
+    if (background) pipe.unref();
     open.add(pipe);
     pipe.onClose(() => open.delete(pipe));
     acceptPipe(pipe, options, takeChannel);
   };
   const takeSocket = (socket: Socket): void => takePipe(socketPipe(socket));
 
-  const { processId, nodeId, machineId, tcpHost } = options;
   const ways = { socketPath: undefined, tcp: undefined };
   const address: ProcessAddress = { processId, nodeId, machineId, ...ways };
-  if (options.socketDirectory !== undefined) {
-    address.socketPath = socketPathOf(options.socketDirectory, processId);
-    checkSocketPath(address.socketPath);
-    mkdirSync(options.socketDirectory, { recursive: true, mode: 0o700 });
-    servers.push(await listen(createServer(takeSocket), { path: address.socketPath }));
-  }
+  const local = new LocalListener({ processId, onSocket: takeSocket, background });
+  const listenIn = async (socketDirectory: string): Promise<void> => {
+    await local.listenIn(socketDirectory).finally(() => (address.socketPath = local.path));
+  };
+  if (options.socketDirectory !== undefined) await listenIn(options.socketDirectory);
   if (tcpHost !== undefined) {
     const server = await listenTcp({ ...options, tcpHost }, takeSocket, connections);
     address.tcp = { host: tcpHost, port: (server.address() as AddressInfo).port };
     servers.push(server);
   }
-  if (options.background === true) for (const server of servers) server.unref();
+  if (background) for (const server of servers) server.unref();
   const natsListeners: { transport: Transport; close(): void }[] = [];
   const listenOnNats = async ({ transport, subject }: NatsListenOptions): Promise<void> => {
     natsListeners.push({ transport, ...listenNatsPipes(transport, subject, takePipe) });
@@ -88,6 +86,7 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
 
   return {
     address,
+    listenIn,
     listenOnNats,
     async flushed() {
       await Promise.all([...channels].map((channel) => channel.flushed()));
@@ -101,15 +100,9 @@ export async function listenChannels(options: ListenOptions): Promise<ChannelSer
       );
       for (const pipe of open) pipe.destroy();
       for (const connection of connections) connection.destroy();
-      await Promise.all(closed);
-      if (address.socketPath !== undefined) rmSync(address.socketPath, { force: true });
+      await Promise.all([...closed, local.close()]);
     },
   };
-}
-
-/** Removes the socket of a process that was killed, and could not do so itself. */
-export function removeSocket(socketDirectory: string, processId: ProcessId): void {
-  rmSync(socketPathOf(socketDirectory, processId), { force: true });
 }
 
 async function listenTcp(
@@ -122,19 +115,6 @@ async function listenTcp(
   // Imported only when asked for: Node's TLS takes milliseconds of every start.
   const { createChannelTlsServer } = await import('./channel-tls.ts');
   return listen(createChannelTlsServer({ token, onSocket, onRefused, connections }), where);
-}
-
-function listen(
-  server: Server,
-  where: { path: string } | { host: string; port: number },
-): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve(server);
-    });
-  });
 }
 
 /** The listener's half of the handshake, then a channel. */

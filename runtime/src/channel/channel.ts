@@ -52,6 +52,8 @@ export interface NatsListenOptions {
 
 export interface ChannelServer {
   readonly address: ProcessAddress;
+  /** Has the Unix socket in this directory from now on; channels that are open stay. */
+  listenIn(socketDirectory: string): Promise<void>;
   /** From now on takes channels over NATS too. */
   listenOnNats(options: NatsListenOptions): Promise<void>;
   /** Resolves when all that was sent so far on its channels has left this process, or they have closed. */

@@ -98,6 +98,31 @@ describe('a program of one file', () => {
     expect(ended).toMatchObject({ journal: ['driver'], exitCode: 0, stdout: 'hello main\n' });
   });
 
+  it('does not end while a part of its test cluster is being ended, cut off or healed', async () => {
+    const ended = await run(
+      'faults',
+      `import { isInitialized } from '@manta/sdk';
+       import { startTestCluster } from '@manta/sdk/testing';
+       const cluster = await startTestCluster({ nodes: [{ cpus: 1 }, { cpus: 1 }] });
+       await init({ address: cluster.address, logToDriver: false });
+       const [node, other] = cluster.nodes;
+       const steps = {
+         partition: () => node.partition(), heal: () => node.heal(),
+         stopBroker: () => cluster.stopBroker(), startBroker: () => cluster.startBroker(),
+         drain: () => other.drain(100), kill: () => node.kill(),
+         killHead: () => cluster.killHead('SIGTERM'), restartHead: () => cluster.restartHead(),
+       };
+       for (const [name, step] of Object.entries(steps)) {
+         await step();
+         if (!isInitialized()) note(name);
+       }
+       await shutdown();
+       await cluster[Symbol.asyncDispose]();
+       note('end');`,
+    );
+    expect(ended).toMatchObject({ journal: ['end'], exitCode: 0 });
+  });
+
   it('ends with what its driver part throws', async () => {
     const ended = await run(
       'throws',

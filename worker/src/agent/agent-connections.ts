@@ -1,6 +1,7 @@
 import { assert } from '@manta/runtime/assert';
 import type { Channel, ChannelRecord, ChannelServer } from '@manta/runtime/channel/channel';
-import { listenChannels, removeSocket } from '@manta/runtime/channel/channel-server';
+import { listenChannels } from '@manta/runtime/channel/channel-server';
+import { removeSocket } from '@manta/runtime/channel/local-listener';
 import { machineId } from '@manta/runtime/channel/machine-id';
 import type { StorePlace } from '@manta/runtime/core/store-attachment';
 import { type MantaError, ProtocolError } from '@manta/runtime/errors/errors';

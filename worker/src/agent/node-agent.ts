@@ -193,10 +193,10 @@ export class NodeAgent {
     this.supervisor.open();
   }
 
-  /** @throws MantaError when the head cannot be asked. Resolves when no actor is left, or at the deadline. */
+  /** @throws MantaError when no head answers within a minute. Resolves when no actor is left, or at the deadline. */
   async drain(deadlineMs?: number): Promise<void> {
     const request = { nodeId: this.nodeId, deadlineMs, reason: 'drain was asked for' };
-    await this.head.requestOnce('node.drain', request, Acknowledgement);
+    await this.head.request('node.drain', request, Acknowledgement);
     let cancel: (() => void) | undefined;
     const deadline = new Promise<void>((resolve) => {
       if (deadlineMs !== undefined) cancel = this.options.clock.after(deadlineMs, resolve);

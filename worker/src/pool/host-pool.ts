@@ -1,5 +1,5 @@
 import { rm, stat } from 'node:fs/promises';
-import { removeSocket } from '@manta/runtime/channel/channel-server';
+import { removeSocket } from '@manta/runtime/channel/local-listener';
 import type { DeathCause } from '@manta/runtime/errors/death-cause';
 import type { JobId, MintId, NodeId, ProcessId } from '@manta/runtime/ids';
 import type { Clock } from '@manta/runtime/time/clock';

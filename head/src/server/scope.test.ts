@@ -1,4 +1,5 @@
 import { Explanation } from '@manta/runtime/wire/actor-messages';
+import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FakeProcess } from '../sim/fake-process.ts';
 import { SimWorld } from '../sim/sim-world.ts';
@@ -31,14 +32,16 @@ it('ends an actor a second after its last holder let go, not when another took i
   expect(reason).toBe('Its last handle was dropped.');
 });
 
+/** An actor of that name that went out of scope, and may start once more. */
+async function startLost(name: string): Promise<ActorSpec> {
+  const spec = await world.startActor(driver, { name, maxRestarts: 1 });
+  await world.run(driver.release([spec.actorId]));
+  await world.until(() => world.lives(spec.actorId).length === 0);
+  return spec;
+}
+
 it('starts an actor that went out of scope again to make a result again, under its name if that is free', async () => {
-  const lost = async (name: string) => {
-    const spec = await world.startActor(driver, { name, maxRestarts: 1 });
-    await world.run(driver.release([spec.actorId]));
-    await world.until(() => world.lives(spec.actorId).length === 0);
-    return spec;
-  };
-  const [free, taken] = [await lost('free'), await lost('taken')];
+  const [free, taken] = [await startLost('free'), await startLost('taken')];
   const other = await world.startActor(driver, { name: 'taken' });
   for (const { actorId } of [free, taken]) {
     await world.run(driver.holdToMakeAgain(actorId));
@@ -55,4 +58,18 @@ it('starts an actor that went out of scope again to make a result again, under i
   const late = world.addProcess();
   await world.run(late.holdToMakeAgain(taken.actorId));
   expect(actors.get(taken.actorId)?.record.state).toBe('dead');
+});
+
+it('leaves a name to the one that took it meanwhile, as does a head that is started anew', async () => {
+  const taken = await startLost('taken');
+  const other = await world.startActor(driver, { name: 'taken' });
+  await world.run(driver.holdToMakeAgain(taken.actorId));
+  await world.until(() => world.lives(taken.actorId).length === 1);
+  world.killHead();
+  await world.restartHead();
+  await world.run(driver.holdAgain());
+  const { actors } = world.head.cluster;
+  expect(actors.get(taken.actorId)?.record).toMatchObject({ state: 'alive', restarts: 1 });
+  expect(actors.get(taken.actorId)?.record.spec.name).toBeUndefined();
+  expect(actors.named(taken.namespace, 'taken')?.record.spec.actorId).toBe(other.actorId);
 });

@@ -11,7 +11,7 @@ export interface Placement {
 
 /** Everything the head knows of one actor that a restart of the head must not lose. */
 export interface ActorRecord {
-  /** Changes once, when the arguments come of an actor that was registered without them. */
+  /** Changes when the arguments come of an actor that was registered without them, and when its name is lost to another. */
   spec: ActorSpec;
   state: ActorState;
   /** Milliseconds since the epoch. */

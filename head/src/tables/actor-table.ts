@@ -97,12 +97,18 @@ export class ActorTable {
     return excess;
   }
 
-  /** It lives again, under its name when nobody has taken that meanwhile. */
-  unbury(entry: ActorEntry): void {
-    const { actorId, namespace, name } = entry.record.spec;
+  /** It lives again. False: without its name from now on, which was taken meanwhile. */
+  unbury({ record }: ActorEntry): boolean {
+    const { name, ...unnamed } = record.spec;
+    const { actorId, namespace } = unnamed;
     this.#dead.delete(actorId);
-    if (name === undefined || this.named(namespace, name) !== undefined) return;
+    if (name === undefined) return true;
+    if (this.named(namespace, name) !== undefined) {
+      record.spec = unnamed;
+      return false;
+    }
     this.#named.set(nameKey(namespace, name), actorId);
+    return true;
   }
 
   /** A dead actor whose resources are back may be forgotten. */

@@ -212,7 +212,7 @@ export class Cluster {
         this.#bury(entry, now);
         return;
       case 'revived':
-        this.actors.unbury(entry);
+        if (!this.actors.unbury(entry)) this.effects.savedSpecs.add(actorId);
     }
   }
 

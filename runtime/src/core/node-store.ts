@@ -237,6 +237,7 @@ export class NodeStore {
     sizeBytes: number,
   ): BlobDescriptor | undefined {
     const { agent, store, produced } = opened;
+    produced.flush();
     const slot = store.write(parts, sizeBytes);
     if (slot === undefined) return undefined;
     const blob: BlobDescriptor = { blobId: this.#options.mintBlobId(), sizeBytes, agent, slot };
@@ -330,7 +331,8 @@ export class NodeStore {
   /** The bytes, when they are in this node's memory where the value says; else ask `locate`. */
   open(stored: StoredValue): OpenedBytes | undefined {
     const { slot, blob } = stored;
-    if (slot === undefined) return undefined;
+    // What only puts and reads may never come to the end of a turn of its own, and nothing would be let go of.
+    if (slot === undefined || this.#garbage.collecting !== undefined) return undefined;
     const opened = this.#open();
     if (opened === undefined) return undefined;
     const bytes = opened.store.open(slot, blob.sizeBytes);
@@ -348,6 +350,7 @@ export class NodeStore {
    */
   async locate(stored: StoredValue, owner: ProcessAddress): Promise<void> {
     await this.#whenAttached();
+    await this.#garbage.collecting;
     // Only now could it be opened where its descriptor says.
     if (stored.slot === undefined) stored.slot = await this.#locator.locate(stored.blob, owner);
   }

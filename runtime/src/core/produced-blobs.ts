@@ -20,6 +20,7 @@ export type CandidateRecord = [
 export class ProducedBlobs {
   readonly #store: ProcessStore;
   readonly #blobs = new Map<BlobId, ProducedBlob>();
+  #released: SlotAddress[] = [];
 
   constructor(store: ProcessStore) {
     this.#store = store;
@@ -42,18 +43,23 @@ export class ProducedBlobs {
     if (blob !== undefined) blob.lastUsedMs = nowMs;
   }
 
-  /** Gives the slots back; those that were here. */
+  /** Gives the slots back, before anything else is written and with others of this turn; those that were here. */
   release(blobIds: readonly BlobId[]): BlobId[] {
-    const slots: SlotAddress[] = [];
-    const released = blobIds.filter((blobId) => {
+    return blobIds.filter((blobId) => {
       const blob = this.#blobs.get(blobId);
       if (blob === undefined) return false;
       this.#blobs.delete(blobId);
-      slots.push(blob.slot);
+      if (this.#released.push(blob.slot) === 1) queueMicrotask(() => this.flush());
       return true;
     });
-    if (slots.length > 0) this.#store.release(slots);
-    return released;
+  }
+
+  /** Who still looks at slots is found by one look at all pins, for many as for one. */
+  flush(): void {
+    const slots = this.#released;
+    if (slots.length === 0) return;
+    this.#released = [];
+    this.#store.release(slots);
   }
 
   /** The least recently used that nobody looks at, so that moving them makes room: about so many bytes. */

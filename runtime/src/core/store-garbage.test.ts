@@ -50,6 +50,16 @@ it('is collected when an eighth of the store is held more than after the last ti
   expect(collections).toBe(2);
 });
 
+it('is told of from when it is due until it was collected', async () => {
+  heldBytes = SHARE_BYTES;
+  expect(garbage.collecting).toBeUndefined();
+  garbage.look(store);
+  const { collecting } = garbage;
+  expect(collections).toBe(0);
+  await collecting;
+  expect([collections, garbage.collecting]).toEqual([1, undefined]);
+});
+
 it('is left alone while what was stored is given back at once', async () => {
   for (let time = 0; time < 20; time += 1) {
     await hold(SHARE_BYTES - 1);

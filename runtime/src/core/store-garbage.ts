@@ -12,10 +12,15 @@ const SHARE_BYTES_MAX = 512 * 1024 * 1024;
 export class StoreGarbage {
   readonly #collectGarbage: () => Promise<void>;
   #heldAfterCollection = 0;
-  #isCollecting = false;
+  #collecting: Promise<void> | undefined;
 
   constructor(collectGarbage: () => Promise<void>) {
     this.#collectGarbage = collectGarbage;
+  }
+
+  /** Settles when garbage has been collected that is due. Undefined: none is. */
+  get collecting(): Promise<void> | undefined {
+    return this.#collecting;
   }
 
   /** After something was stored, or looked at. */
@@ -23,15 +28,15 @@ export class StoreGarbage {
     const { heldBytes, limitBytes } = store;
     this.#heldAfterCollection = Math.min(this.#heldAfterCollection, heldBytes);
     const share = Math.max(SHARE_BYTES_MIN, Math.min(limitBytes * SHARE, SHARE_BYTES_MAX));
-    if (this.#isCollecting || heldBytes - this.#heldAfterCollection < share) return;
-    this.#isCollecting = true;
-    setImmediate(() => void this.#collect(store));
+    if (this.#collecting !== undefined || heldBytes - this.#heldAfterCollection < share) return;
+    this.#collecting = this.#collect(store);
   }
 
   async #collect(store: ProcessStore): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
     await this.#collectGarbage();
     store.sweep();
     this.#heldAfterCollection = store.heldBytes;
-    this.#isCollecting = false;
+    this.#collecting = undefined;
   }
 }

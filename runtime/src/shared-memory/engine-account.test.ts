@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EngineAccount } from './engine-account.ts';
 
 const ENGINE = 4096;
-const MIB = 1024 * 1024;
+const KIB = 1024;
 const KNOWN = '11.3.244.8-node.33';
 
 /** Stands for koffi with an engine of these functions, and notes what its count is changed by. */
@@ -32,14 +32,14 @@ afterEach(() => {
 });
 
 describe("the engine's count of memory", () => {
-  it('loses what large views have beyond a mebibyte, and never gets more', () => {
+  it('loses what views have beyond eight kibibytes, and never gets more', () => {
     const { open, adjusted } = fakeKoffi();
     const account = open();
     expect(account).toBeDefined();
-    for (const sizeBytes of [1, MIB, MIB + 1, 1024 * MIB]) account?.takeOff(sizeBytes);
+    for (const sizeBytes of [1, 8 * KIB, 8 * KIB + 1, 1024 * KIB]) account?.takeOff(sizeBytes);
     expect(adjusted).toEqual([
       [ENGINE, -1],
-      [ENGINE, -1023 * MIB],
+      [ENGINE, -1016 * KIB],
     ]);
   });
 

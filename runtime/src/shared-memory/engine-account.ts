@@ -10,8 +10,8 @@ const KNOWN_ENGINE = /^11\.3\.\d+\.\d+-node\.\d+$/;
 const PROBE_BYTES = 40_961;
 const PROBES = 3;
 
-/** Views of so many bytes and more count as this many. */
-const COUNTED_BYTES_MAX = 1024 * 1024;
+/** Views of so many bytes and more count as this many: what their objects take in the heap is of that order. */
+const COUNTED_BYTES_MAX = 8 * 1024;
 
 /** The engine's own function that is told of memory outside its heap, as its C++ compiler named it. */
 const CURRENT_ENGINE = '_ZN2v87Isolate10GetCurrentEv';
@@ -22,8 +22,9 @@ const ADJUST = {
 
 /**
  * The engine counts each ArrayBuffer as memory that collecting it would give back, and collects garbage at once when
- * there are gigabytes of them: milliseconds for each view of a large value. Shared memory is not given back by that, so
- * what a view has beyond a mebibyte is taken off the count before. (Some is left: the engine is to notice views at all.)
+ * there are gigabytes of them: milliseconds for each view of a large value, and a collection for every few hundred of
+ * 100 KiB. Shared memory is not given back by that, so nearly all of a view is taken off the count before. (Some is left: the
+ * engine is to notice views at all. When the store wants its memory back, see core/store-garbage.ts.)
  *
  * It is never put back. The engine looks at how far its count rose above the lowest since it last collected, so that it
  * may fall below zero; and putting back could make it collect within a native call, whose stack it cannot read.

@@ -6,6 +6,7 @@ import { HolderActor } from './fixtures/objects.ts';
 import { coreOf } from './testing/core.ts';
 
 const LENGTH = 1_000_000;
+const MIB = 1024 * 1024;
 
 beforeAll(async () => {
   await init({ cpus: 4, logToDriver: false });
@@ -53,6 +54,18 @@ describe('large values', () => {
       expect(await actor.sum(ref)).toBe(length);
       expect(first[0]).toBe(5);
     }
+  });
+
+  it('that are put and read in one long turn are let go of meanwhile', async () => {
+    const numbers = new Float32Array(16 * MIB);
+    const bytes = numbers.byteLength;
+    let most = 0;
+    for (let time = 0; time < 20; time += 1) {
+      const ref = put(numbers);
+      expect((await get(ref)).byteLength).toBe(bytes);
+      most = Math.max(most, coreOf(ref).store.heldBytes);
+    }
+    expect(most).toBeLessThan(512 * MIB + 2 * bytes);
   });
 
   it('of arguments that only one call has are freed with it', async () => {

@@ -33,6 +33,7 @@ export async function getActor(
   checkOptionNames(options, ['namespace'], 'getActor()');
   const { core, namespace: ownNamespace } = currentSession();
   const namespace = options.namespace ?? ownNamespace;
+  await core.actors.creationsAnswered();
   const head = await core.head();
   const { actor } = await head.request(
     'actor.lookup',
@@ -108,6 +109,7 @@ export async function stop(handle: AnyActorHandle): Promise<void> {
   await delivered(caller);
   const head = await core.head();
   await head.request('actor.stop', { actorId: caller.actorId }, Acknowledgement);
+  caller.stopped();
 }
 
 export function actorIdOf(handle: AnyActorHandle): string {

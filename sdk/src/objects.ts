@@ -90,7 +90,8 @@ export function free(refs: readonly ObjectRef<any>[]): Promise<void> {
 }
 
 /**
- * Best effort; a finished call is not touched. Of a ref that came from another process the call there is cancelled.
+ * Best effort; a finished call is not touched. The ref, or who reads on in the stream, gets a TaskCancelledError
+ * (`stream.cancel()`, by its reader, just ends it). Of a ref that came from another process the call there is cancelled.
  * @param options `recursive` (default true) cancels what the call or task has submitted too; of an actor that runs
  *   several calls at a time what a call submitted before its first await or, where `runtimeContext()` has been used, all.
  *   `force` kills the worker of a running task (its other tasks go elsewhere); an actor's process is not killed for one
@@ -103,7 +104,7 @@ export function cancel(
 ): Promise<void> {
   checkOptionNames(options, ['force', 'recursive'], 'cancel()');
   if (isObjectRef(what)) (what.runtime as unknown as Core).cancellation.cancel(what, options);
-  else if (what instanceof RuntimeStream) what.cancel(options);
+  else if (what instanceof RuntimeStream) what.abort(options);
   else {
     throw new InvalidArgumentError(
       `cancel() takes the ref or the stream of a call; got ${nameOf(what)}.`,

@@ -69,6 +69,7 @@ export async function listActors(
 ): Promise<ActorInfo[]> {
   checkOptionNames(filter, ACTOR_FILTERS, 'listActors()');
   const { core } = currentSession();
+  await core.actors.creationsAnswered();
   await headCaughtUp(core);
   const head = await core.head();
   const actors: ActorInfo[] = [];

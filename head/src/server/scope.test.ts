@@ -1,4 +1,4 @@
-import { Explanation } from '@manta/runtime/wire/actor-messages';
+import { ActorHoldReply, Explanation } from '@manta/runtime/wire/actor-messages';
 import type { ActorSpec } from '@manta/runtime/wire/messages';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { FakeProcess } from '../sim/fake-process.ts';
@@ -72,4 +72,24 @@ it('leaves a name to the one that took it meanwhile, as does a head that is star
   expect(actors.get(taken.actorId)?.record).toMatchObject({ state: 'alive', restarts: 1 });
   expect(actors.get(taken.actorId)?.record.spec.name).toBeUndefined();
   expect(actors.named(taken.namespace, 'taken')?.record.spec.actorId).toBe(other.actorId);
+});
+
+it('knows an actor also by the id under which it was to be made once more', async () => {
+  const first = await world.startActor(driver, { name: 'one' });
+  const again = driver.spec({ name: 'one', getIfExists: true });
+  for (let time = 0; time < 2; time += 1) {
+    const [answer] = await world.run(driver.create([again]));
+    expect(answer?.existing?.actorId).toBe(first.actorId);
+  }
+  const other = world.addProcess();
+  const message = { processId: other.processId, actorIds: [again.actorId] };
+  const { actors } = await world.run(other.ask('actor.hold', message, ActorHoldReply));
+  expect(actors[0]?.actorId).toBe(first.actorId);
+  // The other one holds it under its own id, and goes on to do so.
+  await world.run(other.tell('actor.release', message));
+  await world.run(driver.release([first.actorId]));
+  await world.clock.advance(2_000);
+  expect(world.lives(first.actorId)).toHaveLength(1);
+  await world.run(other.release([first.actorId]));
+  await world.until(() => world.lives(first.actorId).length === 0);
 });

@@ -29,8 +29,12 @@ export function firstArrival(queue: ShapeQueue): number {
   return first ?? 0;
 }
 
+/** Ids that stand for other actors; handles under them are passed on within milliseconds, if at all. */
+const ALIASES_MAX = 10_000;
+
 export class ActorTable {
   readonly #actors = new Map<ActorId, ActorEntry>();
+  readonly #aliases = new Map<ActorId, ActorId>();
   readonly #named = new Map<string, ActorId>();
   /** In order of death, so that the longest dead are forgotten first. */
   readonly #dead = new Set<ActorId>();
@@ -40,8 +44,17 @@ export class ActorTable {
   #sortedIds: ActorId[] | undefined;
   #arrivals = 0;
 
+  /** Also by an id that stands for it. */
   get(actorId: ActorId): ActorEntry | undefined {
-    return this.#actors.get(actorId);
+    return this.#actors.get(actorId) ?? this.#actors.get(this.#aliases.get(actorId) as ActorId);
+  }
+
+  /** Of an actor that was to be made, and was there already: its maker may have passed on a handle under the new id. */
+  alias(actorId: ActorId, existing: ActorId): void {
+    this.#aliases.set(actorId, existing);
+    if (this.#aliases.size <= ALIASES_MAX) return;
+    const [oldest] = this.#aliases.keys();
+    this.#aliases.delete(oldest as ActorId);
   }
   all(): IterableIterator<ActorEntry> {
     return this.#actors.values();

@@ -24,9 +24,11 @@ export type CreateResult =
  */
 export function createActor(cluster: Cluster, spec: ActorSpec, now: number): CreateResult {
   const { actorId, ownerId, namespace, name } = spec;
-  if (cluster.actors.get(actorId) !== undefined) {
+  const known = cluster.actors.get(actorId);
+  if (known !== undefined) {
     holdActors(cluster, ownerId, [actorId], now);
-    return { outcome: 'created' };
+    const isNew = known.record.spec.actorId === actorId;
+    return isNew ? { outcome: 'created' } : { outcome: 'existing', entry: known };
   }
   if (cluster.processes.hasEnded(ownerId)) {
     return {
@@ -51,7 +53,8 @@ export function createActor(cluster: Cluster, spec: ActorSpec, now: number): Cre
       const message = `an actor named "${name}" exists in namespace "${namespace}"`;
       return { outcome: 'refused', errorName: 'NameTakenError', message };
     }
-    holdActors(cluster, ownerId, [existing.record.spec.actorId], now);
+    cluster.actors.alias(actorId, existing.record.spec.actorId);
+    holdActors(cluster, ownerId, [actorId], now);
     return { outcome: 'existing', entry: existing };
   }
   const entry = cluster.addActor(createActorRecord(cluster.specs.share(spec), now));

@@ -58,7 +58,9 @@ export function releaseActors(
   for (const actorId of actorIds) {
     process?.held.delete(actorId);
     const entry = cluster.actors.get(actorId);
-    if (entry?.holders.delete(processId)) armOutOfScope(cluster, entry, now);
+    // Under an id that only stands for it nobody holds it for long.
+    if (entry?.record.spec.actorId !== actorId) continue;
+    if (entry.holders.delete(processId)) armOutOfScope(cluster, entry, now);
   }
 }
 

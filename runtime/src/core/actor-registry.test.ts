@@ -29,7 +29,7 @@ it('asks again for an actor that was not alive in its description: the news may 
   const registry = new ActorRegistry(core as never);
   registry.applyUpdate(dead.update);
   const caller = registry.adoptDescription(describe({ revision: 1, state: 'pending' }));
-  await expect.poll(() => caller.lastUpdate).toEqual(dead.update);
+  await expect.poll(() => caller.news.last).toEqual(dead.update);
   const asked = { processId: core.processId, actorIds: [actorId], again: [], lived: [] };
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
 });
@@ -53,7 +53,7 @@ it('asks for an actor whose last handle is gone when a call of it is made again,
   const again = registry.callerAgain(caller);
   expect(again).not.toBe(caller);
   expect(registry.callerAgain(caller)).toBe(again);
-  await expect.poll(() => again.lastUpdate).toEqual(alive.update);
+  await expect.poll(() => again.news.last).toEqual(alive.update);
   const asked = { processId: core.processId, actorIds: [actorId], again: [actorId], lived: [] };
   expect(request.mock.calls).toEqual([['actor.hold', asked, expect.anything()]]);
   again.onIdle?.();

@@ -185,7 +185,7 @@ export class ActorRegistry {
     caller.failCreation(error);
   }
 
-  /** getIfExists found another actor under the name: the handle speaks to that one from now on. */
+  /** getIfExists found another actor under the name, here or where the handle was made: it speaks to that one from now on. */
   #adopt(caller: ActorCaller, existing: ActorDescription): void {
     if (existing.actorId !== caller.actorId) {
       this.#constructorPins.release(caller.actorId);
@@ -219,7 +219,7 @@ export class ActorRegistry {
   /** Its calls are made again also when nobody here has a handle of the actor any more, and hold it meanwhile. */
   callerAgain(caller: ActorCaller): ActorCaller {
     const known = this.#callers.get(caller.actorId);
-    if (known?.includes(caller) || caller.lastUpdate?.state === 'dead') return caller;
+    if (known?.includes(caller) || caller.news.last?.state === 'dead') return caller;
     if (known === undefined) this.#again.add(caller.actorId);
     const held = this.hold(caller.settings);
     held.onIdle ??= () => this.drop(held);
@@ -264,7 +264,7 @@ export class ActorRegistry {
     } catch (error) {
       for (const actorId of actorIds) {
         for (const caller of this.#callers.get(actorId) ?? []) {
-          if (caller.lastUpdate === undefined) this.#failCreation(caller, error as MantaError);
+          if (caller.news.last === undefined) this.#failCreation(caller, error as MantaError);
         }
       }
     }
@@ -275,15 +275,13 @@ export class ActorRegistry {
     const callers = this.#callers.get(actorId);
     if (callers === undefined) {
       if (description === undefined) this.#constructorPins.release(actorId);
-      this.#releaseLater(actorId);
+      this.#releaseLater(description?.actorId ?? actorId);
       return;
     }
     for (const caller of callers) {
-      if (description !== undefined) {
-        caller.apply(description.update);
-      } else {
-        this.#unknown(caller);
-      }
+      if (description === undefined) this.#unknown(caller);
+      else if (description.actorId === actorId) caller.apply(description.update);
+      else this.#adopt(caller, description);
     }
   }
 
@@ -295,7 +293,7 @@ export class ActorRegistry {
       return;
     }
     const askedMs = this.#clock.now() - caller.madeAt;
-    if (caller.lastUpdate === undefined && askedMs < UNKNOWN_ACTOR_GRACE_MS) {
+    if (caller.news.last === undefined && askedMs < UNKNOWN_ACTOR_GRACE_MS) {
       this.#clock.after(UNKNOWN_ACTOR_RETRY_MS, () => this.refresh(caller.actorId), {
         unref: true,
       });

@@ -24,7 +24,7 @@ export type CallPhase = 'waiting-for-dependencies' | 'queued' | 'sent' | 'lost' 
 export class ActorCall extends ObjectRef<unknown> implements PendingReply, StreamSource {
   readonly caller: ActorCaller;
   readonly method: MethodInfo;
-  /** Kept until sent; longer when the call may be repeated. */
+  /** Until it is over. */
   values: unknown[] | undefined;
   /** Primitive arguments and no options: nothing to prepare. */
   plain = false;
@@ -160,9 +160,9 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
     );
   }
 
-  /** Uses up one of its retries; false: none is left, or its arguments are gone. */
+  /** Uses up one of its retries; false: none is left. */
   takeRetry(): boolean {
-    if (this.retriesLeft === 0 || this.values === undefined) return false;
+    if (this.retriesLeft === 0) return false;
     if (this.retriesLeft > 0) this.retriesLeft -= 1;
     return true;
   }
@@ -194,7 +194,8 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
   finish(): void {
     if (this.phase === 'done') return;
     this.phase = 'done';
-    this.dropValues();
+    if (this.values !== undefined && !this.plain) releaseArguments(this.values);
+    this.values = undefined;
     this.connection = undefined;
     if (this.unlisten !== undefined) {
       this.unlisten();
@@ -205,12 +206,6 @@ export class ActorCall extends ObjectRef<unknown> implements PendingReply, Strea
       this.pins = undefined;
     }
     this.caller.onFinished();
-  }
-
-  dropValues(): void {
-    const { values } = this;
-    this.values = undefined;
-    if (values !== undefined && !this.plain) releaseArguments(values);
   }
 
   /**

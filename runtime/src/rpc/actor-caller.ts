@@ -18,7 +18,7 @@ import { LostCalls } from './lost-calls.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { Watchers } from './watchers.ts';
 
-type CallerState = 'waiting' | 'connecting' | 'open' | 'dead';
+type CallerState = 'waiting' | 'connecting' | 'open' | 'ending' | 'dead';
 
 const RECONNECT_DELAY_MS = 100;
 /** Answers that a dead actor gave in its last moment may arrive after the word of its death. */
@@ -31,7 +31,7 @@ const LAST_ANSWERS_MS = 1_000;
  *     waiting ───────────▶ connecting ───────▶ open
  *        ▲  ▲                 │ (3) failed      │ (4) connection lost / refused
  *        │  └─────────────────┴─────────────────┘
- *        └── (5) pending, restarting            any ──(6) dead──▶ dead
+ *        └── (5) pending, restarting            any ──(6) dead──▶ dead, open ──(7) stopped from here──▶ ending
  *
  * Calls leave in the order in which they were made; calls that may be repeated after (4) go first, in their old
  * order. A call that was sent and may not be repeated waits for the head: dead gives ActorDiedError, all else
@@ -50,6 +50,7 @@ export class ActorCaller {
   readonly #lost: LostCalls;
   readonly watchers = new Watchers();
   #unfinished = 0;
+  #isEnding = false;
   #cancelTimer: (() => void) | undefined;
   /** Those at its address do not take this process for one of the cluster: the next call tries again. */
   #isRefused = false;
@@ -84,9 +85,6 @@ export class ActorCaller {
   }
   get unfinishedCalls(): number {
     return this.#unfinished;
-  }
-  get lastUpdate(): ActorUpdate | undefined {
-    return this.news.last;
   }
   get connectionState(): CallerState {
     return this.#state;
@@ -134,10 +132,8 @@ export class ActorCaller {
       call.failCancelled('cancelled');
       return;
     }
-    if (
-      this.settings.maxPendingCalls !== undefined &&
-      this.#unfinished > this.settings.maxPendingCalls
-    ) {
+    const { maxPendingCalls = Infinity } = this.settings;
+    if (this.#unfinished > maxPendingCalls) {
       call.fail(backpressureError(this.settings));
       return;
     }
@@ -153,13 +149,10 @@ export class ActorCaller {
 
   #flush(): void {
     if (this.#state !== 'open' || this.queue.isEmpty) return;
-    let call = this.queue.take(this.settings.allowOutOfOrderExecution);
-    while (call !== undefined) {
+    while (this.#state === 'open') {
+      const call = this.queue.take(this.settings.allowOutOfOrderExecution);
+      if (call === undefined) break;
       this.#send(call);
-      call =
-        this.#state === 'open'
-          ? this.queue.take(this.settings.allowOutOfOrderExecution)
-          : undefined;
     }
     this.watchers.changed();
   }
@@ -267,6 +260,12 @@ export class ActorCaller {
     if (update !== undefined) this.#heed(update);
   }
 
+  /** This process has had it stopped: what is called from now on waits for its end. */
+  stopped(): void {
+    this.#isEnding = true;
+    if (this.#state === 'open') this.#state = 'ending';
+  }
+
   #heed(update: ActorUpdate): void {
     const mayConnect = this.#state === 'waiting' && update.revision !== this.#failedRevision;
     if (update.state === 'alive' && mayConnect) this.#connect();
@@ -313,7 +312,7 @@ export class ActorCaller {
     connection.onLost(() => {
       if (this.#connection === connection) this.#onConnectionLost();
     });
-    this.#state = 'open';
+    this.#state = this.#isEnding ? 'ending' : 'open';
     this.#lost.settle();
     this.#flush();
     this.watchers.changed();

@@ -92,8 +92,6 @@ export interface WireArguments {
   args: unknown[];
   segments: Uint8Array[] | undefined;
   segmentArguments: [number, number][] | undefined;
-  /** Some values lie in a store: the call must hold them until it is over. */
-  hasStored: boolean;
 }
 
 /** What sending asks of the process. */
@@ -109,12 +107,7 @@ export function wireArguments(
   sender: ArgumentSender,
   receiver: ProcessId,
 ): WireArguments {
-  const wire: WireArguments = {
-    args: [],
-    segments: undefined,
-    segmentArguments: undefined,
-    hasStored: false,
-  };
+  const wire: WireArguments = { args: [], segments: undefined, segmentArguments: undefined };
   values.forEach((value, index) => {
     const isRef = isObjectRef(value);
     const content = isRef ? value.content : value;
@@ -124,7 +117,6 @@ export function wireArguments(
     } else if (content instanceof StoredValue) {
       sender.lend(content.transferables, receiver);
       wire.args.push(sender.describe(content));
-      wire.hasStored = true;
     } else {
       wire.args.push(content);
     }

@@ -64,7 +64,7 @@ export function awaitDependencies(
   });
 }
 
-/** Puts the call on the wire. Its arguments are dropped here unless it may have to go again. */
+/** Puts the call on the wire. It keeps its arguments until it is over: one that is refused, and so did not run, goes again. */
 export function sendCall(
   call: ActorCall,
   connection: PeerConnection,
@@ -75,9 +75,7 @@ export function sendCall(
   call.phase = 'sent';
   call.connection = connection;
   call.number = connection.expect(call);
-  const isFinal = call.retriesLeft === 0 && call.options?.retryExceptions === undefined;
   if (call.plain) {
-    if (isFinal) call.values = undefined;
     connection.channel.send([RECORD.call, port, call.number, call.method.number, values]);
     return;
   }
@@ -89,8 +87,7 @@ export function sendCall(
   }
   const receiver = connection.channel.peer.processId;
   if (call.pins !== undefined) core.lend(call.pins, receiver);
-  const { args, segments, segmentArguments, hasStored } = wireArguments(values, core, receiver);
-  if (isFinal && !hasStored) call.dropValues();
+  const { args, segments, segmentArguments } = wireArguments(values, core, receiver);
   const options = recordOptions(call.options, segmentArguments, call.isRetry);
   call.isRetry = false;
   connection.channel.send(

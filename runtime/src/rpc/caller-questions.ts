@@ -14,7 +14,7 @@ export function onceAliveOrDead(
   settle: (error?: MantaError) => void,
 ): () => void {
   return caller.watchers.once(
-    () => caller.connectionState === 'dead' || caller.lastUpdate?.state === 'alive',
+    () => caller.connectionState === 'dead' || caller.news.last?.state === 'alive',
     () => settle(caller.deathError),
   );
 }
@@ -54,10 +54,10 @@ export async function explainCall(call: ActorCall): Promise<CallExplanation> {
   const where = {
     className: caller.className,
     actorId: caller.actorId,
-    actorState: caller.lastUpdate?.state ?? (caller.creating ? 'not registered yet' : 'pending'),
+    actorState: caller.news.last?.state ?? (caller.creating ? 'not registered yet' : 'pending'),
     connection: caller.connectionState,
     connectFailure: caller.connectFailure,
-    nodeId: caller.lastUpdate?.address?.nodeId,
+    nodeId: caller.news.last?.address?.nodeId,
     since: call.waitsSince?.at ?? caller.madeAt,
     blocker: caller.queue.blocker,
   };

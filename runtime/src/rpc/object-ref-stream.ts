@@ -59,8 +59,14 @@ export class ObjectRefStream<T> implements AsyncIterable<T> {
     return this.toJSON();
   }
 
-  cancel(options: CancelOptions = {}): void {
-    this.#buffer.cancel(options);
+  /** Its reader wants no more: the stream ends. */
+  cancel(): void {
+    this.#buffer.cancel();
+  }
+
+  /** @internal Its readers are told so, by TaskCancelledError. */
+  abort(options: CancelOptions): void {
+    this.#buffer.abort(options);
   }
 
   /** As when its loop is left. */

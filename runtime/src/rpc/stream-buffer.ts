@@ -104,17 +104,24 @@ export class StreamBuffer {
     this.#ungranted = 0;
   }
 
-  /** Ends the call and frees what was not read; a call that is over is not touched, nor what it gave. */
-  cancel(options: CancelOptions): void {
+  /** Ends the call and the stream, and frees what was not read; a call that is over is not touched, nor what it gave. */
+  cancel(): void {
     if (this.#hasEnded) return;
     this.#freeUnread();
     this.#end();
+    this.#source.cancel({});
+  }
+
+  /** As any call is cancelled: who reads on gets its TaskCancelledError. */
+  abort(options: CancelOptions): void {
+    if (this.#hasEnded) return;
+    this.#freeUnread();
     this.#source.cancel(options);
   }
 
   /** Nobody reads on: the call is cancelled if it is not over, and what was not read is freed. */
   close(): void {
-    this.cancel({});
+    this.cancel();
     this.#freeUnread();
     this.#error = undefined;
   }

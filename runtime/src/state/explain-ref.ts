@@ -191,8 +191,8 @@ export async function explainCaller(
     const head = await core.head();
     return await head.request('actor.explain', { actorId }, Explanation, HEAD_TIMEOUT_MS);
   } catch (error) {
-    const state = caller.lastUpdate?.state ?? 'pending';
-    if (MantaError.is(error, 'ActorNotFoundError') && caller.lastUpdate === undefined) {
+    const state = caller.news.last?.state ?? 'pending';
+    if (MantaError.is(error, 'ActorNotFoundError') && caller.news.last === undefined) {
       const reason = 'The head does not know it yet, and is asked again for a while.';
       return { state, since, reason };
     }

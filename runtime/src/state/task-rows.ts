@@ -99,7 +99,7 @@ function stateOfTask({ phase }: TaskCall): TaskState {
 
 function draftOfCall(call: ActorCall): Draft {
   const { caller, method, retriesLeft } = call;
-  const nodeId = caller.lastUpdate?.address?.nodeId;
+  const nodeId = caller.news.last?.address?.nodeId;
   return {
     row: {
       type: 'actor-call',

@@ -43,7 +43,7 @@ async function explainSent(
   answer: (reason: string) => TaskExplanation,
 ): Promise<TaskExplanation> {
   const connection = call.lease?.connection;
-  const address = call.lease?.caller.lastUpdate?.address;
+  const address = call.lease?.caller.news.last?.address;
   const where = `worker process ${address?.processId} on node ${address?.nodeId}`;
   if (connection === undefined) return answer(`is at ${where}.`);
   const inspection = await inspectCall(connection, call.number);

@@ -101,7 +101,7 @@ export class TaskLease {
       () =>
         caller.connectionState === 'dead' ||
         (this.state === 'requested' && caller.connectionState === 'open') ||
-        (this.state === 'open' && !this.isEnding && caller.lastUpdate?.wanted === true),
+        (this.state === 'open' && !this.isEnding && caller.news.last?.wanted === true),
       () => this.#onCallerChanged(),
     );
   }
@@ -113,7 +113,7 @@ export class TaskLease {
       return;
     }
     if (this.state === 'requested') this.#open(this.caller.connection as PeerConnection);
-    if (this.caller.lastUpdate?.wanted === true && !this.isEnding) {
+    if (this.caller.news.last?.wanted === true && !this.isEnding) {
       this.isEnding = true;
       this.recall(1);
       this.#owner.changed();
@@ -123,12 +123,12 @@ export class TaskLease {
 
   #open(connection: PeerConnection): void {
     this.connection = connection;
-    this.nodeId = this.caller.lastUpdate?.address?.nodeId;
+    this.nodeId = this.caller.news.last?.address?.nodeId;
     this.state = 'open';
     this.idleSince = this.#now();
     this.#port = connection.openPort(
       this.caller.actorId,
-      this.caller.lastUpdate?.incarnation as number,
+      this.caller.news.last?.incarnation as number,
     );
     this.#stopListening = connection.onLost(() => {
       if (this.state === 'open') this.#lose();

@@ -96,7 +96,7 @@ export class TaskShape implements LeaseOwner {
     this.#owner.end(lease, 'kill');
     const errors = new Map<TaskFunction, MantaError>();
     const errorOf = ({ task }: TaskCall): MantaError => {
-      const known = errors.get(task) ?? leaseError(task, error, lease.caller.lastUpdate);
+      const known = errors.get(task) ?? leaseError(task, error, lease.caller.news.last);
       errors.set(task, known);
       return known;
     };

@@ -333,14 +333,16 @@ export class TaskSubmitter implements ShapeOwner {
   }
 
   #end(call: TaskCall, reason: 'cancelled' | 'timeout', options: CancelOptions): void {
-    if (call.phase === TASK_PHASE.done) return;
     const { lease } = call;
-    if (call.phase === TASK_PHASE.sent && lease !== undefined) {
+    const isDone = call.phase === TASK_PHASE.done;
+    // One that was cancelled, and does not listen, can still be ended by force.
+    if (isDone && (options.force !== true || lease === undefined)) return;
+    if ((isDone || call.phase === TASK_PHASE.sent) && lease !== undefined) {
       sendCancel(lease.connection, call.number, reason, options);
       if (options.force === true) lease.forced.add(call);
       call.task.shape.changed();
     }
-    call.fail(reason === 'cancelled' ? cancelledError(call) : timeoutError(call));
+    if (!isDone) call.fail(reason === 'cancelled' ? cancelledError(call) : timeoutError(call));
   }
 
   /** Tasks that have not ended, at most so many: those at workers first. */

@@ -216,6 +216,29 @@ describe('get, wait, names, pools and queues', () => {
     await kill(found);
   });
 
+  it('finds by its name, and lists, what it has just made', async () => {
+    const made = CounterActor.options({ name: 'just made' }).create(3);
+    expect(await (await getActor('just made')).value()).toBe(3);
+    const unnamed = CounterActor.create();
+    const listed = (await listActors()).map(({ actorId }) => actorId);
+    expect(listed).toEqual(expect.arrayContaining([actorIdOf(made), actorIdOf(unnamed)]));
+    await kill(made);
+  });
+
+  it('passes on a handle of getIfExists before it is known which actor that is', async () => {
+    const options = { name: 'passed on', getIfExists: true };
+    const first = CounterActor.options(options).create(10);
+    const parent = ParentActor.create();
+    await get([first.value(), parent.addTo(first, 0)]);
+    expect(await parent.addTo(CounterActor.options(options).create(), 1)).toBe(11);
+    const kept = put({ handle: CounterActor.options(options).create() });
+    await first.value();
+    const { handle } = await kept;
+    expect(await handle.add(1)).toBe(12);
+    expect(actorIdOf(handle)).toBe(actorIdOf(first));
+    await kill(first);
+  });
+
   it('maps over a pool', async () => {
     const pool = new ActorPool([CounterActor.create(), CounterActor.create()]);
     const seen: number[] = [];

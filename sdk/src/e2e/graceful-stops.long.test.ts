@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { waitFor } from '@manta/runtime/testing/wait-for';
-import { actorIdOf, init, listActors, shutdown, stop, type AnyActorHandle } from '@manta/sdk';
-import { LingererActor } from './fixtures/lingerers.ts';
+import {
+  actorIdOf,
+  get,
+  init,
+  listActors,
+  put,
+  shutdown,
+  stop,
+  type AnyActorHandle,
+} from '@manta/sdk';
+import { EchoerActor, LingererActor } from './fixtures/lingerers.ts';
+import { failureOf } from './testing/journal.ts';
 
 beforeAll(async () => {
   await init({ cpus: 8, logToDriver: false });
@@ -36,5 +46,30 @@ it.each([
     await expect(call).rejects.toMatchObject({ name: 'ActorDiedError' });
     await stopped(lingerer);
     expect([await neighbour.count(), await neighbour.pid()]).toEqual([2, pid]);
+  },
+);
+
+/** An object, and one that goes to shared memory: they are encoded, and so kept until the call is over. */
+const VALUES = ['text', { an: 'object' }, new Uint8Array(300_000)];
+
+it.each(['process', 'thread', 'shared'] as const)(
+  'a %s actor that is stopping finishes its calls; later ones, from anywhere, fail with its end and disturb nobody',
+  async (isolation) => {
+    const Class = EchoerActor.options({ isolation });
+    const [stopping, neighbour] = [Class.create(), Class.create()];
+    expect(await neighbour.relay({ to: stopping }, 1)).toBe(1);
+    const calls = [stopping.linger(500, 'early'), neighbour.linger(1_000, 'other')];
+    await stop(stopping);
+    const later = [
+      ...VALUES.map((value) => stopping.echo(value)),
+      stopping.echo(put(5)),
+      ...VALUES.map((value) => neighbour.relay({ to: stopping }, value)),
+    ];
+    const failures = await Promise.all(later.map(failureOf));
+    for (const failure of failures)
+      expect([failure, (failure as Error).cause]).toContainEqual(
+        expect.objectContaining({ name: 'ActorDiedError' }),
+      );
+    expect(await get(calls)).toEqual(['early', 'other']);
   },
 );

@@ -104,6 +104,25 @@ describe('a stream that is done with', () => {
     expect(await source.runs()).toBeLessThanOrEqual(1);
   });
 
+  const TOLD: [string, (stream: ObjectRefStream<unknown>) => unknown, object][] = [
+    ['was cancelled by cancel()', (stream) => cancel(stream), { name: 'TaskCancelledError' }],
+    ['has ended, where its reader cancelled it', (stream) => stream.cancel(), { done: true }],
+  ];
+  it.each(TOLD)('tells who reads on that it %s', async (_what, end, expected) => {
+    const journal = journals.create();
+    const stream = createSource().items(journal.file, MANY);
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    // The loop reads as fast as it can: it waits for an item when the stream ends.
+    const reading = (async (): Promise<IteratorResult<unknown>> => {
+      let item = await iterator.next();
+      while (item.done !== true) item = await iterator.next();
+      return item;
+    })();
+    await end(stream);
+    expect(await reading.catch((error: unknown) => error)).toMatchObject(expected);
+  });
+
   it('frees what lies in the store unread', async () => {
     const journal = journals.create();
     const { store } = coreOf(put(1));

@@ -137,13 +137,17 @@ describe('cancel', () => {
     expect(await ref).toBe(3);
   });
 
-  it('with force kills the worker, at no cost for others', async () => {
+  it.each([
+    ['at once', {}],
+    ['after it was cancelled without, and did not listen', { isAsked: true }],
+  ])('with force kills the worker, at no cost for others: %s', async (_when, { isAsked }) => {
     const journal = journals.create();
     const spinning = spin(journal.file);
     const others = Array.from({ length: 20 }, (_, index) => note(journal.file, `other ${index}`));
     await waitFor(() => journal.lines().some((line) => line.startsWith('spinning')), {
       describe: 'it spins',
     });
+    if (isAsked) await cancel(spinning);
     await cancel(spinning, { force: true });
     expect(await failureOf(spinning)).toMatchObject({ name: 'TaskCancelledError' });
     await get(others);

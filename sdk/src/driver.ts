@@ -93,8 +93,8 @@ export async function connectDriver(
   });
   await link.open(home?.address);
   onEnd(() => link.close());
-  if (options.logToDriver !== false)
-    transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
+  const printsLogs = options.logToDriver !== false;
+  if (printsLogs) transport.subscribe(subjectsOf(clusterId).jobLogs(jobId), printJobLogs());
 
   const info: ClusterInfo = {
     clusterId,
@@ -105,7 +105,7 @@ export async function connectDriver(
     ...(dashboardUrl === undefined ? {} : { dashboardUrl }),
   };
   const { env, setupTimeoutMs } = options.runtimeEnv ?? {};
-  setDriverSession({ core, jobId, namespace, info, env, setupTimeoutMs });
+  setDriverSession({ core, jobId, namespace, info, env, setupTimeoutMs, printsLogs });
   return info;
 }
 

@@ -8,7 +8,7 @@ import type * as driverModule from './driver.ts';
 import type { DriverTarget } from './driver.ts';
 import { joinTarget } from './join-target.ts';
 import { createSessionDirectory, removeDeadSessions } from './session-directory.ts';
-import { driverSessionOrUndefined, setDriverSession } from './session.ts';
+import { driverSessionOrUndefined, setDriverSession, type SdkSession } from './session.ts';
 import type { ClusterInfo, InitOptions } from './types.ts';
 
 const SHUTDOWN_GRACE_MS = 2_000;
@@ -90,6 +90,7 @@ export async function shutdown(): Promise<void> {
   try {
     const head = await session.core.head();
     await withinGrace(session.core.actors.creationsAnswered());
+    if (session.printsLogs === true) await printLast(session);
     session.core.leave();
     await head.request(
       'job.end',
@@ -102,6 +103,15 @@ export async function shutdown(): Promise<void> {
     session.core.warn('the end of the job could not be announced', error);
   } finally {
     await closeAll();
+  }
+}
+
+async function printLast({ core, jobId }: SdkSession): Promise<void> {
+  try {
+    const { printLastLogs } = await import('./job-logs.ts');
+    await printLastLogs(core, jobId);
+  } catch (error) {
+    core.warn('what actors printed last is only in their log files', error);
   }
 }
 

@@ -1,10 +1,19 @@
+import type { CoreProcess } from '@manta/runtime/core/core-process';
+import { requestOver } from '@manta/runtime/core/head-client';
+import type { JobId, NodeId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import { systemClock, type Clock } from '@manta/runtime/time/clock';
 import type { MessageHandler } from '@manta/runtime/transport/transport';
 import { JobLogs } from '@manta/runtime/wire/job-messages';
+import { Acknowledgement } from '@manta/runtime/wire/messages';
+import { StateNodesReply } from '@manta/runtime/wire/state-messages';
+import { subjectsOf } from '@manta/runtime/wire/subjects';
 
 const REPEAT_WINDOW_MS = 5_000;
 const REMEMBERED_LINES = 1_000;
+/** For the last output of a job, as all that comes after it. */
+const LAST_LOGS_MS = 1_000;
+const LAST_LOGS_NODES_MAX = 100;
 
 interface PrintedLine {
   printedAt: number;
@@ -62,4 +71,25 @@ export function printJobLogs(clock: Clock = systemClock): MessageHandler {
       }
     }
   };
+}
+
+/**
+ * Has the nodes send what actors and tasks of this job have printed so far: it is printed here when this resolves. A node that
+ * does not answer within a second is left out.
+ */
+export async function printLastLogs(core: CoreProcess, jobId: JobId): Promise<void> {
+  const head = await core.head();
+  const { nodes } = await head.requestOnce('state.nodes', {}, StateNodesReply, LAST_LOGS_MS);
+  const transport = await core.transport();
+  const subjects = subjectsOf(core.options.clusterId);
+  const ask = (nodeId: string): Promise<unknown> =>
+    requestOver(transport, {
+      subject: subjects.node(nodeId as NodeId, 'job-logs'),
+      message: { jobId },
+      replySchema: Acknowledgement,
+      timeoutMs: LAST_LOGS_MS,
+    });
+  const living = nodes.filter(({ state }) => state === 'alive' || state === 'draining');
+  const asked = living.slice(0, LAST_LOGS_NODES_MAX);
+  await Promise.allSettled(asked.map(({ nodeId }) => ask(nodeId)));
 }

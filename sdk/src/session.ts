@@ -12,6 +12,8 @@ export interface SdkSession {
   info: ClusterInfo;
   env: Record<string, string> | undefined;
   setupTimeoutMs: number | undefined;
+  /** What actors print is printed here, too. */
+  printsLogs?: boolean;
 }
 
 let driverSession: SdkSession | undefined;

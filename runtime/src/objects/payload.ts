@@ -44,7 +44,8 @@ export type Primitive = null | undefined | boolean | number | string;
 export function isPrimitive(value: unknown): value is Primitive {
   switch (typeof value) {
     case 'string':
-      return value.length <= TEXT_LENGTH_MAX;
+      // UTF-8 has no halves of characters: the codec has another form for such texts.
+      return value.length <= TEXT_LENGTH_MAX && value.isWellFormed();
     case 'number':
     case 'boolean':
     case 'undefined':

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { count, name } from './schema-parts.ts';
+import { count, id, name } from './schema-parts.ts';
 
 /** The end of a log file of this node. Without `actorId` or `file`: the list of files. */
 export const NodeLogs = v.object({
@@ -9,6 +9,8 @@ export const NodeLogs = v.object({
   /** Byte offset to go on from. */
   offset: v.optional(count),
 });
+/** What the job's actors and tasks have printed here is sent to its driver before this is answered. */
+export const NodeJobLogs = v.object({ jobId: id('job') });
 export const NodeLogsReply = v.object({
   files: v.array(v.object({ file: v.string(), bytes: count })),
   text: v.optional(v.string()),

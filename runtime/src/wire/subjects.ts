@@ -29,7 +29,7 @@ export const HEAD_OPERATIONS = [
 export type HeadOperation = (typeof HEAD_OPERATIONS)[number];
 
 /** Requests that a node's agent answers. */
-export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'objects'] as const;
+export const NODE_OPERATIONS = ['commands', 'ping', 'logs', 'job-logs', 'objects'] as const;
 export type NodeOperation = (typeof NODE_OPERATIONS)[number];
 
 const HEARTBEAT_CLIENT = 'heartbeat ';

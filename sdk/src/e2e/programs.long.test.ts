@@ -123,6 +123,22 @@ describe('a program of one file', () => {
     expect(ended).toMatchObject({ journal: ['end'], exitCode: 0 });
   });
 
+  it.each(['process', 'thread', 'shared'])(
+    'prints what a %s actor has printed right before the end',
+    async (isolation) => {
+      const ended = await run(
+        `prints-${isolation}`,
+        `class Talker { say(what) { console.log(what); } }
+         export const TalkerActor = defineActor(import.meta, Talker, { isolation: '${isolation}' });
+         await init();
+         await TalkerActor.create().say('the last words');
+         await shutdown();`,
+      );
+      expect(ended).toMatchObject({ exitCode: 0, stderr: '' });
+      expect(ended.stdout).toMatch(/^\(Talker pid=\d+\) the last words\n$/);
+    },
+  );
+
   it('ends with what its driver part throws', async () => {
     const ended = await run(
       'throws',

@@ -1,4 +1,4 @@
-import type { NodeId } from '@manta/runtime/ids';
+import type { JobId, NodeId } from '@manta/runtime/ids';
 import { encodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Clock } from '@manta/runtime/time/clock';
 import type { Transport } from '@manta/runtime/transport/transport';
@@ -50,6 +50,11 @@ export class JobLogPublisher {
     const source = { jobId: actor.jobId, pid, label };
     this.tailer.track(host.outFile, { ...source, stream: 'stdout' });
     this.tailer.track(host.errorFile, { ...source, stream: 'stderr' });
+  }
+
+  /** Sends what is written for this job so far. */
+  send(jobId: JobId): Promise<void> {
+    return this.tailer.send(jobId);
   }
 
   hostEnded(host: HostProcess): void {

@@ -8,6 +8,8 @@ import { takeLines } from './log-lines.ts';
 /** Changes are gathered for so long: a driver's terminal needs no more, and a busy file no more reads. */
 const FLUSH_DELAY_MS = 30;
 const READ_BYTES_MAX = 64 * 1024;
+/** Of each file, when all is to be sent that is there: as much as its budget at most. */
+const PORTIONS_AT_ONCE = 16;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 /** What one file may send to drivers. */
 const BYTES_PER_SECOND = 1024 * 1024;
@@ -54,6 +56,7 @@ export class LogTailer {
   private readonly watcher: FSWatcher;
   private cancelFlush: (() => void) | undefined;
   private flushing = false;
+  private flushed: Promise<void> = Promise.resolve();
   private closed = false;
 
   constructor(options: LogTailerOptions) {
@@ -81,6 +84,16 @@ export class LogTailer {
     if (tracked === undefined) return;
     tracked.finished = true;
     this.touch(tracked.file);
+  }
+
+  /** Sends what is written for this job so far, as far as a terminal can use it; a line is sent when it is complete. */
+  async send(jobId: JobId): Promise<void> {
+    const files = [...this.files.values()].filter(({ source }) => source.jobId === jobId);
+    for (const { file } of files) this.changed.add(file);
+    for (let portion = 0; portion < PORTIONS_AT_ONCE; portion += 1) {
+      if (!files.some(({ file }) => this.changed.has(file))) return;
+      await this.flush();
+    }
   }
 
   close(): void {
@@ -117,7 +130,13 @@ export class LogTailer {
     });
   }
 
-  private async flush(): Promise<void> {
+  /** One after another: a portion is not sent twice. */
+  private flush(): Promise<void> {
+    this.flushed = this.flushed.then(() => this.flushChanged());
+    return this.flushed;
+  }
+
+  private async flushChanged(): Promise<void> {
     this.flushing = true;
     const names = [...this.changed];
     this.changed.clear();

@@ -63,9 +63,20 @@ describe('LogTailer', () => {
       platform,
     });
     const path = join(directory, file);
-    tailer.track(path, { jobId: testMint('job'), pid: 1, stream: 'stdout', label: () => '' });
-    return { tailer, lines, errors, path };
+    const jobId = testMint('job');
+    tailer.track(path, { jobId, pid: 1, stream: 'stdout', label: () => '' });
+    return { tailer, lines, errors, path, jobId };
   }
+
+  it('sends at once what a job has written, when it is asked to, and each line once', async () => {
+    writeFileSync(join(directory, 'a.out'), '');
+    const { tailer, lines, path, jobId } = follow('a.out');
+    const many = Array.from({ length: 20_000 }, (_, index) => `line ${index}`);
+    appendFileSync(path, `${many.join('\n')}\nnot all of`);
+    await Promise.all([tailer.send(jobId), tailer.send(jobId), tailer.send(testMint('job'))]);
+    expect(lines).toEqual(many);
+    tailer.close();
+  });
 
   it('sends what is written after it was asked to, complete lines first', async () => {
     writeFileSync(join(directory, 'host.out'), 'before\n');

@@ -153,6 +153,7 @@ export class NodeAgent {
       subjects: this.subjects,
       onCommands: (commands) => this.takeCommands(commands),
       onLogs: (query) => this.logs.answer(query),
+      onJobLogs: (jobId) => this.jobLogs.send(jobId),
       onObjects: (query) => this.connections.objects(query),
     });
   }

@@ -1,7 +1,7 @@
-import type { NodeId } from '@manta/runtime/ids';
+import type { JobId, NodeId } from '@manta/runtime/ids';
 import { decodeControl } from '@manta/runtime/serialization/control-codec';
 import type { Transport, Subscription } from '@manta/runtime/transport/transport';
-import { NodeLogs, type NodeLogsReply } from '@manta/runtime/wire/log-messages';
+import { NodeJobLogs, NodeLogs, type NodeLogsReply } from '@manta/runtime/wire/log-messages';
 import { NodeCommands, type Acknowledgement } from '@manta/runtime/wire/messages';
 import { NodeObjects, type NodeObjectsReply } from '@manta/runtime/wire/object-messages';
 import type { NodeOperation, Subjects } from '@manta/runtime/wire/subjects';
@@ -15,6 +15,7 @@ export interface NodeRequestsOptions {
   readonly onLogs: (
     query: InferOutput<typeof NodeLogs>,
   ) => Promise<InferOutput<typeof NodeLogsReply>>;
+  readonly onJobLogs: (jobId: JobId) => Promise<void>;
   readonly onObjects: (query: NodeObjects) => Promise<NodeObjectsReply>;
 }
 
@@ -32,13 +33,17 @@ export class NodeRequests {
   /** Takes requests for this id from now on, and for no other. */
   listen(nodeId: NodeId): void {
     this.close();
-    const { onCommands, onLogs, onObjects } = this.options;
+    const { onCommands, onLogs, onJobLogs, onObjects } = this.options;
     this.subscriptions = [
       this.on(nodeId, 'commands', (payload) => {
         onCommands(decodeControl(NodeCommands, payload));
         return ACKNOWLEDGED;
       }),
       this.on(nodeId, 'logs', (payload) => onLogs(decodeControl(NodeLogs, payload))),
+      this.on(nodeId, 'job-logs', async (payload) => {
+        await onJobLogs(decodeControl(NodeJobLogs, payload).jobId);
+        return ACKNOWLEDGED;
+      }),
       this.on(nodeId, 'objects', (payload) => onObjects(decodeControl(NodeObjects, payload))),
     ];
   }

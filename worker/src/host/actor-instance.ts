@@ -15,6 +15,7 @@ import type { CallHost } from './call-host.ts';
 import type { IncomingCall } from './incoming-call.ts';
 import { IdempotencyTable } from './idempotency-table.ts';
 import { Mailbox } from './mailbox.ts';
+import { resultKind, type ResultKind } from './result-kind.ts';
 import { isStream, runStream, type Stream } from './stream-sender.ts';
 import { UnfinishedCalls } from './unfinished-calls.ts';
 
@@ -148,11 +149,15 @@ export class ActorInstance implements CallHost {
   }
 
   #fulfilled(call: IncomingCall, value: unknown): void {
-    if (isStream(value)) {
-      this.#unfinished.wait(call, this.#sendStream(call, value));
-      return;
+    try {
+      if (isStream(value)) {
+        this.#unfinished.wait(call, this.#sendStream(call, value));
+        return;
+      }
+      call.replyOrFail(value, this.#options.core);
+    } catch (error) {
+      this.#failed(call, error);
     }
-    call.replyOrFail(value, this.#options.core);
     this.#runNext(call);
   }
 
@@ -169,26 +174,23 @@ export class ActorInstance implements CallHost {
     const { context, core } = this.#options;
     call.running = true;
     let result: unknown;
+    let kind: ResultKind;
     try {
       const method = (this.#object as Record<string, unknown>)[call.methodName] as Method;
       const args = call.takeArguments() as unknown[];
       result = context.apply(call, this.#exclusive, method, this.#object, args);
+      kind = resultKind(result);
     } catch (error) {
       context.leave();
       this.#failed(call, error);
       return undefined;
     }
-    if (typeof result !== 'object' || result === null) {
-      context.leave();
-      call.reply(result, core);
-      return undefined;
-    }
-    if (isThenable(result)) {
+    if (kind === 'promise') {
       if (!this.#exclusive) context.leave();
-      return result;
+      return result as PromiseLike<unknown>;
     }
-    if (isStream(result)) {
-      const sending = this.#sendStream(call, result);
+    if (kind === 'stream') {
+      const sending = this.#sendStream(call, result as Stream);
       if (!this.#exclusive) context.leave();
       return sending;
     }
@@ -313,8 +315,4 @@ export class ActorInstance implements CallHost {
       call.cancel(error);
     }
   }
-}
-
-function isThenable(value: object): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown }).then === 'function';
 }

@@ -13,6 +13,7 @@ import type { CallContext } from './call-context.ts';
 import type { CallHost } from './call-host.ts';
 import { DEFAULT_GROUP } from './mailbox.ts';
 import type { IncomingCall } from './incoming-call.ts';
+import { resultKind, type ResultKind } from './result-kind.ts';
 import { isStream, runStream, type Stream } from './stream-sender.ts';
 import type { LoadedFunction, TaskFunctions } from './task-functions.ts';
 import { UnfinishedCalls } from './unfinished-calls.ts';
@@ -223,23 +224,23 @@ export class TaskExecutor implements CallHost {
     this.#startedAt = performance.now();
     loaded.calls += 1;
     let result: unknown;
+    let kind: ResultKind;
     try {
       result = context.apply(call, true, loaded.body, undefined, call.takeArguments() as never[]);
+      kind = resultKind(result);
     } catch (error) {
       this.#fail(call, error);
       this.#measure(loaded);
       this.#ended(call);
       return false;
     }
-    if (typeof result === 'object' && result !== null) {
-      if (isThenable(result)) {
-        this.#unfinished.wait(call, result);
-        return true;
-      }
-      if (isStream(result)) {
-        this.#unfinished.wait(call, this.#sendStream(call, result));
-        return true;
-      }
+    if (kind === 'promise') {
+      this.#unfinished.wait(call, result as PromiseLike<unknown>);
+      return true;
+    }
+    if (kind === 'stream') {
+      this.#unfinished.wait(call, this.#sendStream(call, result as Stream));
+      return true;
     }
     call.replyOrFail(result, this.#options.core);
     this.#measure(loaded);
@@ -254,11 +255,15 @@ export class TaskExecutor implements CallHost {
   }
 
   #fulfilled(call: IncomingCall, value: unknown): void {
-    if (isStream(value)) {
-      this.#unfinished.wait(call, this.#sendStream(call, value));
-      return;
+    try {
+      if (isStream(value)) {
+        this.#unfinished.wait(call, this.#sendStream(call, value));
+        return;
+      }
+      if (!call.answered) call.replyOrFail(value, this.#options.core);
+    } catch (error) {
+      this.#fail(call, error);
     }
-    if (!call.answered) call.replyOrFail(value, this.#options.core);
     const loaded = this.#entries[call.methodNumber]?.loaded;
     if (loaded !== undefined) this.#measure(loaded);
     this.#ended(call);
@@ -330,8 +335,4 @@ export class TaskExecutor implements CallHost {
 /** `maxCalls` counts what ran in this process, whoever held it. */
 function isUsedUp({ maxCalls }: TaskEntry, { calls }: LoadedFunction): boolean {
   return maxCalls > 0 && calls >= maxCalls;
-}
-
-function isThenable(value: object): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown }).then === 'function';
 }

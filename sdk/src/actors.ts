@@ -1,6 +1,7 @@
 import { hostContext, type RunningCall } from '@manta/runtime/actor/host-context';
 import { actorHandle, actorIdOf as idOfHandle, targetOf } from '@manta/runtime/core/actor-handle';
 import { settingsOf } from '@manta/runtime/core/actor-registry';
+import { headCaughtUp } from '@manta/runtime/core/head-lag';
 import {
   ActorNotFoundError,
   GetTimeoutError,
@@ -9,7 +10,7 @@ import {
 import { delivered, onceAliveOrDead, registered } from '@manta/runtime/rpc/caller-questions';
 import { ActorLookupReply } from '@manta/runtime/wire/actor-messages';
 import { Acknowledgement } from '@manta/runtime/wire/messages';
-import { checkOptionNames, checkTimeoutOptions } from './option-names.ts';
+import { checkFlags, checkTexts, checkTimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ActorHandle, AnyActorHandle, RuntimeContext } from './types.ts';
 
@@ -30,10 +31,11 @@ export async function getActor(
 ): Promise<unknown> {
   if (typeof name !== 'string' || name === '')
     throw new InvalidArgumentError('getActor needs the name of an actor.');
-  checkOptionNames(options, ['namespace'], 'getActor()');
+  checkTexts(options, ['namespace'], 'getActor()');
   const { core, namespace: ownNamespace } = currentSession();
   const namespace = options.namespace ?? ownNamespace;
   await core.actors.creationsAnswered();
+  await headCaughtUp(core);
   const head = await core.head();
   const { actor } = await head.request(
     'actor.lookup',
@@ -91,7 +93,7 @@ export async function kill(
   handle: AnyActorHandle,
   options: { restart?: boolean } = {},
 ): Promise<void> {
-  checkOptionNames(options, ['restart'], 'kill()');
+  checkFlags(options, ['restart'], 'kill()');
   const { caller, core } = targetOf(handle);
   await registered(caller);
   const head = await core.head();

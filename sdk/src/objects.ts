@@ -2,7 +2,7 @@ import { InvalidArgumentError } from '@manta/runtime/errors/errors';
 import { isObjectRef, type AnyObjectRef } from '@manta/runtime/objects/object-ref';
 import { ObjectRefStream as RuntimeStream } from '@manta/runtime/rpc/object-ref-stream';
 import { valuesOf, type WaitingCore } from './list-get.ts';
-import { checkOptionNames, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
+import { checkFlags, checkTimeoutOptions, type TimeoutOptions } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { ObjectRef, ObjectRefStream } from './types.ts';
 
@@ -21,7 +21,7 @@ export interface PutOptions {
  * (or the size of the store) wait for room already.
  */
 export function put<T>(value: T, options?: PutOptions): ObjectRef<T> {
-  if (options !== undefined) checkOptionNames(options, ['durable'], 'put()');
+  if (options !== undefined) checkFlags(options, ['durable'], 'put()');
   const { core } = currentSession();
   if (options?.durable === true) return core.owned.putDurable(value);
   if (isObjectRef(value)) {
@@ -102,7 +102,7 @@ export function cancel(
   what: ObjectRef<any> | ObjectRefStream<any>,
   options: { force?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
-  checkOptionNames(options, ['force', 'recursive'], 'cancel()');
+  checkFlags(options, ['force', 'recursive'], 'cancel()');
   if (isObjectRef(what)) (what.runtime as unknown as Core).cancellation.cancel(what, options);
   else if (what instanceof RuntimeStream) what.abort(options);
   else {

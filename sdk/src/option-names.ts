@@ -18,6 +18,28 @@ export function checkOptionNames(options: object, known: readonly string[], what
   }
 }
 
+/** @throws InvalidArgumentError as `checkOptionNames`, and when one of them is neither true nor false. */
+export function checkFlags(options: object, known: readonly string[], what: string): void {
+  checkOptionNames(options, known, what);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw new InvalidArgumentError(
+      `The ${what} option "${name}" is true or false; got ${inspect(value)}.`,
+    );
+  }
+}
+
+/** @throws InvalidArgumentError as `checkOptionNames`, and when one of them is no text. */
+export function checkTexts(options: object, known: readonly string[], what: string): void {
+  checkOptionNames(options, known, what);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || (typeof value === 'string' && value !== '')) continue;
+    throw new InvalidArgumentError(
+      `The ${what} option "${name}" is a text; got ${inspect(value)}.`,
+    );
+  }
+}
+
 export interface TimeoutOptions {
   timeoutMs?: number;
 }

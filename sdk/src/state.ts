@@ -22,7 +22,7 @@ import {
 } from '@manta/runtime/wire/state-messages';
 import type { TaskFilter } from '@manta/runtime/wire/task-messages';
 import { subjectsOf } from '@manta/runtime/wire/subjects';
-import { checkOptionNames } from './option-names.ts';
+import { checkOptionNames, checkTexts } from './option-names.ts';
 import { currentSession } from './session.ts';
 import type { AnyActorHandle, ObjectRef } from './types.ts';
 
@@ -57,6 +57,7 @@ export async function listNodes(): Promise<NodeInfo[]> {
   return (await head.request('state.nodes', {}, StateNodesReply)).nodes;
 }
 
+const ACTOR_STATES: readonly string[] = ['pending', 'alive', 'restarting', 'dead'];
 const ACTOR_FILTERS = ['className', 'name', 'namespace', 'state', 'nodeId'] as const;
 
 /**
@@ -67,7 +68,8 @@ const ACTOR_FILTERS = ['className', 'name', 'namespace', 'state', 'nodeId'] as c
 export async function listActors(
   filter: Partial<Pick<ActorInfo, (typeof ACTOR_FILTERS)[number]>> = {},
 ): Promise<ActorInfo[]> {
-  checkOptionNames(filter, ACTOR_FILTERS, 'listActors()');
+  checkTexts(filter, ACTOR_FILTERS, 'listActors()');
+  checkState(filter.state);
   const { core } = currentSession();
   await core.actors.creationsAnswered();
   await headCaughtUp(core);
@@ -84,6 +86,13 @@ export async function listActors(
     after = page.next;
   } while (after !== undefined);
   return actors;
+}
+
+function checkState(state: string | undefined): void {
+  if (state === undefined || ACTOR_STATES.includes(state)) return;
+  throw new InvalidArgumentError(
+    `listActors(): state is one of ${ACTOR_STATES.join(', ')}; got "${state}".`,
+  );
 }
 
 export async function listJobs(): Promise<unknown[]> {

@@ -3,7 +3,7 @@ import { confirmed } from '../rpc/caller-questions.ts';
 import type { Clock } from '../time/clock.ts';
 import { within } from '../time/within.ts';
 
-/** An actor answers before the head hears that it has begun: rarely by more than a millisecond. */
+/** An actor answers before the head hears that it has begun, or is over: rarely by more than some milliseconds. */
 const HEAD_LAG_MAX_MS = 1_000;
 
 interface LagCore {
@@ -13,7 +13,10 @@ interface LagCore {
   callFinished(): void;
 }
 
-/** Resolves when the head has heard of every life that this process may have spoken to, and after a second in any case. */
+/**
+ * Resolves when the head has heard of the beginning and end of every life that this process may have spoken to, and after a
+ * second in any case.
+ */
 export async function headCaughtUp(core: LagCore): Promise<void> {
   const ahead = core.actors.callers().filter(({ news }) => news.isAhead);
   if (ahead.length === 0) return;

@@ -1,4 +1,4 @@
-import { ActorUnavailableError, MantaError } from '../errors/errors.ts';
+import { ActorDiedError, ActorUnavailableError, MantaError } from '../errors/errors.ts';
 import { shutDownError } from '../errors/shut-down.ts';
 import type { ActorId } from '../ids.ts';
 import type { AnyObjectRef, RefOwnerRuntime } from '../objects/object-ref.ts';
@@ -183,6 +183,7 @@ export class ActorCaller {
       else this.#onRefused(call);
       return;
     }
+    if (error instanceof ActorDiedError && error.actorId === this.actorId) this.news.end();
     if (!ran && mayGoAgain(error, call.values, call, this.core)) {
       this.queue.requeue(call);
       this.#flush();

@@ -17,14 +17,16 @@ export class ActorNews {
   #last: ActorUpdate | undefined;
   /** The life that has begun by the word of its process alone. */
   #begun: number | undefined;
+  /** A life has ended by the word of its process alone. */
+  #hasEnded = false;
 
   get last(): ActorUpdate | undefined {
     return this.#last;
   }
 
-  /** The head has not said yet that this life has begun. */
+  /** The head has not said yet what the process has said: that this life has begun, or has ended. */
   get isAhead(): boolean {
-    return this.#begun !== undefined;
+    return this.#begun !== undefined || this.#hasEnded;
   }
 
   /** The word of the head; undefined: it is old. */
@@ -37,7 +39,13 @@ export class ActorNews {
     const lived = isNewLife ? this.#begun : undefined;
     this.#last = update;
     this.#begun = undefined;
+    if (update.state !== 'alive' || isNewLife) this.#hasEnded = false;
     return { isNewLife, lived };
+  }
+
+  /** The process says that this life is over. */
+  end(): void {
+    this.#hasEnded = true;
   }
 
   /** The word of the process, in the head's words; undefined: the head has said as much, or more. */

@@ -50,6 +50,32 @@ const wrong: readonly [string, () => unknown, RegExp][] = [
   ['wait', () => wait([put(1)], { num_returns: 1 } as object), /known: numReturns, timeoutMs/],
   ['put', () => put(1, { owner: 1 } as object), /Unknown put\(\) option "owner"; known: durable/],
   ['cancel', () => cancel(put(1), { now: true } as object), /"now"; known: force, recursive/],
+  [
+    'put that is nearly durable',
+    () => put(1, { durable: 'yes' as never }),
+    /true or false; got 'yes'/,
+  ],
+  [
+    'cancel with a word for a flag',
+    () => cancel(put(1), { force: 'yes' as never }),
+    /"force" is true/,
+  ],
+  [
+    'kill with a number for a flag',
+    () => kill(counter, { restart: 1 as never }),
+    /"restart" is true/,
+  ],
+  [
+    'getActor of no namespace',
+    () => getActor('a', { namespace: '' }),
+    /"namespace" is a text; got ''/,
+  ],
+  ['listActors of a number', () => listActors({ name: 5 as never }), /"name" is a text; got 5/],
+  [
+    'listActors of a state',
+    () => listActors({ state: 'up' as never }),
+    /one of pending, .*got "up"/,
+  ],
   ['getActor', () => getActor('a', { job: 1 } as object), /"job"; known: namespace/],
   ['ready', () => ready(counter, { timeout: 1 } as object), /"timeout"; known: timeoutMs/],
   ['ready with a timeout in the past', () => ready(counter, { timeoutMs: -1 }), /0 or more/],

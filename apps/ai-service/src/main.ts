@@ -56,5 +56,18 @@ function explain(error: unknown): string {
   if (MantaError.is(error, 'InvalidArgumentError')) {
     return `${(error as MantaError).message}\nnpm start -- --help lists the options.`;
   }
+  return explainSystem(error as NodeJS.ErrnoException) ?? traceOf(error);
+}
+
+/** What the system refuses for an option that makes no sense here. */
+function explainSystem({ syscall, message }: NodeJS.ErrnoException): string | undefined {
+  if (syscall === 'listen' || syscall === 'getaddrinfo')
+    return `The service cannot listen there: ${message}. Choose an address of this machine: npm start -- --host 127.0.0.1`;
+  if (syscall === 'mkdir' || syscall === 'open')
+    return `The data folder cannot be used: ${message}. Choose another: npm start -- --data FOLDER`;
+  return undefined;
+}
+
+function traceOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

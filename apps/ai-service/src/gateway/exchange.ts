@@ -3,10 +3,17 @@ import { parseJson } from './body.ts';
 import { type Failure, failureOf } from './failure.ts';
 import type { HttpHeaders, HttpRequest, HttpResponse } from './http/http-server.ts';
 import type { ServedModel } from './model-registry.ts';
+import { RequestError } from './request-error.ts';
 
 export interface TokenUsage {
   promptTokens: number;
   completionTokens: number;
+}
+
+/** What all exchanges of a gateway share. */
+export interface GatewayLife {
+  /** The time that streams had to end is nearly over. */
+  isStopping: boolean;
 }
 
 /** A protocol's way to write a failure into a body. */
@@ -15,12 +22,18 @@ export type FailureFormat = (failure: Failure) => unknown;
 /** An id from the client is kept if it is short and printable, so that it is harmless in headers and logs. */
 const SANE_REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 
+export function requestIdFor(request: Pick<HttpRequest, 'header'>): string {
+  const offered = request.header('x-request-id');
+  return offered !== undefined && SANE_REQUEST_ID.test(offered) ? offered : `req_${randomUUID()}`;
+}
+
 /** One request on its way through the gateway: its id, its clock, and the headers that every answer carries. */
 export class Exchange {
   readonly request: HttpRequest;
   readonly response: HttpResponse;
   readonly requestId: string;
   readonly failureFormat: FailureFormat;
+  readonly life: Readonly<GatewayLife>;
   /** What was answered; 0 until then. For the log and the counters. */
   status = 0;
   /** What a model read and wrote for this request, also when it did not complete. */
@@ -31,13 +44,17 @@ export class Exchange {
   #modelMs = 0;
   #model: ServedModel | undefined;
 
-  constructor(request: HttpRequest, response: HttpResponse, failureFormat: FailureFormat) {
+  constructor(
+    request: HttpRequest,
+    response: HttpResponse,
+    failureFormat: FailureFormat,
+    life: GatewayLife,
+  ) {
+    this.life = life;
     this.request = request;
     this.response = response;
     this.failureFormat = failureFormat;
-    const offered = request.header('x-request-id');
-    this.requestId =
-      offered !== undefined && SANE_REQUEST_ID.test(offered) ? offered : `req_${randomUUID()}`;
+    this.requestId = requestIdFor(request);
   }
 
   get elapsedMs(): number {
@@ -64,7 +81,14 @@ export class Exchange {
   }
 
   async json(): Promise<unknown> {
-    return parseJson(await this.request.body());
+    return parseJson(await this.body());
+  }
+
+  /** @throws RequestError 415 for a coded one; and what `HttpRequest.body` throws. */
+  body(): Promise<Buffer> {
+    const coding = this.request.header('content-encoding') ?? 'identity';
+    if (coding === 'identity') return this.request.body();
+    throw new RequestError(415, `a body is taken as it is, not coded as ${coding}`);
   }
 
   sendJson(status: number, value: unknown): void {
@@ -96,6 +120,7 @@ export class Exchange {
     if (failure.retryAfterSeconds !== undefined)
       more['retry-after'] = String(failure.retryAfterSeconds);
     if (failure.status === 401) more['www-authenticate'] = 'Bearer';
+    if (failure.allow !== undefined) more['allow'] = failure.allow;
     const body = JSON.stringify(this.failureFormat(failure));
     this.send(failure.status, body, 'application/json', more);
   }

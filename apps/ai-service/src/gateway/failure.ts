@@ -12,6 +12,8 @@ export interface Failure {
   param: string | null;
   code: string | null;
   retryAfterSeconds?: number;
+  /** With 405: the methods that there are. */
+  allow?: string;
 }
 
 /** Manta's errors that are not the caller's fault, by class name. Everything else is a 500. */
@@ -58,12 +60,13 @@ const TYPE_OF_STATUS: Record<number, string> = {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof RequestError) {
-    return failure(error.status, error.message, error.param, error.code);
+    const refusal = failure(error.status, error.message, error.param, error.code);
+    return error.allow === undefined ? refusal : { ...refusal, allow: error.allow };
   }
   if (error instanceof HttpError) return failure(error.status, error.message);
   if (error instanceof ClientGoneError) return failure(499, error.message);
   const input = findModelInputError(error);
-  if (input !== undefined) return failure(400, input.message, input.param);
+  if (input !== undefined) return failure(400, input.message, input.param, input.reason);
   const model = findByName(error, STATUS_OF_MODEL_ERROR);
   if (model !== undefined) {
     const status = STATUS_OF_MODEL_ERROR[model.name] ?? 500;

@@ -9,6 +9,7 @@ import {
   TaskTimeoutError,
 } from '@manta/sdk';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ModelInputError } from '../models/errors.ts';
 import { RawClient } from './testing/raw-http.ts';
 import { serveGateway, type ServedGateway, TEST_KEY } from './testing/serve.ts';
 
@@ -97,6 +98,7 @@ describe('every answer', () => {
     expect(Number(head.headers.get('content-length'))).toBeGreaterThan(10);
     const wrong = await gateway.fetch('/v1/embeddings', { method: 'GET' });
     expect(wrong.status).toBe(405);
+    expect(wrong.headers.get('allow')).toBe('POST, OPTIONS');
     expect(await wrong.json()).toMatchObject({
       error: { message: expect.stringContaining('POST') },
     });
@@ -104,6 +106,57 @@ describe('every answer', () => {
 });
 
 describe('failures', () => {
+  test('have the form of the protocol that is spoken there, also where nothing is served', async () => {
+    const authorization = `Bearer ${TEST_KEY}`;
+    for (const path of ['/v2/', '/v2/nope', '/v2/models/%ff/ready'])
+      expect(await (await gateway.fetch(path, { headers: { authorization } })).json()).toEqual({
+        error: expect.any(String),
+      });
+    expect(await (await gateway.fetch('/v3')).json()).toMatchObject({ error: { code: null } });
+  });
+
+  test('to coded bodies and to refused WebSockets say so, with an id', async () => {
+    const coded = await gateway.fetch('/v1/embeddings', {
+      method: 'POST',
+      headers: { 'content-encoding': 'gzip' },
+      body: JSON.stringify(embedding),
+    });
+    expect(coded.status).toBe(415);
+    using client = new RawClient(gateway.port);
+    client.send(
+      'GET /v1/ws HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\nconnection: upgrade\r\nupgrade: websocket\r\n' +
+        'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await expect.poll(() => client.received).toMatch(/ 401 /);
+    expect(client.received).toMatch(/x-request-id: mine\r\n/);
+    expect(client.received).toMatch(/www-authenticate: Bearer\r\n/);
+  });
+
+  test('ends streams that a stopping service cuts short with an event that says so', async () => {
+    await using stopping = await serveGateway();
+    const answer = await stopping.post('/v1/chat/completions', chat('hang', { stream: true }));
+    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+    const first = await reader?.read();
+    stopping.gateway.stop();
+    let text = first?.value ?? '';
+    for (let part = await reader?.read(); part?.done === false; part = await reader?.read())
+      text += part.value;
+    expect(text).toMatch(/data: \{"error":\{"message":"the service is shutting down".*\}\}\n\n$/);
+    expect(text).not.toContain('[DONE]');
+  });
+
+  test('a chat beyond the context has the code by which clients know it', async () => {
+    gateway.registry.writer.failure = new TaskError('no', {
+      cause: new ModelInputError('too long', undefined, 'context_length_exceeded'),
+      method: 'generate',
+    });
+    const answer = await gateway.post('/v1/chat/completions', chat('a'));
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({
+      error: { code: 'context_length_exceeded', param: null },
+    });
+  });
+
   test.each([
     ['InvalidArgumentError', 'MANTA_INVALID_ARGUMENT', 400],
     ['BackpressureError', 'MANTA_BACKPRESSURE', 429],

@@ -1,5 +1,5 @@
 import type { ApiKey } from './api-key.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, requestIdFor, type FailureFormat, type GatewayLife } from './exchange.ts';
 import { failureOf } from './failure.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type {
@@ -12,6 +12,7 @@ import type { Logger } from './logger.ts';
 import type { ModelRegistry } from './model-registry.ts';
 import { RequestError } from './request-error.ts';
 import { type Route, type RouteMatch, Router } from './router.ts';
+import { openInferenceFailure } from './routes/open-inference.ts';
 import { openAiFailure } from './routes/openai-failure.ts';
 import { routeTable } from './routes/table.ts';
 import { WebSocketSession } from './web-socket-session.ts';
@@ -33,6 +34,7 @@ const WEB_SOCKET_PATH = '/v1/ws';
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #router: Router;
+  readonly #life: GatewayLife = { isStopping: false };
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -41,14 +43,19 @@ export class Gateway {
     );
   }
 
+  /** What streams from now on ends with an error instead of being cut. */
+  stop(): void {
+    this.#life.isStopping = true;
+  }
+
   /** For `HttpServerOptions.handler`. */
   readonly handle: HttpHandler = async (request, response) => {
     const { metrics } = this.#options;
     metrics.requestBegan();
     const match = findRoute(this.#router, request.path);
     const route = match instanceof RequestError ? undefined : match?.route;
-    const format = route?.failureFormat ?? openAiFailure;
-    const exchange = new Exchange(request, response, format);
+    const format = route?.failureFormat ?? formatBelow(request.path);
+    const exchange = new Exchange(request, response, format, this.#life);
     try {
       await this.#serve(exchange, match);
     } catch (error) {
@@ -69,10 +76,13 @@ export class Gateway {
   /** For `HttpServerOptions.upgrade`. */
   readonly upgrade: UpgradeHandler = (request): UpgradeDecision => {
     if (request.path !== WEB_SOCKET_PATH) {
-      return refuseUpgrade(new RequestError(404, `no WebSocket is served at ${request.path}`));
+      return refuseUpgrade(
+        request,
+        new RequestError(404, `no WebSocket is served at ${request.path}`),
+      );
     }
     if (!this.#options.apiKey.accepts(request.header('authorization'))) {
-      return refuseUpgrade(missingKey());
+      return refuseUpgrade(request, missingKey());
     }
     const { metrics, registry, logger } = this.#options;
     return {
@@ -110,7 +120,7 @@ export class Gateway {
     const handler = Object.hasOwn(route.methods, method) ? route.methods[method] : undefined;
     if (handler !== undefined) return handler(exchange, captures);
     const allow = allowedMethods(route);
-    throw new RequestError(405, `${request.path} takes ${allow}, not ${request.method}`);
+    throw new RequestError(405, `${request.path} takes ${allow}, not ${request.method}`, { allow });
   }
 
   #fail(exchange: Exchange, error: unknown): void {
@@ -127,6 +137,11 @@ export class Gateway {
       'a request failed',
     );
   }
+}
+
+/** The form of failures where nothing is served. */
+function formatBelow(path: string): FailureFormat {
+  return path === '/v2' || path.startsWith('/v2/') ? openInferenceFailure : openAiFailure;
 }
 
 /** A path that is not valid percent-encoding is the client's fault. */
@@ -169,11 +184,18 @@ function knownMethod(method: string): string {
   return METHODS.has(method) ? method : 'other';
 }
 
-function refuseUpgrade(error: RequestError): UpgradeDecision {
+function refuseUpgrade(
+  request: Parameters<UpgradeHandler>[0],
+  error: RequestError,
+): UpgradeDecision {
   const failure = failureOf(error);
   return {
     status: failure.status,
-    headers: { 'content-type': 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      'x-request-id': requestIdFor(request),
+      ...(failure.status === 401 && { 'www-authenticate': 'Bearer' }),
+    },
     body: JSON.stringify(openAiFailure(failure)),
   };
 }

@@ -6,9 +6,16 @@ export class RequestError extends Error {
   readonly code: string | null;
   /** The parameter at fault: `messages[0].content`. */
   readonly param: string | null;
+  /** With 405: the methods that there are. */
+  readonly allow: string | undefined;
 
-  constructor(status: number, message: string, details?: { code?: string; param?: string }) {
+  constructor(
+    status: number,
+    message: string,
+    details?: { code?: string; param?: string; allow?: string },
+  ) {
     super(message);
+    this.allow = details?.allow;
     this.status = status;
     this.code = details?.code ?? null;
     this.param = details?.param ?? null;

@@ -3,10 +3,13 @@ export class ModelInputError extends Error {
   override readonly name = 'ModelInputError';
   readonly code = 'INVALID_ARGUMENT';
   readonly param: string | undefined;
+  /** As OpenAI names it. */
+  readonly reason: 'context_length_exceeded' | undefined;
 
-  constructor(message: string, param?: string) {
+  constructor(message: string, param?: string, reason?: 'context_length_exceeded') {
     super(message);
     this.param = param;
+    this.reason = reason;
   }
 }
 
@@ -25,11 +28,14 @@ export class ModelOverloadedError extends Error {
 /** Finds a ModelInputError in an error or its causes: by name, because an actor call returns a copy as the cause. */
 export function findModelInputError(
   error: unknown,
-): { message: string; param?: string | undefined } | undefined {
+): { message: string; param?: string | undefined; reason?: string | undefined } | undefined {
   for (let current = error; current instanceof Error; current = current.cause) {
     if (current.name !== 'ModelInputError') continue;
-    const param = (current as { param?: unknown }).param;
-    return { message: current.message, param: typeof param === 'string' ? param : undefined };
+    const { param, reason } = current as { param?: unknown; reason?: unknown };
+    return { message: current.message, param: textOf(param), reason: textOf(reason) };
   }
   return undefined;
 }
+
+const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value : undefined;

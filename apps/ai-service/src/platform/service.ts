@@ -22,6 +22,8 @@ export interface ServiceOptions {
 }
 
 const STREAMS_GRACE_MS = 10_000;
+/** Streams that are not over are told so this long before the end. */
+const LAST_WORDS_MS = 1_000;
 
 /** The service as a whole: gateway, models and the cluster under them. */
 export class AiService implements AsyncDisposable {
@@ -65,7 +67,7 @@ export class AiService implements AsyncDisposable {
         version: options.version,
       });
       const server = await listen(gateway, options, logger);
-      parts.push(() => server.close({ graceMs: STREAMS_GRACE_MS }));
+      parts.push(() => closeServer(server, gateway));
       const cluster = await progress.step(clusterTitle(options.nodes), () =>
         LocalCluster.start({ nodes: options.nodes, cpusNeeded: options.replicas * cpusNeeded() }),
       );
@@ -84,6 +86,12 @@ export class AiService implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return (this.#closed ??= closeParts(this.#parts));
   }
+}
+
+async function closeServer(server: HttpServer, gateway: Gateway): Promise<void> {
+  const late = setTimeout(() => gateway.stop(), STREAMS_GRACE_MS - LAST_WORDS_MS);
+  await server.close({ graceMs: STREAMS_GRACE_MS });
+  clearTimeout(late);
 }
 
 async function closeParts(parts: readonly (() => Promise<void>)[]): Promise<void> {

@@ -1,6 +1,6 @@
 import {
   createServer,
-  type IncomingMessage,
+  IncomingMessage,
   type Server,
   type ServerResponse,
   STATUS_CODES,
@@ -34,6 +34,7 @@ const LINGER_MS = 5_000;
 export async function listenNode(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
   const settings = {
+    IncomingMessage: Incoming,
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
@@ -69,6 +70,21 @@ export async function listenNode(options: HttpServerOptions): Promise<HttpServer
     port,
     close: (close) => (closed ??= closeServer(state, sockets, close?.graceMs ?? 10_000)),
   };
+}
+
+/**
+ * A request that offers another protocol than WebSocket (`Upgrade: h2c`, as Java's client does with each) is one like any
+ * other (RFC 9110, 7.8). Node hands over all that have `upgrade` set, which its parser does.
+ */
+class Incoming extends IncomingMessage {
+  offersUpgrade = false;
+
+  get upgrade(): boolean {
+    return this.offersUpgrade && this.headers.upgrade?.toLowerCase() === 'websocket';
+  }
+  set upgrade(offers: boolean | null) {
+    this.offersUpgrade = offers === true;
+  }
 }
 
 interface ServerState {

@@ -20,8 +20,12 @@ export function runHandler(
   }
 }
 
+/** An absolute form, which a proxy may send (RFC 9112, 3.2.2): scheme and authority. */
+const ORIGIN = /^https?:\/\/[^/?]*/i;
+
 /** Splits a request target at its query. */
-export function splitTarget(target: string): { path: string; query: string } {
+export function splitTarget(whole: string): { path: string; query: string } {
+  const target = whole.startsWith('/') ? whole : whole.replace(ORIGIN, '') || '/';
   const mark = target.indexOf('?');
   if (mark < 0) return { path: target, query: '' };
   return { path: target.slice(0, mark), query: target.slice(mark + 1) };

@@ -42,6 +42,7 @@ async function streamGeneration(exchange: Exchange, job: GenerationJob): Promise
     if (first.done !== true) await events.send(first.value);
     for await (const chunk of chunks) {
       if (signal.aborted) throw new ClientGoneError();
+      if (exchange.life.isStopping) throw new RequestError(503, 'the service is shutting down');
       await events.send(chunk);
     }
     events.complete();

@@ -47,7 +47,7 @@ export function modelReady(exchange: Exchange, model: ServedModel): void {
 /** `POST …/infer`, with or without the binary tensor extension. */
 export async function inferRoute(exchange: Exchange, model: ServedModel): Promise<void> {
   exchange.serveWith(model);
-  const body = await exchange.request.body();
+  const body = await exchange.body();
   const jsonLength = readHeaderLength(exchange, body.byteLength);
   const request = readInferenceRequest(
     parseJson(body.subarray(0, jsonLength)),

@@ -53,6 +53,17 @@ function describeBodies(subject: Subject): void {
     expect(answer.headers.get('content-length')).toBe('5');
   });
 
+  test('serves a request that offers another protocol than WebSocket, and the next one', async () => {
+    using client = new RawClient(subject.server.port);
+    client.send(
+      'POST /echo HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n' +
+        'http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\ncontent-length: 5\r\n\r\nfirst',
+    );
+    await expect.poll(() => client.received).toMatch(/ 200 [^]*first$/);
+    client.send('POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nsecond');
+    await expect.poll(() => client.received).toMatch(/second$/);
+  });
+
   test('takes an empty body, and one at the limit byte by byte', async () => {
     expect(await (await post('')).text()).toBe('');
     const body = Buffer.from(Array.from({ length: 1024 * 1024 }, (_, index) => index % 251));

@@ -12,6 +12,7 @@ export interface ServedGateway extends AsyncDisposable {
   port: number;
   registry: FakeRegistry;
   server: HttpServer;
+  gateway: Gateway;
   /** What was logged as an error. */
   errors: unknown[];
   fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -55,6 +56,7 @@ export async function serveGateway(
     port: server.port,
     registry,
     server,
+    gateway,
     errors,
     fetch: withKey,
     post: (path, body, init) =>

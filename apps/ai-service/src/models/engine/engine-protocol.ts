@@ -1,3 +1,5 @@
+import type { ModelInputError } from '../errors.ts';
+
 /**
  * Messages between a model and the worker thread that runs its engine. A call has one result, or a stream of items
  * followed by a result; `cancel` asks the thread to end a call early.
@@ -21,4 +23,5 @@ export interface EngineErrorData {
   message: string;
   stack?: string | undefined;
   param?: string | undefined;
+  reason?: ModelInputError['reason'];
 }

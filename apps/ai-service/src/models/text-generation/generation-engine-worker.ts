@@ -57,7 +57,8 @@ class TextGenerationEngine implements Engine {
       throw new ModelInputError(
         `The prompt has ${promptTokenIds.length} tokens; the model's context is ${contextTokens} tokens ` +
           'for the prompt and at least one more. Shorten the prompt.',
-        'prompt',
+        undefined,
+        'context_length_exceeded',
       );
     }
     const sequence = new GenerationSequence({

@@ -127,7 +127,10 @@ describe('ends', () => {
   test('refuses a longer prompt with both numbers', async () => {
     const tokenIds = Array.from({ length: 300 }, () => 65);
     const refused = complete({ prompt: { tokenIds } });
-    await expect(refused).rejects.toMatchObject({ name: 'ModelInputError', param: 'prompt' });
+    await expect(refused).rejects.toMatchObject({
+      name: 'ModelInputError',
+      reason: 'context_length_exceeded',
+    });
     await expect(refused).rejects.toThrow(/300 tokens.*256 tokens/);
     const hopeless = complete({ prompt: { text: 'whale '.repeat(1_000_000) } });
     await expect(hopeless).rejects.toThrow(/at least \d+ tokens.*256 tokens/);

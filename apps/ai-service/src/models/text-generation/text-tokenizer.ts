@@ -69,7 +69,8 @@ export class TextTokenizer {
     if (tokensLeast > HOPELESS_FACTOR * this.contextTokens) {
       throw new ModelInputError(
         `The prompt has at least ${tokensLeast} tokens; the model's context is ${this.contextTokens} tokens`,
-        'prompt',
+        undefined,
+        'context_length_exceeded',
       );
     }
     return this.#tokenizer.encode(text).ids;

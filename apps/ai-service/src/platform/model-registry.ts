@@ -18,7 +18,10 @@ const CALL_TIMEOUT_MS = 60_000;
 /** Of a whole generation, the waiting for its turn included. */
 const GENERATION_TIMEOUT_MS = 600_000;
 const HEALTH_CHECK_INTERVAL_MS = 5_000;
-/** A replica that is being started answers its first check only when its model is loaded. */
+/**
+ * A replica that is being started answers its first check only when its model is loaded; later one waits for what the engine
+ * does, which no call may let last so long. Who does not answer by then hangs.
+ */
 const HEALTH_CHECK_TIMEOUT_MS = 120_000;
 const RETRY_MS = 500;
 /** A model that so many replicas could not load fails the start; later they try again without end. */

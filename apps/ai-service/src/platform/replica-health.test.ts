@@ -1,4 +1,10 @@
-import { ActorDiedError, ActorUnavailableError, BackpressureError, TaskError } from '@manta/sdk';
+import {
+  ActorDiedError,
+  ActorUnavailableError,
+  BackpressureError,
+  TaskError,
+  TaskTimeoutError,
+} from '@manta/sdk';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ReplicaHealth } from './replica-health.ts';
 import { type Replica, Replicas } from './replicas.ts';
@@ -71,6 +77,17 @@ describe('a replica', () => {
     failures = [new ActorUnavailableError('restarting'), new ActorUnavailableError('restarting')];
     await until(1);
     expect([checked, ended, first.healthy]).toEqual([[1, 1, 1], [], true]);
+  });
+
+  test('that hangs is ended and replaced, but not while it may still be loading', async () => {
+    const late = (): Error => new TaskTimeoutError('no answer');
+    failures = [late(), late()];
+    await until();
+    expect([checked, ended]).toEqual([[1, 1, 1], []]);
+    failures = [late(), late()];
+    await until();
+    expect([checked, ended]).toEqual([[1, 1, 1, 1, 2, 2], [1]]);
+    expect(replicas.list()).toMatchObject([{ handle: 2, healthy: true }]);
   });
 
   test('that is dead for good has a new one take its place', async () => {

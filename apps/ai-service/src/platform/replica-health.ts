@@ -54,6 +54,7 @@ export class ReplicaHealth<Handle> {
       try {
         await check(replica.handle);
         replica.healthy = true;
+        replica.hasServed = true;
         return;
       } catch (error) {
         // Too busy to be asked is not dead.
@@ -64,6 +65,10 @@ export class ReplicaHealth<Handle> {
           // Its own answer: it has tried to load the model, and would not try again.
           failedLoads += 1;
           if (failedLoads >= loadsMax) throw error;
+          await this.#end(replica, label);
+          replica = replicas.replace(replica);
+        } else if (MantaError.is(error, 'TaskTimeoutError') && replica.hasServed) {
+          // Its process hangs. One that has not served yet may still be loading.
           await this.#end(replica, label);
           replica = replicas.replace(replica);
         } else if (MantaError.is(error, 'ActorDiedError')) {

@@ -17,6 +17,8 @@ export interface Replica<Handle> {
   ongoing: number;
   /** It answered its last health check, and no call since has found it gone. */
   healthy: boolean;
+  /** It has answered a health check. */
+  hasServed: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export class Replicas<Handle> {
   }
 
   add(): Replica<Handle> {
-    const replica = { handle: this.#create(), ongoing: 0, healthy: false };
+    const replica = { handle: this.#create(), ongoing: 0, healthy: false, hasServed: false };
     this.#replicas.push(replica);
     return replica;
   }

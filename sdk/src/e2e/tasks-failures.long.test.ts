@@ -138,9 +138,9 @@ describe('cancel', () => {
   });
 
   it.each([
-    ['at once', {}],
-    ['after it was cancelled without, and did not listen', { isAsked: true }],
-  ])('with force kills the worker, at no cost for others: %s', async (_when, { isAsked }) => {
+    ['at once', false],
+    ['after it was cancelled without, and did not listen', true],
+  ])('with force kills the worker, at no cost for others: %s', async (_when, isAsked) => {
     const journal = journals.create();
     const spinning = spin(journal.file);
     const others = Array.from({ length: 20 }, (_, index) => note(journal.file, `other ${index}`));
